@@ -1,0 +1,160 @@
+"""Checks of arguments and data, and the one wording of their errors.
+
+Every message says what was expected and what came; where the way out is not obvious, what to do.
+"""
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# Rows looked at together, so that a check never copies a large array whole.
+_CHUNK_ROWS = 4096
+
+
+def _error(name: str, owner: str, expected: str, received: Any) -> ValueError:
+    return ValueError(
+        f"Argument `{name}` of {owner} must {expected}. Received: {name}={received!r}"
+    )
+
+
+def check_positive_int(name: str, value: Any, owner: str) -> int:
+    """Returns `value` as an `int` if it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise _error(name, owner, "be a whole number of at least 1", value)
+    return int(value)
+
+
+def check_non_negative_int(name: str, value: Any, owner: str) -> int:
+    """Returns `value` as an `int` if it is a whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise _error(name, owner, "be a whole number of at least 0", value)
+    return int(value)
+
+
+def check_fraction(name: str, value: Any, owner: str, *, below_one: bool = False) -> float:
+    """Returns `value` as a `float` if it lies in [0, 1] (in [0, 1) with `below_one`)."""
+    interval = "[0, 1)" if below_one else "[0, 1]"
+    valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not valid or not 0 <= float(value) <= 1 or (below_one and value == 1):
+        raise _error(name, owner, f"lie in {interval}", value)
+    return float(value)
+
+
+def check_non_negative(name: str, value: Any, owner: str) -> float:
+    """Returns `value` as a `float` if it is a finite number of at least 0."""
+    valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not valid or not math.isfinite(value) or value < 0:
+        raise _error(name, owner, "be a finite number of at least 0", value)
+    return float(value)
+
+
+def check_positive(name: str, value: Any, owner: str) -> float:
+    """Returns `value` as a `float` if it is a finite number above 0."""
+    if check_non_negative(name, value, owner) == 0:
+        raise _error(name, owner, "be a finite number above 0", value)
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> Any:
+    """Returns `value` if it is one of `choices`."""
+    if not any(value is choice or value == choice for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise _error(name, owner, f"be one of {listed}", value)
+    return value
+
+
+def per_level(name: str, value: Any, num_levels: int, owner: str) -> list[Any]:
+    """Spreads one value over all levels, or checks that a list has exactly one entry per level."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * num_levels
+    if len(value) != num_levels:
+        raise ValueError(
+            f"Argument `{name}` of {owner} must be one value or a list with one entry per level, "
+            f"here {num_levels}. Received {len(value)} entries: {name}={value!r}"
+        )
+    return list(value)
+
+
+def check_rows(
+    x: np.ndarray,
+    owner: str,
+    *,
+    width: int | None = None,
+    within_unit: bool = False,
+    name: str = "x",
+) -> None:
+    """Checks that `x` is a non-empty table of finite numbers, before anything is trained on it.
+
+    Args:
+        x: Array of shape `(rows, ...)`.
+        owner: Who asks, for the message.
+        width: Expected number of columns of a two-dimensional `x`; `None` for any shape.
+        within_unit: Whether every value must lie in [0, 1], as cross-entropy needs it.
+        name: What the array is called in the message.
+    """
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{owner} needs numbers in `{name}`. Received an array of {x.dtype}.")
+    if width is not None and (x.ndim != 2 or x.shape[1] != width):
+        raise ValueError(
+            f"{owner} expects `{name}` of shape (rows, {width}). Received shape {x.shape}."
+        )
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(
+            f"{owner} needs at least one row and one column in `{name}`. Received shape {x.shape}."
+        )
+    for start in range(0, len(x), _CHUNK_ROWS):
+        chunk = x[start : start + _CHUNK_ROWS]
+        if not np.isfinite(chunk).all():
+            row = start + int(np.argwhere(~np.isfinite(chunk))[0][0])
+            raise ValueError(
+                f"{owner} needs finite numbers in `{name}`, but row {row} holds NaN or infinity: "
+                "remove or fill such values first."
+            )
+        if within_unit and (chunk.min() < 0 or chunk.max() > 1):
+            raise ValueError(
+                f"{owner} measures reconstruction by cross-entropy, which needs `{name}` in "
+                f"[0, 1], but rows from {start} on reach from {chunk.min():.6g} to "
+                f"{chunk.max():.6g}: scale the data to [0, 1], or use "
+                "reconstruction_loss='squared_error' or 'auto'."
+            )
+
+
+def lies_within_unit(x: np.ndarray) -> bool:
+    """Whether every value of `x` lies in [0, 1]; reads `x` once, without copying it."""
+    for start in range(0, len(x), _CHUNK_ROWS):
+        chunk = x[start : start + _CHUNK_ROWS]
+        if chunk.min() < 0 or chunk.max() > 1:
+            return False
+    return True
+
+
+def check_same_length(x: Any, y: Any, owner: str) -> None:
+    """Checks that there is one label per row."""
+    if len(x) != len(y):
+        raise ValueError(
+            f"{owner} needs one label per row. Received {len(x)} rows in `x` and "
+            f"{len(y)} labels in `y`."
+        )
+
+
+def check_class_labels(y: np.ndarray, num_classes: int, owner: str) -> None:
+    """Checks that `y` holds whole class numbers from 0 to `num_classes - 1`, one per row."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"{owner} expects integer class labels of shape (rows,) for sparse categorical "
+            f"cross-entropy. Received shape {y.shape}, as of one-hot labels: pass "
+            "y.argmax(axis=1), or compile with loss='categorical_crossentropy'."
+        )
+    if y.dtype.kind not in "biu":
+        raise ValueError(
+            f"{owner} expects integer class labels from 0 to {num_classes - 1}. "
+            f"Received labels of {y.dtype}: convert them, for example by y.astype('int64')."
+        )
+    if y.size and (y.min() < 0 or y.max() >= num_classes):
+        raise ValueError(
+            f"{owner} expects class labels from 0 to {num_classes - 1}. "
+            f"Received labels from {y.min()} to {y.max()}."
+        )
