@@ -1,0 +1,55 @@
+"""Initial values of kernels."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
+    """Draws kernels for sigmoid units: Glorot's uniform bound, four times as wide.
+
+    Values lie in `[-4 * sqrt(6 / (fan_in + fan_out)), 4 * sqrt(6 / (fan_in + fan_out))]`. The
+    logistic sigmoid has a quarter of tanh's slope at zero; the factor makes up for it. The Theano
+    tutorials start their denoising autoencoders this way.
+
+    Args:
+        seed: Integer, `keras.random.SeedGenerator` or `None`. The same integer gives the same
+            values at each call.
+
+    Example:
+
+    >>> kernel = SigmoidGlorotUniform(seed=0)((784, 1000))
+    >>> round(4 * (6 / 1784) ** 0.5, 3), bool(abs(kernel).numpy().max() < 0.232)
+    (0.232, True)
+
+    Reference:
+        Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+        networks", AISTATS 2010; Deep Learning Tutorials, "Denoising Autoencoders".
+    """
+
+    def __init__(self, seed=None):
+        # Glorot's bound is sqrt(3 * scale / ((fan_in + fan_out) / 2)) with scale 1; 4 ** 2 = 16.
+        super().__init__(scale=16.0, mode="fan_avg", distribution="uniform", seed=seed)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"seed": keras.saving.serialize_keras_object(self._init_seed)}
+
+
+def for_level(identifier, level: int, seed: int | None):
+    """Returns an initializer for one level of a stack, different from the other levels' ones.
+
+    A Keras initializer with a seed draws the same values for the same shape each time, so that two
+    levels of equal size would start equal. Names get a seed made from the stack's; an instance is
+    used as it is at level 0 and with its seed moved on above.
+    """
+    initializer = keras.initializers.get(identifier)
+    config = initializer.get_config() if hasattr(initializer, "get_config") else {}
+    if "seed" not in config:
+        return initializer
+    if isinstance(identifier, str):
+        config["seed"] = seed
+    elif level == 0 or not isinstance(config["seed"], int):
+        return initializer
+    else:
+        config["seed"] += level
+    return type(initializer).from_config(config)

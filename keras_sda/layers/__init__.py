@@ -1,0 +1,17 @@
+"""Keras layers of the denoising autoencoders."""
+
+from keras_sda.layers.noise import (
+    AdditiveGaussianNoise,
+    MaskingNoise,
+    SaltAndPepperNoise,
+    SwapNoise,
+)
+from keras_sda.layers.tied_dense import TiedDense
+
+__all__ = [
+    "AdditiveGaussianNoise",
+    "MaskingNoise",
+    "SaltAndPepperNoise",
+    "SwapNoise",
+    "TiedDense",
+]

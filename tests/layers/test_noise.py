@@ -1,0 +1,180 @@
+import keras
+import numpy as np
+import pytest
+from checks import check_layer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_sda.layers import (
+    AdditiveGaussianNoise,
+    MaskingNoise,
+    SaltAndPepperNoise,
+    SwapNoise,
+)
+from keras_sda.layers.noise import get_noise
+
+ALL = [MaskingNoise, SaltAndPepperNoise, AdditiveGaussianNoise, SwapNoise]
+RATES = [MaskingNoise, SaltAndPepperNoise, SwapNoise]
+MILLION = (1000, 1000)
+# Standard deviation of a share of 10^6 draws is at most 0.0005: five of them.
+TOLERANCE = 0.0025
+
+
+def noisy(layer, x):
+    return np.asarray(layer(x, training=True))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_standard(kind, rng):
+    x = rng.uniform(size=(8, 5)).astype("float32")
+    check_layer(lambda **kwargs: kind(0.3, seed=1, **kwargs), x, non_trainable=1, seed_generators=1)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_absent_at_inference(kind, rng):
+    x = rng.uniform(size=(50, 20)).astype("float32")
+    layer = kind(0.5, seed=0)
+    np.testing.assert_array_equal(np.asarray(layer(x)), x)
+    np.testing.assert_array_equal(np.asarray(layer(x, training=False)), x)
+    model = keras.Sequential([keras.Input((20,)), layer])
+    np.testing.assert_array_equal(model.predict(x, verbose=0), x)
+    assert not np.array_equal(noisy(layer, x), x)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_fresh_for_every_batch_and_seeded(kind, rng):
+    x = rng.uniform(size=(50, 20)).astype("float32")
+    layer, twin, other = kind(0.5, seed=0), kind(0.5, seed=0), kind(0.5, seed=1)
+    first, second = noisy(layer, x), noisy(layer, x)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, noisy(twin, x))
+    np.testing.assert_array_equal(second, noisy(twin, x))
+    assert not np.array_equal(first, noisy(other, x))
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.75])
+def test_masking_rate_on_a_million_draws(rate):
+    ones = np.ones(MILLION, "float32")
+    out = noisy(MaskingNoise(rate, seed=0), ones)
+    assert set(np.unique(out)) == {0.0, 1.0}, "nothing is rescaled"
+    assert (out == 0).mean() == pytest.approx(rate, abs=TOLERANCE)
+    # Entries are independent: columns and rows vary as binomials do.
+    deviation = np.sqrt(rate * (1 - rate) / 1000)
+    assert (out == 0).mean(axis=0).std() == pytest.approx(deviation, rel=0.15)
+    assert (out == 0).mean(axis=1).std() == pytest.approx(deviation, rel=0.15)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_salt_and_pepper_rate_on_a_million_draws(rate):
+    halves = np.full(MILLION, 0.5, "float32")
+    out = noisy(SaltAndPepperNoise(rate, seed=0), halves)
+    assert (out != 0.5).mean() == pytest.approx(rate, abs=TOLERANCE)
+    assert (out == 0).mean() == pytest.approx(rate / 2, abs=TOLERANCE)
+    assert (out == 1).mean() == pytest.approx(rate / 2, abs=TOLERANCE)
+
+
+def test_salt_and_pepper_takes_other_values():
+    out = noisy(SaltAndPepperNoise(1.0, low=-3, high=7, seed=0), np.zeros((100, 10), "float32"))
+    assert set(np.unique(out)) == {-3.0, 7.0}
+
+
+@pytest.mark.parametrize("stddev", [0.1, 1.0, 25.0])
+def test_gaussian_moments_on_a_million_draws(stddev):
+    x = np.full(MILLION, 2.0, "float32")
+    added = (noisy(AdditiveGaussianNoise(stddev, seed=0), x) - x) / stddev
+    assert added.mean() == pytest.approx(0, abs=0.005)
+    assert added.std() == pytest.approx(1, abs=0.005)
+    assert (added**4).mean() == pytest.approx(3, abs=0.05)  # a normal's kurtosis
+    assert np.unique(added[:10], axis=0).shape[0] == 10, "one draw per entry, not per batch"
+
+
+def test_swap_takes_the_same_column_of_another_row():
+    # Entry (i, j) is 1000 i + j, so that each value tells where it comes from.
+    x = (1000.0 * np.arange(1000)[:, None] + np.arange(1000)).astype("float32")
+    out = noisy(SwapNoise(0.2, seed=0), x)
+    np.testing.assert_array_equal(out % 1000, x % 1000)
+    changed = out != x
+    assert changed.mean() == pytest.approx(0.2, abs=TOLERANCE), "never the row itself"
+    sources = (out[changed] // 1000).astype(int)
+    counts = np.bincount(sources, minlength=1000)
+    assert counts.min() > 0.6 * counts.mean(), "every row is a source"
+
+
+def test_swap_in_a_batch_of_one_or_two():
+    layer = SwapNoise(1.0, seed=0)
+    row = np.array([[1.0, 2.0, 3.0]], "float32")
+    np.testing.assert_array_equal(noisy(layer, row), row)
+    pair = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    np.testing.assert_array_equal(noisy(layer, pair), pair[::-1])
+
+
+def test_swap_keeps_images_in_place():
+    images = np.arange(2 * 3 * 4, dtype="float32").reshape(2, 3, 4)
+    np.testing.assert_array_equal(noisy(SwapNoise(1.0, seed=0), images), images[::-1])
+
+
+@given(level=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_masking_gives_zero_or_the_input(level, seed):
+    x = np.linspace(1, 2, 30, dtype="float32").reshape(5, 6)
+    out = noisy(MaskingNoise(level, seed=seed), x)
+    assert ((out == 0) | (out == x)).all()
+
+
+@pytest.mark.parametrize("kind", RATES)
+def test_extreme_rates(kind, rng):
+    x = rng.uniform(0.1, 0.9, size=(40, 10)).astype("float32")
+    np.testing.assert_array_equal(noisy(kind(0.0, seed=0), x), x)
+    assert (noisy(kind(1.0, seed=0), x) != x).all()
+
+
+def test_level_changes_without_a_rebuild_and_is_saved(tmp_path):
+    traces = []
+
+    class Counting(MaskingNoise):
+        def corrupt(self, inputs):
+            traces.append(1)
+            return super().corrupt(inputs)
+
+    layer = Counting(0.0, seed=0)
+    model = keras.Sequential([keras.Input((100,)), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    ones = np.ones((100, 100), "float32")
+    model.fit(ones, ones[:, :1], verbose=0)
+    before = len(traces)
+    layer.level.assign(1.0)
+    assert (noisy(layer, ones) == 0).all()
+    traces.clear()
+    model.fit(ones, ones[:, :1], verbose=0)
+    assert before > 0
+    assert not traces, "a new level must not retrace the training step"
+
+    plain = keras.Sequential([keras.Input((10,)), MaskingNoise(0.3)])
+    plain.layers[0].level.assign(0.75)
+    plain.save(tmp_path / "noise.keras")
+    loaded = keras.saving.load_model(tmp_path / "noise.keras")
+    assert float(loaded.layers[0].level.numpy()) == 0.75
+
+
+def test_bfloat16_keeps_the_rate():
+    out = noisy(MaskingNoise(0.001, seed=0, dtype="mixed_bfloat16"), np.ones(MILLION, "float32"))
+    assert (out.astype("float32") == 0).mean() == pytest.approx(0.001, rel=0.2)
+
+
+@pytest.mark.parametrize("kind", RATES)
+@pytest.mark.parametrize("rate", [1.5, -0.1, float("nan"), "0.3", None, True])
+def test_refuses_rates(kind, rate):
+    with pytest.raises(ValueError, match=rf"`rate` of {kind.__name__} must lie in \[0, 1\]. Recei"):
+        kind(rate)
+
+
+@pytest.mark.parametrize("stddev", [-1, float("inf"), float("nan"), "1"])
+def test_refuses_deviations(stddev):
+    with pytest.raises(ValueError, match="`stddev` of AdditiveGaussianNoise must be a finite numb"):
+        AdditiveGaussianNoise(stddev)
+
+
+def test_get_noise_refuses_unknown_names():
+    with pytest.raises(
+        ValueError, match=r"must be one of 'masking', .*None\. Received: noise='pep"
+    ):
+        get_noise("pepper", 0.3, owner="X")
