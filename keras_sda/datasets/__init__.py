@@ -1,0 +1,11 @@
+"""Data for the models: a few named sets, any `tfds:NAME`, and files of one's own.
+
+`load` gives arrays that are split, scaled and ready to train on; `read_rows` gives the rows of a
+file as they stand, for a model trained earlier whose `Scaling` is already known.
+"""
+
+from keras_sda.datasets.catalog import Data, load, names
+from keras_sda.datasets.files import Split, read_rows
+from keras_sda.datasets.scaling import Scaling
+
+__all__ = ["Data", "Scaling", "Split", "load", "names", "read_rows"]

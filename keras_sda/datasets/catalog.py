@@ -1,0 +1,297 @@
+"""The table of named data, `load`, and the rule by which rows become train, valid and test."""
+
+import os
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_sda._validation import check_choice, check_non_negative_int
+from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
+from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
+from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
+
+_OWNER = "keras_sda.datasets.load"
+_SPLITS = ("tutorial", "tensorflow", "full")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data ready to train on, as `load` returns it.
+
+    Attributes:
+        train: `Split` of the training rows; every `Split` unpacks as `x, y`.
+        valid: `Split` of the validation rows, or `None`.
+        test: `Split` of the test rows, or `None`.
+        name: Name of the set, or of the file.
+        scaling: The `Scaling` that made `x` of the raw values; call it on new raw rows.
+        image_shape: `(height, width, channels)` of one row, or `None` if rows are not images.
+        classes: The original labels, where text or integers other than 0 to C - 1 were numbered:
+            label `k` was `classes[k]`. Otherwise `None`.
+    """
+
+    train: Split
+    valid: Split | None
+    test: Split | None
+    name: str
+    scaling: Scaling
+    image_shape: tuple[int, int, int] | None = None
+    classes: list[Any] | None = None
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{part}={None if split is None else split.x.shape}"
+            for part, split in (("train", self.train), ("valid", self.valid), ("test", self.test))
+        )
+        return f"Data({self.name!r}, {', '.join(parts)})"
+
+
+def names() -> list[str]:
+    """Returns the names that `load` knows; it also takes `tfds:NAME` and paths.
+
+    >>> from keras_sda import datasets
+    >>> datasets.names()
+    ['digits', 'mnist', 'fashion_mnist']
+    """
+    return ["digits", *IMAGE_SETS]
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    split: str = "tutorial",
+    flatten: bool = True,
+    scale: str | None = "unit",
+    target: str | None = None,
+    seed: int = 0,
+) -> Data:
+    """Loads data by name or from a file, split into train, valid and test and scaled.
+
+    `digits` ships with scikit-learn and needs no network. `mnist` and `fashion_mnist` are looked
+    for in `data_dir`; without it in the folder that `TFDS_DATA_DIR` names (as prepared by
+    tensorflow-datasets), then in the one that `KERAS_SDA_DATA` names (four IDX files: MNIST's in
+    it or in its subfolder `mnist` or `mnist-idx`, the other's in `fashion_mnist`); last they are
+    downloaded. Wherever they come from, rows stand in their published order.
+
+    Args:
+        name_or_path: One of `names()`; `"tfds:NAME"` for any supervised set of images or vectors
+            in tensorflow-datasets; or a path, also looked for in `data_dir` and `KERAS_SDA_DATA`:
+
+            - `.npz` with `x` and `y`, or with `x_train`, `y_train`, `x_valid` (or `x_val`),
+              `x_test` and so on; labels may be left out.
+            - `.npy` without labels.
+            - `.csv` (with a line of column names) or `.parquet`.
+            - a folder of four IDX files, unpacked or with `.gz`.
+            - `mnist.pkl.gz` of the deep learning tutorials, with its own split and pixels divided
+              by 256; nothing but NumPy arrays is unpickled.
+        data_dir: Folder of prepared data, see above.
+        split: Which rows train, validate and test:
+
+            - `"tutorial"`: MNIST, its relatives, IDX folders and sets of tensorflow-datasets
+              validate on the last sixth of the training rows (MNIST: 50,000, 10,000 and 10,000
+              rows), unless they have validation rows of their own. `digits`, and files without
+              parts, are split at random, 70 % to train, 10 % to validate, 20 % to test (`digits`:
+              1,257, 180 and 360 rows); the test rows are drawn first. A file with `x_train` but
+              no `x_valid` gives up a random sixth of it. Random splits are stratified where
+              labels are classes with enough rows each.
+            - `"tensorflow"`: the first twelfth of the training rows validates (MNIST: 5,000 and
+              55,000), where `"tutorial"` takes the last sixth.
+            - `"full"`: the validation rows join the training rows and `valid` is `None`; the test
+              rows stay the same.
+        flatten: Whether images become rows of numbers. Data that are not images are rows anyway.
+        scale: What `x` becomes; everything is fitted on the training rows alone:
+
+            - `"unit"`: [0, 1]. Values that lie there stay as they are; bytes (`uint8`) count as
+              pixels and are divided by 255, `digits` by 16; other images share one range; of any
+              other table every column is taken from its smallest to its largest value. Values
+              beyond the training rows' range are cut off.
+            - `"symmetric"`: the same in [-1, 1].
+            - `"standard"`: mean 0 and deviation 1 in every column that is not constant.
+            - `None`: the raw values.
+        target: Label column of a `.csv` or `.parquet` file; `None` for a table without labels.
+        seed: Seed of random splits of files. The split of `digits` is always the same.
+
+    Returns:
+        `Data`, whose splits hold `x`, float32 of shape `(rows, features)`, or with
+        `flatten=False` of shape `(rows, height, width, channels)` if rows are images; and `y`,
+        int64 class numbers of shape `(rows,)`, or float32 if the labels are no integers
+        (regression), or `None`.
+
+    Raises:
+        ValueError: If the name, an argument or the content of a file is not as described.
+        FileNotFoundError: If a file or folder is missing, or a set cannot be downloaded.
+        ImportError: If a table is read without pandas: `pip install "keras-sda[tables]"`.
+
+    Example:
+
+    >>> from keras_sda import datasets
+    >>> data = datasets.load("digits")
+    >>> data
+    Data('digits', train=(1257, 64), valid=(180, 64), test=(360, 64))
+    >>> x, y = data.train
+    >>> x.dtype.name, float(x.min()), float(x.max()), y.dtype.name
+    ('float32', 0.0, 1.0, 'int64')
+    >>> datasets.load("digits", flatten=False, split="full").train.x.shape
+    (1437, 8, 8, 1)
+    """
+    check_choice("split", split, _SPLITS, _OWNER)
+    check_choice("scale", scale, SCALES, _OWNER)
+    seed = check_non_negative_int("seed", seed, _OWNER)
+    source = _open(name_or_path, data_dir, target)
+    parts = _divide(source, split, seed)
+    scaling = fit_scaling(parts["train"].x, scale, source.unit_range)
+    shape = _image_shape(parts["train"].x)
+    finished = {
+        part: Split(_values(rows.x, scaling, None if flatten else shape), _labels(rows.y))
+        for part, rows in parts.items()
+    }
+    return Data(
+        train=finished["train"],
+        valid=finished.get("valid"),
+        test=finished.get("test"),
+        name=source.name,
+        scaling=scaling,
+        image_shape=shape,
+        classes=source.classes,
+    )
+
+
+def _open(
+    name_or_path: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None,
+    target: str | None,
+) -> Source:
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise ValueError(
+            f"Argument `name_or_path` of {_OWNER} must be a name or a path. "
+            f"Received: name_or_path={name_or_path!r}"
+        )
+    # A Path is always a path; of texts, names come first ("./mnist" is the way round that).
+    name = name_or_path if isinstance(name_or_path, str) else ""
+    is_named = name in names() or name.startswith("tfds:")
+    if is_named and target is not None:
+        raise ValueError(
+            "Argument `target` names the label column of a .csv or .parquet file. "
+            f"Received: target={target!r} with {name!r}, which has its labels already."
+        )
+    if name == "digits":
+        return _digits()
+    if name in IMAGE_SETS:
+        return load_image_set(name, data_dir)
+    if name.startswith("tfds:"):
+        return load_tfds(name.removeprefix("tfds:"), data_dir)
+    try:
+        path = find(name_or_path, data_dir)
+    except FileNotFoundError as error:
+        if name and os.sep not in name and "/" not in name and not Path(name).suffix:
+            raise ValueError(
+                f"Unknown data {name!r}. Expected one of {', '.join(names())}, tfds:NAME, or the "
+                f"path of a file ({', '.join(FORMATS)}) or of an IDX folder."
+            ) from error
+        raise
+    return read_source(path, target)
+
+
+def _digits() -> Source:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # Seed 0 whatever the caller's seed: figures on these rows are only comparable on one split.
+    return Source(
+        {"rows": Split(digits.images, digits.target)}, "digits", unit_range=(0.0, 16.0), seed=0
+    )
+
+
+def _divide(source: Source, split: str, seed: int) -> dict[str, Split]:
+    parts = dict(source.parts)
+    seed = seed if source.seed is None else source.seed
+    if split == "tensorflow" and (not source.ordered or "valid" in parts):
+        raise ValueError(
+            f"Argument `split` of {_OWNER} must be 'tutorial' or 'full' for {source.name}: only "
+            "mnist, fashion_mnist, IDX folders and sets of tensorflow-datasets without validation "
+            f"rows have a first twelfth to validate on. Received: split={split!r}"
+        )
+    if "rows" in parts:
+        rows = parts.pop("rows")
+        if len(rows.x) < 3:
+            raise ValueError(
+                f"{source.name} needs at least 3 rows to be split into train, valid and test. "
+                f"Received {len(rows.x)}: add rows, or name them x_train, x_valid and x_test in "
+                "an .npz."
+            )
+        parts["train"], parts["test"] = _draw(rows, ceil(0.2 * len(rows.x)), seed)
+        num_valid = ceil(0.1 * len(rows.x))
+    elif "train" not in parts:
+        raise ValueError(
+            f"{source.name} has no training rows. Received only: {', '.join(sorted(parts))}. Add "
+            "x_train, or use keras_sda.datasets.read_rows to read rows for a trained model."
+        )
+    else:
+        num_valid = ceil(len(parts["train"].x) / 6)
+    if split == "full":
+        if "valid" in parts:
+            parts["train"] = _join(parts["train"], parts.pop("valid"))
+    elif "valid" not in parts:
+        rows = parts["train"]
+        parts["train"], parts["valid"] = _validation_rows(source, rows, num_valid, split, seed)
+    return parts
+
+
+def _validation_rows(
+    source: Source, rows: Split, num_valid: int, split: str, seed: int
+) -> tuple[Split, Split]:
+    """Returns the rows that go on training and the rows that validate."""
+    if len(rows.x) < 2:
+        raise ValueError(
+            f"{source.name} needs at least 2 training rows, to validate on some. Received "
+            f"{len(rows.x)}: add rows, or use split='full'."
+        )
+    if not source.ordered:
+        return _draw(rows, num_valid, seed)
+    if split == "tensorflow":
+        num_valid = ceil(len(rows.x) / 12)
+        return _take(rows, slice(num_valid, None)), _take(rows, slice(num_valid))
+    return _take(rows, slice(-num_valid)), _take(rows, slice(-num_valid, None))
+
+
+def _draw(rows: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """Draws `count` rows at random, by class where there are enough; the rest comes first."""
+    from sklearn.model_selection import train_test_split
+
+    stratify = None
+    if rows.y is not None and rows.y.dtype.kind in "biu":
+        sizes = np.unique(rows.y, return_counts=True)[1]
+        if sizes.min() >= 2 and min(count, len(rows.y) - count) >= len(sizes):
+            stratify = rows.y
+    rest, drawn = train_test_split(
+        np.arange(len(rows.x)), test_size=count, random_state=seed, stratify=stratify
+    )
+    return _take(rows, rest), _take(rows, drawn)
+
+
+def _take(rows: Split, which: np.ndarray | slice) -> Split:
+    return Split(rows.x[which], None if rows.y is None else rows.y[which])
+
+
+def _join(first: Split, second: Split) -> Split:
+    # Labels of one part alone would not fit the joined rows.
+    y = None if first.y is None or second.y is None else np.concatenate([first.y, second.y])
+    return Split(np.concatenate([first.x, second.x]), y)
+
+
+def _image_shape(x: np.ndarray) -> tuple[int, int, int] | None:
+    if x.ndim == 2:
+        return None
+    return int(x.shape[1]), int(x.shape[2]), int(x.shape[3]) if x.ndim == 4 else 1
+
+
+def _values(x: np.ndarray, scaling: Scaling, shape: tuple[int, int, int] | None) -> np.ndarray:
+    rows = scaling(x.reshape(len(x), -1))
+    return rows if shape is None else rows.reshape(-1, *shape)
+
+
+def _labels(y: np.ndarray | None) -> np.ndarray | None:
+    return None if y is None else y.astype("float32" if y.dtype.kind == "f" else "int64")

@@ -1,0 +1,263 @@
+"""Readers of a user's files: arrays, tables, IDX folders and the tutorials' pickle."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_sda._validation import check_rows, check_same_length
+from keras_sda.datasets.idx import is_idx_folder, read_idx_part
+from keras_sda.datasets.pickled import read_pickle
+from keras_sda.datasets.tables import read_table
+
+FORMATS = (".npz", ".npy", ".csv", ".parquet", ".pkl.gz", ".pkl")
+
+_NPZ_ENDINGS = (("train", "_train"), ("valid", "_valid"), ("valid", "_val"), ("test", "_test"))
+
+
+class Split(NamedTuple):
+    """Rows and their labels; unpacks as `x, y = split`.
+
+    Attributes:
+        x: Array of shape `(rows, features)`, or of images `(rows, height, width, channels)`.
+        y: Array of shape `(rows,)`, or `None` for data without labels.
+    """
+
+    x: np.ndarray
+    y: np.ndarray | None
+
+
+class Source(NamedTuple):
+    """What a reader found, before splitting and scaling.
+
+    Attributes:
+        parts: `"rows"` alone if the data has no split of its own; otherwise `"train"` with or
+            without `"valid"` and `"test"`. Values are raw; images keep their shape.
+        name: What the data is called.
+        classes: The labels that were numbered from 0, or `None` if none had to be.
+        unit_range: The values that become 0 and 1, where the kind of data fixes them.
+        ordered: Whether the validation rows are the last training rows, by custom.
+        seed: Seed of the split, where the kind of data fixes it.
+    """
+
+    parts: dict[str, Split]
+    name: str
+    classes: list[Any] | None = None
+    unit_range: tuple[float, float] | None = None
+    ordered: bool = False
+    seed: int | None = None
+
+
+def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Finds a file or folder as given, in `data_dir`, or in the folder `KERAS_SDA_DATA` names."""
+    given = Path(path).expanduser()
+    roots = [data_dir, os.environ.get("KERAS_SDA_DATA")]
+    candidates = [given, *(Path(root).expanduser() / given for root in roots if root)]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    looked = " or ".join(str(candidate.absolute()) for candidate in candidates)
+    raise FileNotFoundError(
+        f"No such data file or folder: {str(path)!r}. Looked for {looked}. Give a full path, or "
+        "set KERAS_SDA_DATA to the folder that holds it."
+    )
+
+
+def read_source(path: Path, target: str | None = None) -> Source:
+    """Reads every part of a file or of an IDX folder, checks it and numbers its classes."""
+    if is_idx_folder(path):
+        _refuse_target(path, target)
+        parts = {part: Split(*read_idx_part(path, part)) for part in ("train", "test")}
+        return Source(_check(path, parts), path.name, ordered=True)
+    parts = _check(path, _read_parts(path, target))
+    if not _is_pickle(path):  # its labels are digits already, however few of them are there
+        parts, classes = _number_classes(parts)
+        return Source(parts, path.name, classes)
+    return Source(parts, path.name)
+
+
+def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
+    """Reads the rows of a file as they stand: not split, not scaled, flattened.
+
+    Use it for new data and a model trained earlier, whose `Scaling` then does the rest. Where a
+    file has parts, its test part is taken: `x_test` of an `.npz` without `x` (or, without a test
+    part, `x_train`), and the test half of an IDX folder or of `mnist.pkl.gz`.
+
+    Args:
+        path: An `.npz`, `.npy`, `.csv` or `.parquet` file, an IDX folder, or `mnist.pkl.gz`. A path
+            that does not exist is also looked for in the folder that `KERAS_SDA_DATA` names.
+        target: Label column of a `.csv` or `.parquet` file; `None` if it has none.
+
+    Returns:
+        A `Split`: `x` of shape `(rows, features)` and `y` of shape `(rows,)` or `None`, both with
+        the values and the dtype of the file. Labels are not renumbered, since a few new rows do
+        not tell what the classes were.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or an IDX folder is incomplete.
+        ValueError: If the file is corrupt or of an unknown kind, or holds no finite numbers.
+        ImportError: If pandas, or pyarrow for `.parquet`, is missing.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from keras_sda.datasets import read_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "new.npy")
+    ...     np.save(path, np.eye(3))
+    ...     x, y = read_rows(path)
+    >>> x.shape, y
+    ((3, 3), None)
+    """
+    found = find(path)
+    if is_idx_folder(found):
+        _refuse_target(found, target)
+        parts = {"test": Split(*read_idx_part(found, "test"))}
+    else:
+        parts = _read_parts(found, target)
+    chosen = next(part for part in ("rows", "test", "train", "valid") if part in parts)
+    x, y = _check(found, {chosen: parts[chosen]})[chosen]
+    return Split(x.reshape(len(x), -1), y)
+
+
+def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
+    if path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a folder without IDX files, such as train-images-idx3-ubyte.gz: name a "
+            f"file ({', '.join(FORMATS)}) or an IDX folder."
+        )
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        return {"rows": Split(*read_table(path, target))}
+    _refuse_target(path, target)
+    if suffix == ".npy":
+        return {"rows": Split(_read_npy(path), None)}
+    if suffix == ".npz":
+        return _read_npz(path)
+    if _is_pickle(path):
+        return {part: Split(_square(x), y) for part, (x, y) in read_pickle(path).items()}
+    raise ValueError(
+        f"{path} is of no kind that can be read. Expected {', '.join(FORMATS)} or an IDX folder."
+    )
+
+
+def _is_pickle(path: Path) -> bool:
+    return path.name.lower().endswith((".pkl", ".pkl.gz"))
+
+
+def _square(x: np.ndarray) -> np.ndarray:
+    """Gives rows of 784 their shape back, so that `flatten=False` works for this MNIST too."""
+    return x.reshape(-1, 28, 28) if x.ndim == 2 and x.shape[1] == 784 else x
+
+
+def _refuse_target(path: Path, target: str | None) -> None:
+    if target is not None:
+        raise ValueError(
+            "Argument `target` names the label column of a .csv or .parquet file. "
+            f"Received: target={target!r} with {path}, which has no columns to name."
+        )
+
+
+@contextlib.contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """Turns whatever a library raises on a damaged file into one sentence."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except Exception as error:
+        if "Object arrays" in str(error):
+            raise ValueError(
+                f"{path} holds an array of Python objects, which only unpickling could read and "
+                "which might run anything: save it again as numbers, for example by "
+                "x.astype('float32')."
+            ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path} is not a readable {kind} file, truncated or corrupt ({reason}): make or "
+            "download it again."
+        ) from error
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    # `np.load` would take a damaged beginning for a pickle, and say so instead.
+    with _reading(path, ".npy"), path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, Split]:
+    parts = {}
+    with (
+        _reading(path, ".npz"),
+        path.open("rb") as file,
+        np.lib.npyio.NpzFile(file, allow_pickle=False) as archive,
+    ):
+        held = archive.files
+        # Only what is asked for is read: other arrays, of any type, may lie beside it.
+        for part, ending in (("rows", ""),) if "x" in held else _NPZ_ENDINGS:
+            if f"x{ending}" in held:
+                y = archive[f"y{ending}"] if f"y{ending}" in held else None
+                parts[part] = Split(archive[f"x{ending}"], y)
+        # A member that does not begin as an array does comes back as bytes.
+        if any(isinstance(array, bytes) for split in parts.values() for array in split):
+            raise ValueError("a member is not an array")
+    if not parts:
+        raise ValueError(
+            f"{path} must hold the array x (and y), or x_train, y_train, x_valid, x_test and so "
+            f"on. Received: {', '.join(sorted(held)) or 'no arrays'}"
+        )
+    return parts
+
+
+def _check(path: Path, parts: dict[str, Split]) -> dict[str, Split]:
+    """Checks that every part is a non-empty table of finite numbers, with one label a row."""
+    checked = {}
+    for part, (x, y) in parts.items():
+        owner = str(path) if part == "rows" else f"The {part} part of {path}"
+        check_rows(x, owner)
+        if x.ndim not in (2, 3, 4):
+            raise ValueError(
+                f"{owner} must be rows of features, or images of shape (rows, height, width) or "
+                f"(rows, height, width, channels). Received shape {x.shape}."
+            )
+        if y is not None:
+            y = _check_labels(x, y, owner)
+        checked[part] = Split(x, y)
+    shapes = {part: split.x.shape[1:] for part, split in checked.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{shape} in {part}" for part, shape in shapes.items())
+        raise ValueError(f"{path} must hold rows of one shape in all its parts. Received {listed}.")
+    return checked
+
+
+def _check_labels(x: np.ndarray, y: np.ndarray, owner: str) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(
+            f"{owner} must hold one label per row, of shape (rows,). Received shape {y.shape}: "
+            "pass y.argmax(axis=1) if the labels are one-hot."
+        )
+    check_same_length(x, y, owner)
+    if y.dtype.kind != "U":
+        check_rows(y, owner, name="y")
+    return y
+
+
+def _number_classes(parts: dict[str, Split]) -> tuple[dict[str, Split], list[Any] | None]:
+    """Numbers text and integer labels from 0 to C - 1, over all parts, where they are not yet."""
+    labels = [split.y for split in parts.values() if split.y is not None]
+    if not labels or any(y.dtype.kind == "f" for y in labels):
+        return parts, None
+    classes = np.unique(np.concatenate(labels))
+    if classes.dtype.kind in "biu" and np.array_equal(classes, np.arange(len(classes))):
+        return parts, None
+    numbered = {
+        part: split._replace(y=None if split.y is None else np.searchsorted(classes, split.y))
+        for part, split in parts.items()
+    }
+    return numbered, classes.tolist()
