@@ -1,0 +1,361 @@
+"""Greedy layer-wise pretraining: each layer learns to undo noise on the codes of the one below.
+
+Knows layers that run forwards and, with `reverse=True`, backwards, such as `layers.TiedDense`, and
+no model class. Each level is an ordinary Keras model trained by Keras' own `fit`.
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda import callbacks as callbacks_module
+from keras_sda import losses
+from keras_sda._validation import (
+    check_choice,
+    check_non_negative_int,
+    check_positive,
+    check_positive_int,
+    check_rows,
+    per_level,
+)
+from keras_sda.backend import shuffling_seed
+
+OWNER = "pretrain()"
+
+# Batches for encoding: large enough to be limited by the matrix product alone.
+_ENCODING_BATCH_SIZE = 1024
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class PretrainingLevel(keras.Model):
+    """One level as a model: corrupts its input, encodes and decodes it, compares with the clean.
+
+    What callbacks see as `self.model` while a level trains. Called on clean inputs, it returns the
+    reconstruction before its activation (logits for cross-entropy); its target is always its own
+    input, so that `fit(x)` is all it takes.
+
+    Args:
+        layer: A built layer that decodes with `reverse=True`.
+        noise: A layer that corrupts in training, or `None`.
+        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`.
+        level: Number of this level, from 0.
+
+    Attributes:
+        level: Number of this level, from 0.
+        units: Its number of hidden units.
+        noise: Its noise layer, or `None`.
+    """
+
+    def __init__(self, layer, noise, reconstruction_loss, level, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.noise = noise
+        self.reconstruction_loss = reconstruction_loss
+        self.level = level
+        self.units = layer.units
+        self._rows_loss, _ = losses.on_preactivation(reconstruction_loss)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        corrupted = inputs if self.noise is None else self.noise(inputs, training=training)
+        return self.layer(self.layer(corrupted), reverse=True, activate=False)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        # The clean input is the target; labels that a dataset may bring along are ignored.
+        return self._rows_loss(x, y_pred, sample_weight=sample_weight)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "layer": serialize(self.layer),
+            "noise": serialize(self.noise),
+            "reconstruction_loss": self.reconstruction_loss,
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        deserialize = keras.saving.deserialize_keras_object
+        layer = deserialize(config.pop("layer"), custom_objects)
+        noise = deserialize(config.pop("noise"), custom_objects)
+        return cls(layer, noise, **config)
+
+
+def pretrain_layers(
+    layers: Sequence[keras.layers.Layer],
+    x: Any,
+    *,
+    noise: Any = None,
+    reconstruction_loss: Any = "binary_crossentropy",
+    epochs: Any = 15,
+    batch_size: Any = 128,
+    optimizer: Any = "adam",
+    learning_rate: Any = 1e-3,
+    callbacks: Any = None,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    cache: str = "auto",
+    verbose: Any = "auto",
+    seed: int | None = None,
+) -> list[keras.callbacks.History]:
+    """Trains each layer as a denoising autoencoder on the clean codes of the layer below it.
+
+    Level by level: noise corrupts the input, the layer encodes and decodes it, and the loss
+    compares the result with the clean input. Then the trained layer encodes the clean input once,
+    and these codes are the next level's input. A level changes its own layer's variables only.
+
+    Args:
+        layers: Layers that decode with `reverse=True`, the lowest first.
+        x: Array of shape `(rows, features)`, or a finite `tf.data.Dataset` or
+            `keras.utils.PyDataset` of batches; labels in it are ignored. A dataset is read once per
+            epoch of the first level and once more to encode it; the codes above are arrays.
+        noise: A noise layer or `None`, or a list with one per level.
+        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level.
+        epochs: Passes over the data, or one number per level; 0 leaves a level as it is.
+        batch_size: Rows per update, or one number per level. A dataset brings its own batches for
+            the first level.
+        optimizer: Name, or instance (copied, so that each level starts afresh), or a function of
+            the level (from 0) that returns either; or one per level.
+        learning_rate: Step size of an optimizer given by name, or one per level. Instances keep
+            their own.
+        callbacks: List of Keras callbacks, copied for each level so that none carries its state
+            over, or a function of the level that returns such a list.
+        validation_data: Held-out rows in any form that `x` may have; of a tuple, the first entry.
+        shuffle: Whether rows are shuffled before each epoch.
+        cache: Where codes are kept: `"memory"`, the only place so far, which is also what `"auto"`
+            chooses. It takes `4 * rows * units` bytes for the level being trained and the same for
+            the codes being made (8 times in float64).
+        verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+        seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
+
+    Returns:
+        One `keras.callbacks.History` per level.
+
+    Raises:
+        ValueError: If an argument or the data does not fit; before anything is trained.
+        FloatingPointError: If a loss becomes NaN or infinite. The level gets its initial weights
+            back; the levels below it keep what they have learnt.
+
+    Example:
+
+    >>> from keras_sda.layers import MaskingNoise, TiedDense
+    >>> layers = [TiedDense(8), TiedDense(4)]
+    >>> layers[0].build((None, 16)), layers[1].build((None, 8))
+    (None, None)
+    >>> x = np.random.default_rng(0).uniform(size=(64, 16)).astype("float32")
+    >>> histories = pretrain_layers(layers, x, noise=MaskingNoise(0.3), epochs=2, verbose=0)
+    >>> [len(history.history["loss"]) for history in histories]
+    [2, 2]
+
+    Reference:
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
+        "Stacked Denoising Autoencoders (SdA)".
+    """
+    num_levels = len(layers)
+    if num_levels == 0:
+        raise ValueError(f"{OWNER} needs at least one layer. Received an empty list.")
+    check_choice("cache", cache, ("auto", "memory"), owner=OWNER)
+    noises = per_level("noise", noise, num_levels, OWNER)
+    level_losses = per_level("reconstruction_loss", reconstruction_loss, num_levels, OWNER)
+    level_epochs = [
+        check_non_negative_int("epochs", value, OWNER)
+        for value in per_level("epochs", epochs, num_levels, OWNER)
+    ]
+    batch_sizes = [
+        check_positive_int("batch_size", value, OWNER)
+        for value in per_level("batch_size", batch_size, num_levels, OWNER)
+    ]
+    rates = [
+        check_positive("learning_rate", value, OWNER)
+        for value in per_level("learning_rate", learning_rate, num_levels, OWNER)
+    ]
+    optimizers = [
+        _fresh_optimizer(value, level, rates[level])
+        for level, value in enumerate(per_level("optimizer", optimizer, num_levels, OWNER))
+    ]
+    level_callbacks = [_fresh_callbacks(callbacks, level, verbose) for level in range(num_levels)]
+
+    width = layers[0].input_dim
+    within_unit = level_losses[0] == "binary_crossentropy"
+    codes = prepare_inputs(x, width, within_unit, "x")
+    held_out = None
+    if validation_data is not None:
+        held_out = prepare_inputs(validation_data, width, within_unit, "validation_data")
+
+    histories = []
+    for level, layer in enumerate(layers):
+        model = PretrainingLevel(
+            layer, noises[level], level_losses[level], level, name=f"level_{level + 1}"
+        )
+        model.compile(optimizer=optimizers[level])
+        history = _fit_level(
+            model,
+            codes,
+            held_out,
+            epochs=level_epochs[level],
+            batch_size=batch_sizes[level],
+            shuffle=shuffle,
+            verbose=verbose,
+            callbacks=level_callbacks[level],
+            num_levels=num_levels,
+            seed=None if seed is None else seed + level,
+        )
+        histories.append(history)
+        if level + 1 < num_levels:
+            encode = _encoder(layer)
+            codes = encode(codes)
+            held_out = None if held_out is None else encode(held_out)
+    return histories
+
+
+def _fit_level(
+    model, codes, held_out, *, epochs, batch_size, shuffle, verbose, callbacks, num_levels, seed
+):
+    """Fits one level, with the hooks around it and its initial weights kept for a failure."""
+    logs = {
+        "num_levels": num_levels,
+        "inputs": model.layer.input_dim,
+        "units": model.units,
+        "noise": model.noise,
+        "reconstruction_loss": model.reconstruction_loss,
+    }
+    is_array = isinstance(codes, np.ndarray)
+    initial_weights = model.layer.get_weights()
+    start = time.perf_counter()
+    _call_level_hook(callbacks, model, "on_level_begin", logs)
+    try:
+        with shuffling_seed(seed):
+            history = model.fit(
+                codes,
+                epochs=epochs,
+                batch_size=batch_size if is_array else None,
+                shuffle=shuffle if is_array else None,
+                validation_data=held_out,
+                validation_batch_size=_ENCODING_BATCH_SIZE if is_array else None,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+    except FloatingPointError:
+        model.layer.set_weights(initial_weights)
+        raise
+    done = history.history.get("loss", [])
+    logs |= {
+        "epochs": len(done),
+        "loss": done[-1] if done else float("nan"),
+        "seconds": time.perf_counter() - start,
+    }
+    _call_level_hook(callbacks, model, "on_level_end", logs)
+    return history
+
+
+def _call_level_hook(callbacks, model, hook, logs):
+    for callback in callbacks:
+        if hasattr(callback, hook):
+            callback.set_model(model)
+            getattr(callback, hook)(model.level, dict(logs))
+
+
+def _fresh_optimizer(optimizer, level: int, learning_rate: float):
+    """Returns a new optimizer for one level; see `pretrain_layers` for what it may be made from."""
+    is_class = isinstance(optimizer, type)
+    if callable(optimizer) and not is_class:
+        optimizer = optimizer(level)
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return type(optimizer).from_config(optimizer.get_config())
+    if isinstance(optimizer, str):
+        config = {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+        return keras.optimizers.get(config)
+    if is_class and issubclass(optimizer, keras.optimizers.Optimizer):
+        return optimizer(learning_rate=learning_rate)
+    raise ValueError(
+        f"Argument `optimizer` of {OWNER} must be a name such as 'adam', a Keras optimizer, or a "
+        f"function of the level that returns one. Received: optimizer={optimizer!r}"
+    )
+
+
+def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Callback]:
+    """Returns new callbacks for one level: copies of a list, or what a function returns."""
+    if callbacks is None:
+        callbacks = []
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]
+    if isinstance(callbacks, (list, tuple)):
+        try:
+            given = copy.deepcopy(list(callbacks))
+        except TypeError as error:
+            raise ValueError(
+                f"{OWNER} copies `callbacks` for each level, and one of them cannot be copied "
+                f"({error}): pass a function of the level that returns new callbacks instead."
+            ) from error
+    else:
+        given = list(callbacks(level)) if callable(callbacks) else [callbacks]
+    if not all(isinstance(callback, keras.callbacks.Callback) for callback in given):
+        raise ValueError(
+            f"Argument `callbacks` of {OWNER} must be a list of Keras callbacks or a function of "
+            f"the level that returns one. Received: callbacks={callbacks!r}"
+        )
+    progress = [] if verbose == 0 else [callbacks_module.LevelProgress()]
+    return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
+
+
+def is_dataset(x: Any) -> bool:
+    """Whether `x` brings batches of its own: a `PyDataset`, or a dataset with an element spec."""
+    return isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec")
+
+
+def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
+    """Returns checked inputs: an array as it is, other tables as arrays, datasets untouched.
+
+    Of a dataset the first batch is checked; a non-finite value further on shows in the loss.
+    """
+    if isinstance(x, tuple):  # (x, y) or (x, y, sample_weight)
+        x = x[0]
+    if is_dataset(x):
+        check_rows(first_batch(x, name), OWNER, width=width, within_unit=within_unit, name=name)
+        return x
+    if hasattr(x, "__next__"):
+        raise ValueError(
+            f"{OWNER} reads `{name}` several times, which a generator does not allow: pass an "
+            "array, a tf.data.Dataset or a keras.utils.PyDataset."
+        )
+    rows = np.asarray(x)
+    check_rows(rows, OWNER, width=width, within_unit=within_unit, name=name)
+    return rows
+
+
+def first_batch(dataset: Any, name: str = "x") -> np.ndarray:
+    """Returns the inputs of a dataset's first batch, or says that it is empty or endless."""
+    if isinstance(dataset, keras.utils.PyDataset):
+        count = dataset.num_batches
+        batch = dataset[0] if count is None or count > 0 else None
+    else:
+        # Negative: unknown, or endless.
+        count = int(dataset.cardinality()) if hasattr(dataset, "cardinality") else -2
+        batch = next(iter(dataset), None)
+    if batch is None:
+        raise ValueError(
+            f"{OWNER} needs at least one batch in `{name}`. Received an empty dataset."
+        )
+    if count is None or count == -1:
+        raise ValueError(
+            f"{OWNER} needs a finite dataset in `{name}`. Received one that repeats for ever: "
+            "leave repeat() out; `epochs` repeats it."
+        )
+    return np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
+
+
+def _encoder(layer: keras.layers.Layer):
+    """Returns a function from inputs to the clean codes of a layer, shape `(rows, units)`."""
+    inputs = keras.Input((layer.input_dim,), dtype=layer.variable_dtype)
+    encoder = keras.Model(inputs, layer(inputs))
+
+    def encode(x):
+        batch_size = None if is_dataset(x) else _ENCODING_BATCH_SIZE
+        return encoder.predict(x, batch_size=batch_size, verbose=0)
+
+    return encode
