@@ -1,0 +1,88 @@
+"""What every model does around Keras' `fit`: checks the data first, seeds the shuffling."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda._validation import check_class_labels, check_rows, check_same_length
+from keras_sda.backend import shuffling_seed
+from keras_sda.pretraining import first_batch, is_dataset
+
+
+class CheckedModel(keras.Model):
+    """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
+
+    Arrays are checked whole, datasets by their first batch; whatever else Keras takes is left to
+    it. A subclass sets `input_dim`, and `num_classes` if it classifies.
+
+    Args:
+        seed: Makes the shuffling of `fit` repeatable; each further `fit` shuffles differently.
+        **kwargs: As for `keras.Model`.
+    """
+
+    input_dim: Any = None
+    num_classes: int | None = None
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self._fits = 0
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains by Keras' own `fit`, whose arguments it takes, once the data are checked.
+
+        Args:
+            x: Array of shape `(rows, features)`, or a dataset of batches.
+            y: Targets; an autoencoder needs none, as `x` is the target.
+            *args: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+
+        Raises:
+            ValueError: Before training, if data or labels do not fit the model.
+        """
+        self.check_data(x, y, "fit()")
+        held_out = kwargs.get("validation_data")
+        if held_out is not None:
+            rows, targets = (
+                (*held_out, None)[:2] if isinstance(held_out, tuple) else (held_out, None)
+            )
+            self.check_data(rows, targets, "fit(validation_data)")
+        seed = None if self.seed is None else self.seed + self._fits
+        self._fits += 1
+        with shuffling_seed(seed):
+            return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Returns loss and metrics by Keras' own `evaluate`, once the data are checked."""
+        # Inside `fit`, which has checked them, Keras evaluates once per epoch.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            self.check_data(x, y, "evaluate()")
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Returns the model's output by Keras' own `predict`, once the data are checked."""
+        self.check_rows(x, "predict()")
+        return super().predict(x, *args, **kwargs)
+
+    def check_rows(self, x: Any, owner: str, width: int | None = None) -> None:
+        """Raises a `ValueError` if `x` is empty, of another width, or holds NaN or infinity."""
+        if is_dataset(x):
+            x = first_batch(x, "x")
+        if isinstance(x, np.ndarray):
+            check_rows(x, f"{type(self).__name__}.{owner}", width=width or self.input_dim)
+
+    def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
+        """Raises a `ValueError` if the data do not fit the model; see `fit`."""
+        self.check_rows(x, owner)
+        if not isinstance(y, np.ndarray) or not isinstance(x, np.ndarray):
+            return
+        owner = f"{type(self).__name__}.{owner}"
+        check_same_length(x, y, owner)
+        loss = getattr(self, "loss", None)
+        name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+        if self.num_classes is not None and name == "sparse_categorical_crossentropy":
+            check_class_labels(y, self.num_classes, owner)

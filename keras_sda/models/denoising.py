@@ -1,0 +1,120 @@
+"""The denoising autoencoder of one level."""
+
+import keras
+import numpy as np
+
+from keras_sda import initializers
+from keras_sda._validation import check_choice, check_positive_int
+from keras_sda.layers.noise import get_noise
+from keras_sda.layers.tied_dense import TiedDense
+from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.models.unrolled import UnrolledAutoencoder
+
+
+def child_seeds(seed, count):
+    """Returns `count` seeds that follow from `seed`, or as many `None` without one."""
+    if seed is None:
+        return [None] * count
+    return [int(child) for child in np.random.SeedSequence(seed).generate_state(count)]
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class DenoisingAutoencoder(UnrolledAutoencoder):
+    """Learns to rebuild clean rows from corrupted ones, through one layer of hidden units.
+
+    `compile("adam")` and `fit(x)` are all it takes: the target is `x` itself, the loss is the
+    reconstruction loss summed over features and averaged over the batch. `predict` reconstructs.
+
+    Args:
+        input_dim: Number of features of a row.
+        hidden_units: Number of hidden units.
+        noise: `"masking"`, `"salt_and_pepper"`, `"gaussian"`, `"swap"`, any Keras layer, or `None`
+            for the plain autoencoder.
+        noise_level: A rate in [0, 1]; for `"gaussian"` a standard deviation from 0. A noise given
+            as a layer has its own.
+        activation: Activation of the code.
+        tied: Whether decoder and encoder share one kernel; see `layers.TiedDense`.
+        kernel_initializer: Initial kernel: Glorot's (Xavier's) uniform, which suits tanh;
+            `initializers.SigmoidGlorotUniform()` is the tutorials' for sigmoid.
+        reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
+            `"squared_error"` (any data, linear decoder), or `"auto"`, which chooses by the data.
+        seed: Makes initial weights, noise and shuffling repeatable.
+        **kwargs: `name` and `dtype`, as for every Keras model.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).uniform(size=(64, 16)).astype("float32")
+    >>> model = DenoisingAutoencoder(input_dim=16, hidden_units=8, seed=0)
+    >>> model.compile("adam")
+    >>> history = model.fit(x, epochs=2, verbose=0)
+    >>> model.encode(x).shape, model.reconstruct(x).shape, model.reconstruction_error(x).shape
+    ((64, 8), (64, 16), (64,))
+
+    Reference:
+        Vincent et al., "Extracting and composing robust features with denoising autoencoders",
+        ICML 2008.
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        hidden_units,
+        noise="masking",
+        noise_level=0.3,
+        activation="sigmoid",
+        tied=True,
+        kernel_initializer="glorot_uniform",
+        reconstruction_loss="auto",
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        owner = "DenoisingAutoencoder"
+        check_positive_int("input_dim", input_dim, owner)
+        check_positive_int("hidden_units", hidden_units, owner)
+        choices = ("auto", *RECONSTRUCTION_LOSSES)
+        check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        kernel_seed, visible_seed, noise_seed = child_seeds(seed, 3)
+        layer = TiedDense(
+            hidden_units,
+            activation=activation,
+            tied=tied,
+            kernel_initializer=initializers.for_level(kernel_initializer, 0, kernel_seed),
+            visible_kernel_initializer=initializers.for_level(kernel_initializer, 1, visible_seed),
+            dtype=dtype,
+            name="level_1",
+        )
+        layer.build((None, input_dim))
+        noise_layer = get_noise(noise, noise_level, owner, noise_seed, dtype, name="noise_1")
+        super().__init__([layer], noise_layer, reconstruction_loss, seed, dtype=dtype, **kwargs)
+        self.hidden_units = hidden_units
+        self._arguments = {
+            "noise": keras.saving.serialize_keras_object(noise),
+            "noise_level": noise_level,
+            "activation": keras.activations.serialize(layer.activation),
+            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
+        }
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **keras.Model.get_config(self),
+            "input_dim": self.input_dim,
+            "hidden_units": self.hidden_units,
+            **self._arguments,
+            "tied": self.levels[0].tied,
+            "reconstruction_loss": self.reconstruction_loss,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model with new weights from a configuration."""
+        config = dict(config)
+        for name in ("noise", "activation", "kernel_initializer"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)

@@ -1,0 +1,518 @@
+"""The stacked denoising autoencoder: pretrained level by level, fine-tuned as a whole."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+
+from keras_sda import initializers, pretraining
+from keras_sda._validation import (
+    check_choice,
+    check_fraction,
+    check_non_negative,
+    check_positive_int,
+    per_level,
+)
+from keras_sda.exporting import export_saved_model
+from keras_sda.layers.noise import copy_noise, get_noise
+from keras_sda.layers.tied_dense import TiedDense
+from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.models.autoencoder import target_of
+from keras_sda.models.checked import CheckedModel
+from keras_sda.models.denoising import child_seeds
+from keras_sda.models.unrolled import UnrolledAutoencoder
+
+# Codes of these activations lie in [0, 1], so that cross-entropy can measure them.
+_UNIT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class StackedDenoisingAutoencoder(CheckedModel):
+    """A deep network whose layers are pretrained as denoising autoencoders, one upon the other.
+
+    `pretrain(x)` needs no labels: level by level it teaches each layer to rebuild its clean input
+    from a corrupted one. `compile` and `fit(x, y)` are Keras' own and train the whole network for
+    its task, from there. A hidden layer and the encoder of its autoencoder are one and the same
+    layer, so nothing is copied in between. Use it where unlabelled rows are many and labels few.
+
+    Without `num_classes` and `head` it is an unsupervised stack: `predict` reconstructs, and
+    `compile("adam")` and `fit(x)` train all levels together on reconstruction.
+
+    Supervised `fit` trains kernels, hidden biases and the head. Visible biases and the kernels of
+    untied decoders belong to the autoencoders; the optimizer holds nothing for them.
+
+    Args:
+        input_dim: Number of features of a row.
+        hidden_units: Number of hidden units of each level, the lowest first.
+        num_classes: Number of classes, at least 2: puts a softmax layer on top, with zero kernel at
+            the start, as in the tutorials.
+        head: Any Keras layer to put on top instead, such as `keras.layers.Dense(1)`.
+        noise: What corrupts the input of each level in pretraining: `"masking"`,
+            `"salt_and_pepper"`, `"gaussian"`, `"swap"`, a Keras layer, or `None`; or a list with
+            one of them per level.
+        noise_level: A rate in [0, 1], for `"gaussian"` a standard deviation from 0; or one per
+            level. A noise given as a layer has its own.
+        activation: Activation of the codes, or one per level.
+        tied: Whether decoders share the kernels of the encoders; see `layers.TiedDense`.
+        kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform by default;
+            `initializers.SigmoidGlorotUniform()` is the tutorials' for sigmoid units.
+        reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
+            `"squared_error"` (any data, linear decoder), or one per level. `"auto"` takes
+            cross-entropy where the data of a level lie in [0, 1]: at the first level it looks at
+            them, above it goes by the activation.
+        dropout: Share, in [0, 1), of the codes that supervised `fit` drops after each level.
+        finetune_noise_level: Level of the first level's noise on the input in supervised `fit`; 0
+            adds none.
+        seed: Makes initial weights, noise, dropout and shuffling repeatable.
+        **kwargs: `name` and `dtype`, as for every Keras model.
+
+    Attributes:
+        levels: The hidden layers, `layers.TiedDense`, the lowest first.
+        noise_layers: The noise of each level, or `None` where there is none.
+        head: The layer on top, or `None`.
+        encoder: Keras model from the input to the last codes.
+        decoder: Keras model from the last codes to the reconstruction.
+        autoencoder: Keras model of all levels up and down again; compile and fit it to fine-tune
+            the whole stack on reconstruction, under the first level's noise.
+
+    Raises:
+        ValueError: If an argument lies outside its range, if a list has not one entry per level,
+            or if a level's loss does not fit the codes it would have to rebuild.
+
+    Example:
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.uniform(size=(64, 16)).astype("float32"), rng.integers(0, 3, 64)
+    >>> sda = StackedDenoisingAutoencoder(input_dim=16, hidden_units=[8, 4], num_classes=3, seed=0)
+    >>> histories = sda.pretrain(x, epochs=2, verbose=0)
+    >>> sda.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    >>> history = sda.fit(x, y, epochs=2, verbose=0)
+    >>> sda.predict(x, verbose=0).shape, sda.encode(x, level=0).shape
+    ((64, 3), (64, 8))
+
+    Reference:
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
+        "Stacked Denoising Autoencoders (SdA)".
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        hidden_units,
+        num_classes=None,
+        head=None,
+        noise="masking",
+        noise_level=0.3,
+        activation="sigmoid",
+        tied=True,
+        kernel_initializer="glorot_uniform",
+        reconstruction_loss="auto",
+        dropout=0.0,
+        finetune_noise_level=0.0,
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        owner = "StackedDenoisingAutoencoder"
+        check_positive_int("input_dim", input_dim, owner)
+        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
+            raise ValueError(
+                f"Argument `hidden_units` of {owner} must list the units of each level, at least "
+                f"one. Received: hidden_units={hidden_units!r}"
+            )
+        num_levels = len(hidden_units)
+        for units in hidden_units:
+            check_positive_int("hidden_units", units, owner)
+        if num_classes is not None and head is not None:
+            raise ValueError(f"{owner} takes either `num_classes` or `head`. Received both.")
+        if num_classes is not None and check_positive_int("num_classes", num_classes, owner) < 2:
+            raise ValueError(
+                f"Argument `num_classes` of {owner} must be at least 2. Received: num_classes=1; "
+                "for one output use head=keras.layers.Dense(1, activation='sigmoid')."
+            )
+        if head is not None and not isinstance(head, keras.layers.Layer):
+            raise ValueError(
+                f"Argument `head` of {owner} must be a Keras layer. Received: head={head!r}"
+            )
+        check_fraction("dropout", dropout, owner, below_one=True)
+        check_non_negative("finetune_noise_level", finetune_noise_level, owner)
+        super().__init__(seed=seed, dtype=dtype, **kwargs)
+
+        self.input_dim = input_dim
+        self.hidden_units = [int(units) for units in hidden_units]
+        self.num_classes = num_classes
+        self.dropout = dropout
+        self.finetune_noise_level = finetune_noise_level
+        # What `get_config` gives back of the arguments that are spread over the levels below.
+        self._given = SimpleNamespace(
+            head=head,
+            noise=noise,
+            noise_level=noise_level,
+            kernel_initializer=kernel_initializer,
+        )
+
+        seeds = child_seeds(seed, 4 * num_levels + 2)
+        activations = per_level("activation", activation, num_levels, owner)
+        tieds = per_level("tied", tied, num_levels, owner)
+        noise_layers = _noise_per_level(
+            noise, noise_level, seeds[2 : 4 * num_levels : 4], owner, dtype
+        )
+        self.levels = []
+        self.noise_layers = []
+        width = input_dim
+        for level, units in enumerate(self.hidden_units):
+            self.noise_layers.append(noise_layers[level])
+            if noise_layers[level] is not None:
+                noise_layers[level].build((None, width))
+            layer = TiedDense(
+                units,
+                activation=activations[level],
+                tied=tieds[level],
+                kernel_initializer=initializers.for_level(
+                    kernel_initializer, level, seeds[4 * level]
+                ),
+                visible_kernel_initializer=initializers.for_level(
+                    kernel_initializer, num_levels + level, seeds[4 * level + 1]
+                ),
+                dtype=dtype,
+                name=f"level_{level + 1}",
+            )
+            layer.build((None, width))
+            self.levels.append(layer)
+            width = units
+        first_loss, *self._upper_losses = self._choose_losses(reconstruction_loss, owner)
+        # In a namespace, as Keras would list it beside the layers that it is made of.
+        self._parts = SimpleNamespace(
+            autoencoder=UnrolledAutoencoder(
+                self.levels,
+                noise=self.noise_layers[0],
+                reconstruction_loss=first_loss,
+                seed=seed,
+                dtype=dtype,
+                name="autoencoder",
+            )
+        )
+        self._add_head(head, seeds[3 : 4 * num_levels : 4], seeds[-1], owner)
+        self.build((None, input_dim))
+
+    def _add_head(self, head, dropout_seeds, noise_seed, owner):
+        """Makes what only the supervised network has: noise on its input, dropout, the head."""
+        self.noise = self.noise_layers[0]
+        self.dropout_layers = []
+        if self.num_classes is not None:
+            # Class probabilities stay exact under mixed precision.
+            head = keras.layers.Dense(
+                self.num_classes,
+                activation="softmax",
+                kernel_initializer="zeros",
+                dtype=self.variable_dtype,
+                name="head",
+            )
+        self.head = head
+        if head is None:
+            return
+        self.noise = self._finetune_noise(noise_seed, owner)
+        if self.dropout > 0:
+            self.dropout_layers = [
+                keras.layers.Dropout(
+                    self.dropout, seed=seed, dtype=self.dtype_policy, name=f"dropout_{level + 1}"
+                )
+                for level, seed in enumerate(dropout_seeds)
+            ]
+
+    def build(self, input_shape):
+        # Keras calls it again when it loads a saved model.
+        for layer, width in zip(self.dropout_layers, self.hidden_units, strict=False):
+            layer.build((None, width))
+        if self.head is not None and not self.head.built:
+            self.head.build((None, self.hidden_units[-1]))
+
+    def _finetune_noise(self, seed, owner):
+        """Returns the noise on the input of the supervised network, or `None`."""
+        level = self.finetune_noise_level
+        if level == 0:
+            return None
+        first = self.noise_layers[0]
+        if not hasattr(first, "level_name"):
+            raise ValueError(
+                f"Argument `finetune_noise_level` of {owner} needs a noise of this package at the "
+                f"first level. Received: finetune_noise_level={level!r} with noise={first!r}"
+            )
+        noise = copy_noise(first, level=level, seed=seed, name="finetune_noise")
+        noise.build((None, self.input_dim))
+        return noise
+
+    def _choose_losses(self, reconstruction_loss, owner):
+        """Returns the loss of each level and gives each layer the matching decoder.
+
+        `"auto"` stays at the first level until data are there.
+        """
+        chosen = per_level("reconstruction_loss", reconstruction_loss, len(self.levels), owner)
+        for level, loss in enumerate(chosen):
+            check_choice("reconstruction_loss", loss, ("auto", *RECONSTRUCTION_LOSSES), owner)
+            if level == 0:
+                continue
+            activation = keras.activations.serialize(self.levels[level - 1].activation)
+            within_unit = activation in _UNIT_ACTIVATIONS
+            if loss == "auto":
+                chosen[level] = "binary_crossentropy" if within_unit else "squared_error"
+            elif loss == "binary_crossentropy" and not within_unit:
+                raise ValueError(
+                    f"{owner} cannot rebuild the codes of level {level} by cross-entropy, which "
+                    f"needs values in [0, 1]: their activation is {activation!r}. Use "
+                    "reconstruction_loss='auto' or 'squared_error' there."
+                )
+            is_entropy = chosen[level] == "binary_crossentropy"
+            decoder = "sigmoid" if is_entropy else "linear"
+            self.levels[level].visible_activation = keras.activations.get(decoder)
+        return chosen
+
+    def call(self, inputs, training=False):
+        if self.head is None:
+            return self.autoencoder(inputs, training=training)
+        codes = inputs if self.noise is None else self.noise(inputs, training=training)
+        for level, layer in enumerate(self.levels):
+            codes = layer(codes)
+            if self.dropout_layers:
+                codes = self.dropout_layers[level](codes, training=training)
+        return self.head(codes)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        target = x if y is None and self.head is None else y
+        if self.head is not None or self._compile_loss is not None:
+            return super().compute_loss(x, target, y_pred, sample_weight, training=training)
+        return self.autoencoder.compute_reconstruction_loss(target, sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        target = x if y is None and self.head is None else y
+        return super().compute_metrics(x, target, y_pred, sample_weight=sample_weight)
+
+    # Both names: Keras' trainers read one or the other, depending on the backend.
+    @property
+    def trainable_weights(self):
+        """Variables that `fit` trains: with a head, all but those of the decoders."""
+        return self._without_decoders(super().trainable_weights)
+
+    @property
+    def trainable_variables(self):
+        """The same as `trainable_weights`."""
+        return self._without_decoders(super().trainable_variables)
+
+    def _without_decoders(self, variables):
+        if self.head is None:
+            return variables
+        decoders = {id(weight) for layer in self.levels for weight in layer.visible_weights}
+        return [variable for variable in variables if id(variable) not in decoders]
+
+    def pretrain(
+        self,
+        x,
+        epochs=15,
+        batch_size=128,
+        optimizer="adam",
+        learning_rate=1e-3,
+        callbacks=None,
+        validation_data=None,
+        shuffle=True,
+        cache="auto",
+        verbose="auto",
+    ):
+        """Trains the levels one after the other, each as a denoising autoencoder; needs no labels.
+
+        Each level's noise corrupts the clean codes of the level below, and the level learns to
+        rebuild them. Only the level's kernel, hidden bias and visible bias change. The clean codes
+        of a trained level are computed once.
+
+        Args:
+            x: Array of shape `(rows, input_dim)`, or a finite `tf.data.Dataset` or
+                `keras.utils.PyDataset` of batches; labels in it are ignored.
+            epochs: Passes over the data, or one number per level.
+            batch_size: Rows per update, or one number per level.
+            optimizer: Name, Keras optimizer (copied for each level), or a function of the level
+                (from 0) that returns either; or one per level.
+            learning_rate: Step size of an optimizer given by name, or one per level.
+            callbacks: List of Keras callbacks, copied for each level, or a function of the level
+                that returns one. Their `self.model` has `level`, `units` and `noise`; methods
+                `on_level_begin(level, logs)` and `on_level_end(level, logs)` are called too.
+            validation_data: Held-out rows in any form that `x` may have.
+            shuffle: Whether rows are shuffled before each epoch.
+            cache: Where codes are kept; see `pretrain_layers` for their size.
+            verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+
+        Returns:
+            One `keras.callbacks.History` per level, whose losses are summed over features and
+            averaged over rows.
+
+        Raises:
+            ValueError: Before training, if data or arguments do not fit.
+            FloatingPointError: If a loss becomes NaN or infinite; levels below keep their weights.
+
+        Example:
+
+        ```python
+        histories = sda.pretrain(x, epochs=[15, 10], learning_rate=[1e-3, 5e-4])
+        print([history.history["loss"][-1] for history in histories])
+        ```
+        """
+        x = pretraining.prepare_inputs(x, self.input_dim, within_unit=False, name="x")
+        self._settle_first_loss(pretraining.first_batch(x) if pretraining.is_dataset(x) else x)
+        return pretraining.pretrain_layers(
+            self.levels,
+            x,
+            noise=list(self.noise_layers),
+            reconstruction_loss=self.reconstruction_losses,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            cache=cache,
+            verbose=verbose,
+            seed=self.seed,
+        )
+
+    @property
+    def reconstruction_losses(self):
+        """The loss of each level; `"auto"` at the first until it has seen data."""
+        return [self.autoencoder.reconstruction_loss, *self._upper_losses]
+
+    def _settle_first_loss(self, rows):
+        if self.autoencoder.reconstruction_loss == "auto":
+            self.autoencoder.settle_reconstruction_loss(rows)
+            # What was traced with another decoder is void.
+            self.train_function = self.test_function = self.predict_function = None
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains the whole network by Keras' own `fit`, whose arguments it takes.
+
+        Args:
+            x: Array of shape `(rows, input_dim)`, or a dataset of batches.
+            y: What the head is to give, such as class numbers; `None` without a head.
+            *args: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+
+        Raises:
+            ValueError: Before training, if data or labels do not fit the model.
+        """
+        return super().fit(x, self._target(x, y, kwargs), *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Returns loss and metrics by Keras' own `evaluate`, once the data are checked."""
+        return super().evaluate(x, self._target(x, y, kwargs), *args, **kwargs)
+
+    def _target(self, x, y, kwargs):
+        return y if self.head is not None else target_of(x, y, kwargs)
+
+    def check_data(self, x, y=None, owner=""):
+        """Raises a `ValueError` if the data do not fit the model; see `fit`."""
+        super().check_data(x, y, owner)
+        target = x if y is None else y
+        if self.head is None and isinstance(target, np.ndarray):
+            self._settle_first_loss(target)
+            if self._compile_loss is None:
+                self.autoencoder.check_target(target, owner)
+
+    @property
+    def autoencoder(self):
+        """Keras model of all levels up and down again, over these very layers."""
+        return self._parts.autoencoder
+
+    @property
+    def encoder(self):
+        """Keras model from the input to the last codes, over these very layers."""
+        return self.autoencoder.encoder
+
+    @property
+    def decoder(self):
+        """Keras model from the last codes to the reconstruction, over these very layers."""
+        return self.autoencoder.decoder
+
+    def encode(self, x, level=-1):
+        """Returns the clean codes of `x` at a level, shape `(rows, hidden_units[level])`."""
+        return self.autoencoder.encode(x, level=level)
+
+    def decode(self, codes, level=-1):
+        """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
+        return self.autoencoder.decode(codes, level=level)
+
+    def reconstruct(self, x):
+        """Returns `x` after all encoders and decoders, shape `(rows, input_dim)`, without noise."""
+        return self.autoencoder.reconstruct(x)
+
+    def reconstruction_error(self, x):
+        """Returns the reconstruction loss of each row, shape `(rows,)`: high means strange."""
+        return self.autoencoder.reconstruction_error(x)
+
+    def untie(self):
+        """Gives every tied level a decoding kernel of its own; compile again afterwards."""
+        self.autoencoder.untie()
+        self.train_function = self.test_function = self.predict_function = None
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Writes a SavedModel with the endpoints `serve`, `encode` and `reconstruct`.
+
+        `serve` is `predict`: class probabilities, or the reconstruction without a head. All take
+        any number of rows. Other formats are as in `keras.Model.export`.
+
+        Args:
+            filepath: Folder to write.
+            format: `"tf_saved_model"`, or another of Keras' formats, with `serve` alone.
+            **kwargs: As in `keras.Model.export`.
+
+        Raises:
+            ValueError: If the backend cannot write a SavedModel.
+        """
+        if format == "tf_saved_model":
+            export_saved_model(self, self.autoencoder, filepath)
+        else:
+            super().export(filepath, format=format, **kwargs)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        given = self._given
+        noise = list(given.noise) if isinstance(given.noise, (list, tuple)) else given.noise
+        activations = [keras.activations.serialize(layer.activation) for layer in self.levels]
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "hidden_units": list(self.hidden_units),
+            "num_classes": self.num_classes,
+            "head": serialize(given.head),
+            "noise": serialize(noise),
+            "noise_level": given.noise_level,
+            "activation": serialize(activations),
+            "tied": [layer.tied for layer in self.levels],
+            "kernel_initializer": serialize(given.kernel_initializer),
+            "reconstruction_loss": self.reconstruction_losses,
+            "dropout": self.dropout,
+            "finetune_noise_level": self.finetune_noise_level,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model with new weights from a configuration."""
+        config = dict(config)
+        for name in ("head", "noise", "activation", "kernel_initializer"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+
+def _noise_per_level(noise, noise_level, seeds, owner, dtype):
+    """Returns one noise layer, or `None`, per level."""
+    num_levels = len(seeds)
+    rates = per_level("noise_level", noise_level, num_levels, owner)
+    kinds = per_level("noise", noise, num_levels, owner)
+    if isinstance(noise, keras.layers.Layer):  # each level draws its own
+        kinds[1:] = [copy_noise(noise, seed=seed) for seed in seeds[1:]]
+    return [
+        get_noise(kind, rate, owner, seed=seed, dtype=dtype, name=f"noise_{level + 1}")
+        for level, (kind, rate, seed) in enumerate(zip(kinds, rates, seeds, strict=True))
+    ]

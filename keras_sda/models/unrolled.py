@@ -1,0 +1,146 @@
+"""An autoencoder unrolled from reversible layers: up through each, down through each."""
+
+from types import SimpleNamespace
+
+import keras
+
+from keras_sda.models.autoencoder import Autoencoder
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class UnrolledAutoencoder(Autoencoder):
+    """Runs its input up through given layers and down through the same layers in reverse.
+
+    It owns nothing: layers of a stack, or of several models, may be unrolled together and trained
+    on reconstruction. `StackedDenoisingAutoencoder.autoencoder` is one of these.
+
+    Args:
+        layers: Built `layers.TiedDense` layers, the lowest first.
+        noise: A layer that corrupts the input in training, or `None`.
+        reconstruction_loss: See `Autoencoder`.
+        seed: Makes the shuffling of `fit` repeatable.
+        **kwargs: As for `keras.Model`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sda.layers import TiedDense
+    >>> layer = TiedDense(3)
+    >>> layer.build((None, 4))
+    >>> model = UnrolledAutoencoder([layer])
+    >>> model.reconstruct(np.zeros((2, 4), "float32")).shape
+    (2, 4)
+    """
+
+    def __init__(self, layers, noise=None, reconstruction_loss="auto", seed=None, **kwargs):
+        # Models over these layers, made on demand; in a namespace, as Keras would track them.
+        self._graphs = SimpleNamespace(encoders={}, decoders={})
+        super().__init__(reconstruction_loss=reconstruction_loss, seed=seed, **kwargs)
+        self.noise = noise
+        self.levels = list(layers)
+        self.input_dim = self.levels[0].input_dim
+        self._use_loss(reconstruction_loss)
+        self.build((None, self.input_dim))
+
+    def build(self, input_shape):
+        # The layers are built already; the noise learns its shape for `summary`.
+        if self.noise is not None:
+            self.noise.build(input_shape)
+
+    def _use_loss(self, name):
+        super()._use_loss(name)
+        self._graphs.encoders.clear()
+        self._graphs.decoders.clear()
+        if hasattr(self, "levels"):
+            self.levels[0].visible_activation = self.output_activation
+
+    def preactivation(self, inputs, training=False):
+        codes = inputs if self.noise is None else self.noise(inputs, training=training)
+        for layer in self.levels:
+            codes = layer(codes)
+        return self._down(codes, len(self.levels) - 1)
+
+    def _down(self, codes, level):
+        """Decodes codes of a level, up to the last activation."""
+        for layer in reversed(self.levels[1 : level + 1]):
+            codes = layer(codes, reverse=True)
+        return self.levels[0](codes, reverse=True, activate=False)
+
+    @property
+    def encoder(self):
+        """Keras model from the input to the codes of the last level, over these very layers."""
+        return self.encoder_to(-1)
+
+    @property
+    def decoder(self):
+        """Keras model from the codes of the last level to the reconstruction."""
+        return self.decoder_from(-1)
+
+    def encoder_to(self, level):
+        """Returns the Keras model from the input to the codes of a level."""
+        level = self._check_level(level)
+        if level not in self._graphs.encoders:
+            inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype, name="inputs")
+            codes = inputs
+            for layer in self.levels[: level + 1]:
+                codes = layer(codes)
+            name = f"encoder_{level + 1}"
+            self._graphs.encoders[level] = keras.Model(inputs, codes, name=name)
+        return self._graphs.encoders[level]
+
+    def decoder_from(self, level):
+        """Returns the Keras model from the codes of a level to the reconstruction."""
+        level = self._check_level(level)
+        if level not in self._graphs.decoders:
+            units = self.levels[level].units
+            codes = keras.Input((units,), dtype=self.variable_dtype, name="codes")
+            outputs = self.output_activation(self._down(codes, level))
+            name = f"decoder_{level + 1}"
+            self._graphs.decoders[level] = keras.Model(codes, outputs, name=name)
+        return self._graphs.decoders[level]
+
+    def encode(self, x, level=-1):
+        """Returns the clean codes of `x` at a level, shape `(rows, units)`."""
+        return self._run(self.encoder_to(level), x, "encode()")
+
+    def decode(self, codes, level=-1):
+        """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
+        return self._run(self.decoder_from(level), codes, "decode()")
+
+    def _check_level(self, level):
+        count = len(self.levels)
+        if not isinstance(level, int) or not -count <= level < count:
+            raise ValueError(
+                f"Argument `level` of {type(self).__name__} must be a whole number from 0 to "
+                f"{count - 1}, or from -{count} to -1 counted from the top. "
+                f"Received: level={level!r}"
+            )
+        return level % count
+
+    def untie(self):
+        """Gives every tied level a decoding kernel of its own; see `layers.TiedDense.untie`.
+
+        The model must be compiled again afterwards.
+        """
+        for layer in self.levels:
+            if layer.tied:
+                layer.untie()
+        self._use_loss(self.reconstruction_loss)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "layers": [serialize(layer) for layer in self.levels],
+            "noise": serialize(self.noise),
+            "reconstruction_loss": self.reconstruction_loss,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model with new layers from a configuration."""
+        deserialize = keras.saving.deserialize_keras_object
+        layers = [deserialize(layer, custom_objects) for layer in config.pop("layers")]
+        return cls(layers, deserialize(config.pop("noise"), custom_objects), **config)
