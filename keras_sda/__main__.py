@@ -1,0 +1,6 @@
+"""`python -m keras_sda` is `keras-sda`."""
+
+from keras_sda_launcher import main
+
+if __name__ == "__main__":
+    main()

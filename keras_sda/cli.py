@@ -1,0 +1,338 @@
+"""The command line: parses, calls public functions, prints.
+
+What a command needs is imported inside it.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+_EPILOG = "Run any command with --help for its options."
+
+
+class _OneSentence(click.Group):
+    """Turns what a user can mend into one sentence and status 2; a bug keeps its traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ImportError) as error:
+            click.echo(f"Error: {_first_sentence(error)}", err=True)
+            ctx.exit(2)
+        except FloatingPointError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+
+
+def _first_sentence(error):
+    # Keras explains at length after an empty line.
+    return str(error).strip().split("\n\n")[0].replace("\n", " ")
+
+
+class _List(click.ParamType):
+    """One value, or several separated by commas."""
+
+    def __init__(self, kind, name):
+        self.kind = kind
+        self.name = name
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            return [self.kind(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is no {self.name} and no list of them with commas.", param, ctx)
+
+
+_INTEGERS = _List(int, "whole number")
+_NUMBERS = _List(float, "number")
+
+
+@click.group(cls=_OneSentence, epilog=_EPILOG, context_settings={"max_content_width": 100})
+@click.version_option(package_name="keras-sda")
+def main():
+    """Train, use and export stacked denoising autoencoders."""
+
+
+@main.command()
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    help="digits, mnist, fashion_mnist, tfds:NAME, or a file: .npz, .npy, .csv, "
+    ".parquet, an IDX folder, mnist.pkl.gz.",
+)
+@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option("--target", help="Label column of a .csv or .parquet file.")
+@click.option(
+    "--split",
+    default="tutorial",
+    show_default=True,
+    type=click.Choice(["tutorial", "tensorflow", "full"]),
+    help="Which rows of mnist validate: the last 10,000 of 60,000, the first 5,000, or none.",
+)
+@click.option(
+    "--scale",
+    default="unit",
+    show_default=True,
+    type=click.Choice(["unit", "symmetric", "standard", "none"]),
+    help="[0, 1], [-1, 1], mean 0 and deviation 1, or as it is.",
+)
+@click.option(
+    "--units",
+    type=_INTEGERS,
+    default="1000,1000,1000",
+    show_default=True,
+    help="Hidden units of each level.",
+)
+@click.option(
+    "--noise",
+    default="masking",
+    show_default=True,
+    type=click.Choice(["masking", "salt_and_pepper", "gaussian", "swap", "none"]),
+    help="What corrupts the input of each level.",
+)
+@click.option(
+    "--noise-level",
+    type=_NUMBERS,
+    default="0.3",
+    show_default=True,
+    help="Rate, or standard deviation for gaussian; one, or one per level.",
+)
+@click.option(
+    "--activation",
+    default="sigmoid",
+    show_default=True,
+    help="Activation of the hidden units, by Keras' name.",
+)
+@click.option(
+    "--initializer",
+    default="auto",
+    show_default=True,
+    help="Initial kernels, by Keras' name; auto: Glorot uniform, four times as wide for "
+    "sigmoid units, as in the tutorials.",
+)
+@click.option("--untied", is_flag=True, help="Give decoders kernels of their own.")
+@click.option("--no-pretrain", is_flag=True, help="Start fine-tuning from random kernels.")
+@click.option(
+    "--pretrain-epochs",
+    type=_INTEGERS,
+    default="15",
+    show_default=True,
+    help="Passes over the data per level; one, or one per level.",
+)
+@click.option(
+    "--pretrain-optimizer",
+    default="sgd",
+    show_default=True,
+    help="Optimizer of pretraining, by Keras' name.",
+)
+@click.option(
+    "--pretrain-learning-rate",
+    type=_NUMBERS,
+    default="0.1",
+    show_default=True,
+    help="Its step size; one, or one per level.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Passes over the data in fine-tuning, at most.",
+)
+@click.option(
+    "--optimizer",
+    default="sgd",
+    show_default=True,
+    help="Optimizer of fine-tuning, by Keras' name.",
+)
+@click.option(
+    "--learning-rate",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Its step size at the start.",
+)
+@click.option(
+    "--schedule",
+    default="cosine",
+    show_default=True,
+    type=click.Choice(["cosine", "constant"]),
+    help="Step size over the epochs: down to zero along a cosine, or constant.",
+)
+@click.option(
+    "--patience",
+    type=float,
+    default=None,
+    help="Epochs that are trained in any case, before the tutorials' patience rule may "
+    "stop; the best epoch's weights remain. [default: all for cosine, 10 for constant]",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Rows per update.",
+)
+@click.option(
+    "--dropout",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="Share of the codes dropped in fine-tuning.",
+)
+@click.option(
+    "--finetune-noise-level",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Level of the noise on the input in fine-tuning.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Makes the run repeatable.",
+)
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "float64", "mixed_bfloat16", "mixed_float16"]),
+    help="Precision.",
+)
+@click.option("--output", type=click.Path(), help="Run folder. [default: runs/DATA-seedSEED]")
+@click.option("--quiet", is_flag=True, help="Print the results only.")
+def train(**options):
+    """Pretrain a stack level by level, fine-tune it, and evaluate it.
+
+    Without options it trains on the handwritten digits that come with scikit-learn.
+    """
+    from keras_sda import runs
+    from keras_sda.experiments import train_stack
+
+    quiet, output = options.pop("quiet"), options.pop("output")
+    # A terminal gets Keras' moving bars, a file one line per epoch.
+    verbose = 0 if quiet else 1 if sys.stdout.isatty() else 2
+    options |= {
+        "noise": None if options["noise"] == "none" else options["noise"],
+        "scale": None if options["scale"] == "none" else options["scale"],
+        "tied": not options.pop("untied"),
+        "pretrain": not options.pop("no_pretrain"),
+    }
+    for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
+        options[name] = options[name][0] if len(options[name]) == 1 else options[name]
+    folder = runs.new_folder(output, options["data"], options["seed"])
+    try:
+        train_stack(folder, **options, verbose=verbose)
+    finally:
+        # Refused arguments leave no empty folder behind.
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _on_rows(command):
+    """Adds what the commands that read rows of data have in common."""
+    for decorator in (
+        click.option(
+            "--part",
+            type=click.Choice(["train", "valid", "test"]),
+            default="test",
+            show_default=True,
+            help="Which rows of a named data set.",
+        ),
+        click.option("--target", help="Label column of a .csv or .parquet file."),
+        click.option("--data-dir", type=click.Path(), help="Folder with prepared data."),
+    ):
+        command = decorator(command)
+    return command
+
+
+@main.command()
+@click.argument("run", type=click.Path())
+@click.option("--data", help="Data set or file with labels. [default: the run's own]")
+@_on_rows
+def evaluate(run, data, data_dir, target, part):
+    """Print the error of the model in RUN on labelled rows, with its 95 % interval."""
+    from keras_sda.experiments import describe
+    from keras_sda.runs import load_run, measure
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    click.echo(f"{data or loaded.config['data']}: {describe(measure(loaded.model, rows))}")
+
+
+@main.command()
+@click.argument("run", type=click.Path())
+@click.argument("data")
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="codes.npy",
+    show_default=True,
+    help="File to write: .npy, rows by units.",
+)
+@click.option(
+    "--level",
+    type=int,
+    default=-1,
+    show_default=True,
+    help="Whose codes: 0 for the first level, -1 for the last.",
+)
+@_on_rows
+def encode(run, data, output, level, data_dir, target, part):
+    """Write the codes of DATA, a data set or a file, by the model in RUN."""
+    from keras_sda.runs import load_run, save_array
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    click.echo(save_array(loaded.model.encode(rows.x, level=level), output))
+
+
+@main.command()
+@click.argument("run", type=click.Path())
+@click.argument("data")
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="reconstructions.npy",
+    show_default=True,
+    help="File to write: .npy, rows by features, scaled as the training data were.",
+)
+@_on_rows
+def reconstruct(run, data, output, data_dir, target, part):
+    """Write DATA, a data set or a file, encoded and decoded again by the model in RUN."""
+    from keras_sda.runs import load_run, save_array
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    errors = loaded.model.reconstruction_error(rows.x)
+    click.echo(save_array(loaded.model.reconstruct(rows.x), output))
+    click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
+
+
+@main.command()
+@click.argument("run", type=click.Path())
+@click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/saved_model]")
+def export(run, output):
+    """Write the model in RUN as a SavedModel with endpoints serve, encode and reconstruct."""
+    from keras_sda.runs import load_run
+
+    loaded = load_run(run)
+    target = Path(output) if output else loaded.folder / "saved_model"
+    loaded.model.export(target)
+    click.echo(f"SavedModel: {target} (endpoints serve, encode, reconstruct)")
+
+
+@main.command("datasets")
+def list_datasets():
+    """List the data sets that have a name."""
+    from keras_sda import datasets
+
+    for name in datasets.names():
+        click.echo(name)
+    click.echo("tfds:NAME    any supervised set of tensorflow-datasets")

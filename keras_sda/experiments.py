@@ -1,0 +1,272 @@
+"""The main job from data to figures: pretrain, fine-tune, evaluate, and keep the results."""
+
+import math
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_sda
+from keras_sda import datasets, plots, runs
+from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
+from keras_sda.callbacks import PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.initializers import SigmoidGlorotUniform
+from keras_sda.models import StackedDenoisingAutoencoder
+
+OWNER = "train"
+
+
+def train_stack(
+    folder: Path,
+    *,
+    data: str = "digits",
+    data_dir: str | None = None,
+    target: str | None = None,
+    split: str = "tutorial",
+    scale: str | None = "unit",
+    units: Sequence[int] = (1000, 1000, 1000),
+    noise: str | None = "masking",
+    noise_level: float | Sequence[float] = 0.3,
+    activation: str = "sigmoid",
+    initializer: str = "auto",
+    tied: bool = True,
+    pretrain: bool = True,
+    pretrain_epochs: int | Sequence[int] = 15,
+    pretrain_optimizer: str = "sgd",
+    pretrain_learning_rate: float | Sequence[float] = 0.1,
+    epochs: int = 60,
+    optimizer: str = "sgd",
+    learning_rate: float = 2.0,
+    schedule: str = "cosine",
+    patience: float | None = None,
+    batch_size: int = 100,
+    dropout: float = 0.2,
+    finetune_noise_level: float = 0.1,
+    seed: int = 0,
+    dtype: str = "float32",
+    verbose: Any = "auto",
+) -> dict[str, Any]:
+    """Trains a stack on a data set and writes a run folder; what `keras-sda train` does.
+
+    Labelled data are classified: after pretraining the whole network is fine-tuned, and the epoch
+    with the lowest validation error is kept. Data without labels are pretrained only. Validation
+    data choose, test data are read once, at the end.
+
+    Args:
+        folder: Existing, empty folder; see `runs` for what is written there.
+        data: Name or path for `datasets.load`, as are `data_dir`, `target`, `split` and `scale`.
+        data_dir: Folder with prepared data.
+        target: Label column of a table.
+        split: Which rows validate.
+        scale: How values are scaled.
+        units: Hidden units of each level.
+        noise: Noise of each level, by name; `None` for none.
+        noise_level: Its rate or standard deviation, or one per level.
+        activation: Activation of the hidden units.
+        initializer: Initial kernels by Keras' name; `"auto"`: Glorot's uniform, four times as wide
+            for sigmoid units.
+        tied: Whether decoders share the encoders' kernels.
+        pretrain: Whether to pretrain at all.
+        pretrain_epochs: Passes over the data per level, or one number per level.
+        pretrain_optimizer: Optimizer of pretraining, by name.
+        pretrain_learning_rate: Its step size, or one per level.
+        epochs: Passes over the data in fine-tuning, at most.
+        optimizer: Optimizer of fine-tuning, by name.
+        learning_rate: Its step size, at the start for `schedule="cosine"`.
+        schedule: `"cosine"`, down to zero at the last of `epochs`, or `"constant"`.
+        patience: See `callbacks.PatienceStopping`; by default 10, for cosine all epochs.
+        batch_size: Rows per update, in both phases.
+        dropout: Share of the codes dropped in fine-tuning.
+        finetune_noise_level: Level of the noise on the input in fine-tuning; without `noise`, 0.
+        seed: Makes the run repeatable.
+        dtype: Precision: `"float32"`, `"float64"` or a Keras policy such as `"mixed_bfloat16"`.
+        verbose: 0 prints results only; otherwise progress as Keras' `verbose`.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        ValueError: If an argument or the data do not fit; before training.
+        FloatingPointError: If a loss becomes NaN or infinite.
+    """
+    options = {name: value for name, value in locals().items() if name != "folder"}
+    del options["verbose"]
+    # Whatever only fine-tuning needs is checked before pretraining, too.
+    check_non_negative_int("epochs", epochs, OWNER)
+    check_positive_int("batch_size", batch_size, OWNER)
+    check_positive("learning_rate", learning_rate, OWNER)
+    if patience is None:
+        patience = max(1, epochs) if schedule == "cosine" else 10
+    stopping = PatienceStopping(patience=patience)
+    for name in (optimizer, pretrain_optimizer):
+        make_optimizer(name, learning_rate)
+
+    if dtype == "float64":
+        keras.config.set_floatx("float64")  # Keras casts data to it
+    loaded = datasets.load(data, data_dir=data_dir, split=split, scale=scale, target=target, seed=0)
+    num_classes = _count_classes(loaded)
+    model = StackedDenoisingAutoencoder(
+        input_dim=loaded.train.x.shape[1],
+        hidden_units=list(units),
+        num_classes=num_classes,
+        noise=noise,
+        noise_level=noise_level,
+        activation=activation,
+        tied=tied,
+        kernel_initializer=_kernel_initializer(initializer, activation),
+        dropout=dropout,
+        finetune_noise_level=0.0 if noise is None else finetune_noise_level,
+        seed=seed,
+        dtype=dtype,
+    )
+    layers = "-".join(str(size) for size in (model.input_dim, *units, num_classes or ""))
+    print(f"{loaded.name}: {_count(loaded)}; network {layers.rstrip('-')}", flush=True)
+    runs.save_json(
+        {
+            **options,
+            "input_dim": model.input_dim,
+            "num_classes": num_classes,
+            "classes": loaded.classes,
+            "image_shape": loaded.image_shape,
+            "scaling": loaded.scaling.to_dict(),
+            "versions": _versions(),
+        },
+        folder / runs.CONFIG,
+    )
+
+    metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "finetuning": {}}
+    valid = loaded.valid
+    if pretrain:
+        start = time.perf_counter()
+        histories = model.pretrain(
+            loaded.train.x,
+            epochs=pretrain_epochs,
+            batch_size=batch_size,
+            optimizer=pretrain_optimizer,
+            learning_rate=pretrain_learning_rate,
+            validation_data=None if valid is None else valid.x,
+            verbose=verbose,
+        )
+        metrics["minutes"]["pretraining"] = (time.perf_counter() - start) / 60
+        metrics["pretraining"] = [history.history for history in histories]
+        runs.save_model(model, folder)
+        # Now, as supervised fine-tuning forgets how to reconstruct.
+        runs.save_plot(draw_reconstructions(model, loaded), folder / "reconstructions.png")
+
+    if num_classes is not None and epochs > 0:
+        start = time.perf_counter()
+        steps = epochs * math.ceil(len(loaded.train.x) / batch_size)
+        model.compile(
+            make_optimizer(optimizer, learning_rate, schedule, steps),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        history = model.fit(
+            *loaded.train,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=None if valid is None else tuple(valid),
+            validation_batch_size=1024,
+            callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping])],
+            verbose=verbose,
+        )
+        metrics["minutes"]["finetuning"] = (time.perf_counter() - start) / 60
+        metrics["finetuning"] = history.history
+        best = history.epoch[-1] if valid is None else stopping.best_epoch
+        metrics["best_epoch"] = None if best is None else best + 1
+    runs.save_model(model, folder)
+
+    for name, part in (("valid", loaded.valid), ("test", loaded.test)):
+        if part is not None:
+            metrics[name] = runs.measure(model, part)
+    runs.save_json(metrics, folder / runs.METRICS)
+    print_results(metrics)
+    curves = plots.plot_learning_curves(metrics["pretraining"], metrics["finetuning"])
+    runs.save_plot(curves, folder / "learning_curves.png")
+    filters = plots.plot_filters(model.levels[0].kernel, loaded.image_shape)
+    runs.save_plot(filters, folder / "filters.png")
+    print(f"Run folder: {folder}")
+    return metrics
+
+
+def draw_reconstructions(model: StackedDenoisingAutoencoder, data: datasets.Data) -> Any:
+    """Returns a picture of twelve rows, corrupted, and rebuilt by the whole stack."""
+    rows = (data.valid or data.train).x[:12]
+    noise = model.noise_layers[0]
+    corrupted = rows if noise is None else np.asarray(noise(rows, training=True))
+    rebuilt = model.reconstruct(corrupted)
+    return plots.plot_reconstructions(rows, corrupted, rebuilt, data.image_shape)
+
+
+def print_results(metrics: dict[str, Any]) -> None:
+    """Prints errors with their intervals, the best epoch, and the minutes of each phase."""
+    for name, title in (("valid", "Validation"), ("test", "Test")):
+        if name in metrics:
+            print(f"{title}: {describe(metrics[name])}")
+    if "best_epoch" in metrics:
+        done = len(metrics["finetuning"]["loss"])
+        print(f"Best epoch of fine-tuning: {metrics['best_epoch']} of {done}")
+    minutes = [f"{name} {value:.2f}" for name, value in metrics["minutes"].items()]
+    print(f"Minutes: {', '.join(minutes) or 'none trained'}")
+
+
+def describe(figure: dict[str, Any]) -> str:
+    """Returns a figure of `metrics.json` in words."""
+    if "error" not in figure:
+        return f"reconstruction error {figure['reconstruction_error']:.4f} a row"
+    low, high = figure["interval"]
+    return (
+        f"error {100 * figure['error']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}; "
+        f"{figure['errors']} of {figure['rows']} rows)"
+    )
+
+
+def make_optimizer(name: str, learning_rate: float, schedule: str = "constant", steps: int = 1):
+    """Returns a Keras optimizer by name, its step size constant or falling to 0 over `steps`."""
+    rate: Any = learning_rate
+    if schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps)
+    try:
+        return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"The optimizer must be known to Keras, such as sgd, adam or adamw. Received: {name!r}"
+        ) from error
+
+
+def _kernel_initializer(name, activation):
+    if name != "auto":
+        return name
+    return SigmoidGlorotUniform() if activation == "sigmoid" else "glorot_uniform"
+
+
+def _count_classes(data: datasets.Data) -> int | None:
+    if data.train.y is None:
+        return None
+    if data.train.y.dtype.kind not in "iu":
+        raise ValueError(
+            f"{OWNER} classifies, so that the labels of {data.name} must be class numbers or "
+            f"names. Received numbers with fractions: leave the target out to train without labels."
+        )
+    labels = [part.y for part in (data.train, data.valid, data.test) if part is not None]
+    return max(2, 1 + int(max(y.max() for y in labels if y is not None)))
+
+
+def _count(data: datasets.Data) -> str:
+    parts = {"train": data.train, "valid": data.valid, "test": data.test}
+    return ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None)
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    return {
+        "keras_sda": keras_sda.__version__,
+        "keras": keras.__version__,
+        backend: sys.modules[backend].__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,206 @@
+"""Run folders: what `keras-sda train` writes and the other commands read.
+
+```
+model.keras            the trained model
+config.json            every option of the run, the data's scaling and classes
+metrics.json           figures, and every epoch's
+learning_curves.png    filters.png    reconstructions.png
+```
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda import datasets
+from keras_sda._validation import check_class_labels
+
+MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
+
+
+def error_interval(errors: int, count: int) -> tuple[float, float]:
+    """Returns the 95 % interval (Wilson's) of an error rate, as two fractions.
+
+    Args:
+        errors: Number of wrong predictions.
+        count: Number of predictions.
+
+    Example:
+
+    >>> [round(100 * bound, 2) for bound in error_interval(130, 10_000)]
+    [1.1, 1.54]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(errors, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def measure(model: keras.Model, rows: datasets.Split) -> dict[str, Any]:
+    """Returns how well a model does on rows: one entry of `metrics.json`.
+
+    For a classifier the share of rows put into a wrong class, with its 95 % interval; otherwise the
+    mean reconstruction error.
+
+    Raises:
+        ValueError: If a classifier gets rows without labels.
+    """
+    count = len(rows.x)
+    if model.num_classes is None:
+        error = float(model.reconstruction_error(rows.x).mean())
+        return {"reconstruction_error": error, "rows": count}
+    if rows.y is None:
+        raise ValueError(
+            "A classifier is evaluated on rows with labels. Received rows without: name the label "
+            "column by --target, or add `y` to the file."
+        )
+    check_class_labels(rows.y, model.num_classes, "evaluate")
+    predicted = model.predict(rows.x, batch_size=1024, verbose=0).argmax(axis=1)
+    errors = int((predicted != rows.y).sum())
+    interval = error_interval(errors, count)
+    return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
+
+
+def new_folder(path: str | None, data: str, seed: int) -> Path:
+    """Makes an empty folder for a run: the given one, or the next free name under `runs/`.
+
+    Raises:
+        ValueError: If the folder exists and is not empty, or cannot be written.
+    """
+    if path is None:
+        name = Path(data.removeprefix("tfds:")).name.split(".")[0]
+        stem = f"runs/{name}-seed{seed}"
+        number = 1
+        folder = Path(stem)
+        while folder.exists():
+            number += 1
+            folder = Path(f"{stem}-{number}")
+    else:
+        folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ValueError(
+                f"The output folder {folder} is not empty: name a new one, so that nothing in it "
+                "is overwritten."
+            )
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The output folder {folder} cannot be written ({error.strerror}): name another one."
+        ) from error
+    return folder
+
+
+def save_model(model: keras.Model, folder: Path) -> None:
+    """Writes the model; an older one stays whole until the new one is."""
+    partial = folder / f"partial-{MODEL}"
+    model.save(partial)
+    os.replace(partial, folder / MODEL)
+
+
+def save_json(content: dict[str, Any], path: Path) -> None:
+    """Writes JSON; an older file stays whole until the new one is."""
+    partial = path.with_name(f"partial-{path.name}")
+    partial.write_text(json.dumps(content, indent=2, default=_plain) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def save_array(array: np.ndarray, path: str) -> str:
+    """Writes an array as `.npy` and returns a line that says so."""
+    target = Path(path)
+    if target.suffix != ".npy":
+        raise ValueError(f"The output must be a file name that ends in .npy. Received: {path}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"partial-{target.name}")
+    np.save(partial, array)
+    os.replace(partial, target)
+    return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
+
+
+def save_plot(figure, path: Path) -> None:
+    """Writes a figure as a picture and prints where it is."""
+    figure.savefig(path, dpi=120)
+    print(f"Picture: {path}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its options, and its model."""
+
+    folder: Path
+    config: dict[str, Any]
+    model: keras.Model
+
+    def rows(
+        self, data: str | None, target: str | None = None, part: str = "test", **load: Any
+    ) -> datasets.Split:
+        """Returns rows scaled as the run's training data were.
+
+        Args:
+            data: A file, or the name of a data set; `None` for the data of the run.
+            target: Label column of a table.
+            part: `"train"`, `"valid"` or `"test"`, of a named data set.
+            **load: `data_dir` for a named data set.
+        """
+        scaling = datasets.Scaling.from_dict(self.config["scaling"])
+        if data is not None and not _is_named(data):
+            x, y = datasets.read_rows(data, target=target)
+            return datasets.Split(scaling(x), _number(y, self.config["classes"]))
+        options = {name: self.config[name] for name in ("data_dir", "split", "target")}
+        options |= {name: value for name, value in load.items() if value is not None}
+        loaded = datasets.load(data or self.config["data"], scale=None, **options)
+        split = getattr(loaded, part)
+        if split is None:
+            raise ValueError(f"{loaded.name} has no {part} rows: choose another --part.")
+        return datasets.Split(scaling(split.x), split.y)
+
+
+def _is_named(data: str) -> bool:
+    return data in datasets.names() or data.startswith("tfds:")
+
+
+def _number(labels, classes):
+    """Returns labels as class numbers, by the classes of the training data."""
+    if labels is None or classes is None:
+        return labels
+    numbers = {label: number for number, label in enumerate(classes)}
+    unknown = sorted({str(label) for label in labels.tolist() if label not in numbers})
+    if unknown:
+        raise ValueError(
+            f"The labels must be among {classes}, which the model was trained on. "
+            f"Received also: {', '.join(unknown[:5])}"
+        )
+    return np.array([numbers[label] for label in labels.tolist()], dtype="int64")
+
+
+def load_run(folder: str) -> Run:
+    """Reads a run folder.
+
+    Raises:
+        ValueError: If the folder is not that of a finished run.
+    """
+    path = Path(folder)
+    missing = [name for name in (CONFIG, MODEL) if not (path / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{path} is no finished run, as {' and '.join(missing)} is missing there: give the "
+            "folder that `keras-sda train` has written."
+        )
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    return Run(path, config, keras.saving.load_model(path / MODEL))
