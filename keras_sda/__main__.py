@@ -1,6 +1,6 @@
 """`python -m keras_sda` is `keras-sda`."""
 
-from keras_sda_launcher import main
+from keras_sda.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="keras-sda")

@@ -13,6 +13,8 @@ import numpy as np
 
 from keras_sda._validation import check_fraction, check_non_negative, check_positive
 
+__all__ = ["LevelProgress", "NoiseSchedule", "PatienceStopping", "StopOnNonFiniteLoss"]
+
 
 class PatienceStopping(keras.callbacks.Callback):
     """Stops fine-tuning by the patience rule of the Deep Learning Tutorials, best weights restored.

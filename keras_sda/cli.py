@@ -14,20 +14,26 @@ _EPILOG = "Run any command with --help for its options."
 class _OneSentence(click.Group):
     """Turns what a user can mend into one sentence and status 2; a bug keeps its traceback."""
 
-    def invoke(self, ctx):
+    def main(self, args=None, prog_name=None, **extra):
+        status, message = 2, None
+        extra["standalone_mode"] = False
         try:
-            return super().invoke(ctx)
-        except (ValueError, OSError, ImportError) as error:
-            click.echo(f"Error: {_first_sentence(error)}", err=True)
-            ctx.exit(2)
+            status = click.Group.main(self, args, prog_name, **extra) or 0
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+        except click.ClickException as error:
+            message = error.format_message()
+        except click.Abort:
+            status, message = 130, "interrupted."
         except FloatingPointError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(1)
-
-
-def _first_sentence(error):
-    # Keras explains at length after an empty line.
-    return str(error).strip().split("\n\n")[0].replace("\n", " ")
+            status, message = 1, str(error)
+        except (ValueError, OSError, ImportError) as error:
+            message = str(error)
+        if message is not None:
+            # Keras explains at length after an empty line.
+            sentence = " ".join(message.strip().split("\n\n")[0].split())
+            click.echo(f"Error: {sentence}", err=True)
+        sys.exit(status)
 
 
 class _List(click.ParamType):
@@ -83,7 +89,7 @@ def main():
 @click.option(
     "--units",
     type=_INTEGERS,
-    default="1000,1000,1000",
+    default="256,256,256",
     show_default=True,
     help="Hidden units of each level.",
 )
@@ -113,6 +119,13 @@ def main():
     show_default=True,
     help="Initial kernels, by Keras' name; auto: Glorot uniform, four times as wide for "
     "sigmoid units, as in the tutorials.",
+)
+@click.option(
+    "--reconstruction-loss",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "binary_crossentropy", "squared_error"]),
+    help="Loss of every level; auto: cross-entropy where values lie in [0, 1], else squared error.",
 )
 @click.option("--untied", is_flag=True, help="Give decoders kernels of their own.")
 @click.option("--no-pretrain", is_flag=True, help="Start fine-tuning from random kernels.")
@@ -152,7 +165,7 @@ def main():
 @click.option(
     "--learning-rate",
     type=float,
-    default=2.0,
+    default=1.0,
     show_default=True,
     help="Its step size at the start.",
 )
@@ -173,7 +186,7 @@ def main():
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=100,
+    default=20,
     show_default=True,
     help="Rows per update.",
 )
@@ -230,9 +243,7 @@ def train(**options):
     try:
         train_stack(folder, **options, verbose=verbose)
     finally:
-        # Refused arguments leave no empty folder behind.
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        runs.discard_if_untrained(folder)
 
 
 def _on_rows(command):

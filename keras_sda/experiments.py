@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 import keras_sda
 from keras_sda import datasets, plots, runs
@@ -29,11 +28,12 @@ def train_stack(
     target: str | None = None,
     split: str = "tutorial",
     scale: str | None = "unit",
-    units: Sequence[int] = (1000, 1000, 1000),
+    units: Sequence[int] = (256, 256, 256),
     noise: str | None = "masking",
     noise_level: float | Sequence[float] = 0.3,
     activation: str = "sigmoid",
     initializer: str = "auto",
+    reconstruction_loss: str = "auto",
     tied: bool = True,
     pretrain: bool = True,
     pretrain_epochs: int | Sequence[int] = 15,
@@ -41,10 +41,10 @@ def train_stack(
     pretrain_learning_rate: float | Sequence[float] = 0.1,
     epochs: int = 60,
     optimizer: str = "sgd",
-    learning_rate: float = 2.0,
+    learning_rate: float = 1.0,
     schedule: str = "cosine",
     patience: float | None = None,
-    batch_size: int = 100,
+    batch_size: int = 20,
     dropout: float = 0.2,
     finetune_noise_level: float = 0.1,
     seed: int = 0,
@@ -70,6 +70,7 @@ def train_stack(
         activation: Activation of the hidden units.
         initializer: Initial kernels by Keras' name; `"auto"`: Glorot's uniform, four times as wide
             for sigmoid units.
+        reconstruction_loss: Loss of every level, or `"auto"`.
         tied: Whether decoders share the encoders' kernels.
         pretrain: Whether to pretrain at all.
         pretrain_epochs: Passes over the data per level, or one number per level.
@@ -119,6 +120,7 @@ def train_stack(
         activation=activation,
         tied=tied,
         kernel_initializer=_kernel_initializer(initializer, activation),
+        reconstruction_loss=reconstruction_loss,
         dropout=dropout,
         finetune_noise_level=0.0 if noise is None else finetune_noise_level,
         seed=seed,
@@ -150,11 +152,11 @@ def train_stack(
             optimizer=pretrain_optimizer,
             learning_rate=pretrain_learning_rate,
             validation_data=None if valid is None else valid.x,
+            callbacks=lambda level: [_SaveAfterLevel(model, folder)],
             verbose=verbose,
         )
         metrics["minutes"]["pretraining"] = (time.perf_counter() - start) / 60
         metrics["pretraining"] = [history.history for history in histories]
-        runs.save_model(model, folder)
         # Now, as supervised fine-tuning forgets how to reconstruct.
         runs.save_plot(draw_reconstructions(model, loaded), folder / "reconstructions.png")
 
@@ -194,11 +196,25 @@ def train_stack(
     return metrics
 
 
+class _SaveAfterLevel(keras.callbacks.Callback):
+    """Saves the stack after each level, so that a later level's failure costs that level only."""
+
+    def __init__(self, stack, folder):
+        super().__init__()
+        self.stack = stack
+        self.folder = folder
+
+    def on_level_end(self, level, logs=None):
+        runs.save_model(self.stack, self.folder)
+
+
 def draw_reconstructions(model: StackedDenoisingAutoencoder, data: datasets.Data) -> Any:
     """Returns a picture of twelve rows, corrupted, and rebuilt by the whole stack."""
     rows = (data.valid or data.train).x[:12]
     noise = model.noise_layers[0]
-    corrupted = rows if noise is None else np.asarray(noise(rows, training=True))
+    corrupted = rows
+    if noise is not None:
+        corrupted = keras.ops.convert_to_numpy(noise(rows, training=True)).astype(rows.dtype)
     rebuilt = model.reconstruct(corrupted)
     return plots.plot_reconstructions(rows, corrupted, rebuilt, data.image_shape)
 

@@ -2,6 +2,8 @@
 
 import keras
 
+__all__ = ["SigmoidGlorotUniform"]
+
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
@@ -39,17 +41,13 @@ def for_level(identifier, level: int, seed: int | None):
     """Returns an initializer for one level of a stack, different from the other levels' ones.
 
     A Keras initializer with a seed draws the same values for the same shape each time, so that two
-    levels of equal size would start equal. Names get a seed made from the stack's; an instance is
-    used as it is at level 0 and with its seed moved on above.
+    levels of equal size would start equal. One without a seed of its own, or given by name, gets
+    the stack's; a seed of its own is used as it is at level 0 and moved on above.
     """
     initializer = keras.initializers.get(identifier)
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-    if "seed" not in config:
+    own_seed = config.get("seed")
+    if "seed" not in config or isinstance(own_seed, dict):  # a SeedGenerator moves on by itself
         return initializer
-    if isinstance(identifier, str):
-        config["seed"] = seed
-    elif level == 0 or not isinstance(config["seed"], int):
-        return initializer
-    else:
-        config["seed"] += level
+    config["seed"] = seed if own_seed is None else own_seed + level
     return type(initializer).from_config(config)

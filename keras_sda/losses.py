@@ -6,6 +6,8 @@ Keras' own `binary_crossentropy` and `mse` average over the features: 784 times 
 import keras
 from keras import ops
 
+__all__ = ["SummedBinaryCrossentropy", "SummedSquaredError"]
+
 RECONSTRUCTION_LOSSES = ("binary_crossentropy", "squared_error")
 
 
@@ -39,6 +41,7 @@ class SummedBinaryCrossentropy(keras.losses.Loss):
         self.from_logits = from_logits
 
     def call(self, y_true, y_pred):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if self.from_logits:
             return _sum_features(ops.softplus(y_pred) - y_true * y_pred)
         epsilon = keras.config.epsilon()
@@ -71,7 +74,7 @@ class SummedSquaredError(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        return _sum_features(ops.square(y_true - y_pred))
+        return _sum_features(ops.square(ops.subtract(y_true, y_pred)))
 
 
 def on_preactivation(name):

@@ -6,7 +6,7 @@ no model class. Each level is an ordinary Keras model trained by Keras' own `fit
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -26,8 +26,8 @@ from keras_sda.backend import shuffling_seed
 
 OWNER = "pretrain()"
 
-# Batches for encoding: large enough to be limited by the matrix product alone.
-_ENCODING_BATCH_SIZE = 1024
+# Rows computed together where nothing is trained: enough for the matrix product to set the pace.
+_BATCH_SIZE = 1024
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -207,9 +207,8 @@ def pretrain_layers(
         )
         histories.append(history)
         if level + 1 < num_levels:
-            encode = _encoder(layer)
-            codes = encode(codes)
-            held_out = None if held_out is None else encode(held_out)
+            codes = run_in_batches(layer, codes)
+            held_out = None if held_out is None else run_in_batches(layer, held_out)
     return histories
 
 
@@ -236,7 +235,7 @@ def _fit_level(
                 batch_size=batch_size if is_array else None,
                 shuffle=shuffle if is_array else None,
                 validation_data=held_out,
-                validation_batch_size=_ENCODING_BATCH_SIZE if is_array else None,
+                validation_batch_size=_BATCH_SIZE if is_array else None,
                 callbacks=callbacks,
                 verbose=verbose,
             )
@@ -346,16 +345,43 @@ def first_batch(dataset: Any, name: str = "x") -> np.ndarray:
             f"{OWNER} needs a finite dataset in `{name}`. Received one that repeats for ever: "
             "leave repeat() out; `epochs` repeats it."
         )
-    return np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
+    return np.asarray(_inputs_of(batch))
 
 
-def _encoder(layer: keras.layers.Layer):
-    """Returns a function from inputs to the clean codes of a layer, shape `(rows, units)`."""
-    inputs = keras.Input((layer.input_dim,), dtype=layer.variable_dtype)
-    encoder = keras.Model(inputs, layer(inputs))
+def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
+    """Returns the outputs of a function for all rows of `x`, each row computed once.
 
-    def encode(x):
-        batch_size = None if is_dataset(x) else _ENCODING_BATCH_SIZE
-        return encoder.predict(x, batch_size=batch_size, verbose=0)
+    Batches are large, so that nothing is gained by compiling the function; and unlike Keras'
+    `predict`, the result is not held twice.
 
-    return encode
+    Args:
+        function: From a batch of inputs to a tensor with as many rows.
+        x: Array of rows, or a dataset of batches.
+    """
+    if is_dataset(x):
+        return np.concatenate([_to_numpy(function(_inputs_of(batch))) for batch in _batches(x)])
+    rows = np.asarray(x)
+    outputs = None
+    for start in range(0, len(rows), _BATCH_SIZE):
+        part = _to_numpy(function(rows[start : start + _BATCH_SIZE]))
+        if outputs is None:
+            outputs = np.empty((len(rows), *part.shape[1:]), part.dtype)
+        outputs[start : start + _BATCH_SIZE] = part
+    return outputs
+
+
+def _batches(dataset):
+    if isinstance(dataset, keras.utils.PyDataset):
+        return (dataset[index] for index in range(dataset.num_batches))
+    return iter(dataset)
+
+
+def _inputs_of(batch):
+    """Returns the inputs of a batch, which may be `(x, y)` or `(x, y, sample_weight)`."""
+    return batch[0] if isinstance(batch, (tuple, list)) else batch
+
+
+def _to_numpy(tensor) -> np.ndarray:
+    array = keras.ops.convert_to_numpy(tensor)
+    # NumPy has no arithmetic of its own for bfloat16.
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

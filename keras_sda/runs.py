@@ -11,6 +11,7 @@ learning_curves.png    filters.png    reconstructions.png
 import json
 import os
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,15 @@ def new_folder(path: str | None, data: str, seed: int) -> Path:
             f"The output folder {folder} cannot be written ({error.strerror}): name another one."
         ) from error
     return folder
+
+
+def discard_if_untrained(folder: Path) -> None:
+    """Removes a run folder in which no model was saved, as after refused arguments."""
+    if not (folder / MODEL).exists():
+        for name in (CONFIG, f"partial-{CONFIG}", f"partial-{MODEL}"):
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def save_model(model: keras.Model, folder: Path) -> None:
@@ -202,5 +212,12 @@ def load_run(folder: str) -> Run:
             f"{path} is no finished run, as {' and '.join(missing)} is missing there: give the "
             "folder that `keras-sda train` has written."
         )
-    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-    return Run(path, config, keras.saving.load_model(path / MODEL))
+    try:
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
+    try:
+        model = keras.saving.load_model(path / MODEL)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
+    return Run(path, config, model)

@@ -9,10 +9,7 @@ from keras_sda import losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
 from keras_sda.exporting import export_saved_model
 from keras_sda.models.checked import CheckedModel
-from keras_sda.pretraining import is_dataset
-
-# For encoding and the like: large enough for the matrix product to be what limits the speed.
-_BATCH_SIZE = 1024
+from keras_sda.pretraining import run_in_batches
 
 
 class Autoencoder(CheckedModel):
@@ -118,7 +115,7 @@ class Autoencoder(CheckedModel):
 
     def decode(self, codes):
         """Returns the reconstruction of `codes` as a NumPy array."""
-        return self._run(self.decoder, codes, "decode()")
+        return self._run(self.decoder, codes, "decode()", width=self.decoder.input_shape[-1])
 
     def reconstruct(self, x):
         """Returns `x` encoded and decoded again, as a NumPy array, without noise."""
@@ -133,11 +130,16 @@ class Autoencoder(CheckedModel):
         Returns:
             NumPy array of shape `(rows,)`, in nats for cross-entropy, in squared units otherwise.
         """
-        inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype)
-        rows = keras.ops.cast(inputs, keras.config.floatx())
-        outputs = keras.ops.cast(self.preactivation(inputs), keras.config.floatx())
-        scorer = keras.Model(inputs, self._rows_loss.call(rows, outputs))
-        return self._run(scorer, x, "reconstruction_error()")
+
+        def score(rows):
+            outputs = keras.ops.cast(self.preactivation(rows), keras.config.floatx())
+            return self._rows_loss.call(keras.ops.cast(rows, outputs.dtype), outputs)
+
+        return self._run(score, x, "reconstruction_error()")
+
+    def _run(self, function, x, owner, width=None):
+        self.check_rows(x, owner, width=width)
+        return run_in_batches(function, x)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes a SavedModel with the endpoints `serve`, `encode` and `reconstruct`.
@@ -157,13 +159,6 @@ class Autoencoder(CheckedModel):
             export_saved_model(self, self, filepath)
         else:
             super().export(filepath, format=format, **kwargs)
-
-    def _run(self, model, x, owner):
-        """Runs `x` through a model in large batches and returns a NumPy array."""
-        self.check_rows(x, owner, width=None if model is self else model.input_shape[-1])
-        batch_size = None if is_dataset(x) else _BATCH_SIZE
-        outputs = np.asarray(keras.Model.predict(model, x, batch_size=batch_size, verbose=0))
-        return outputs if outputs.dtype in (np.float32, np.float64) else outputs.astype(np.float32)
 
 
 def target_of(x, y, kwargs):

@@ -105,7 +105,8 @@ class UnrolledAutoencoder(Autoencoder):
 
     def decode(self, codes, level=-1):
         """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
-        return self._run(self.decoder_from(level), codes, "decode()")
+        decoder = self.decoder_from(level)
+        return self._run(decoder, codes, "decode()", width=decoder.input_shape[-1])
 
     def _check_level(self, level):
         count = len(self.levels)

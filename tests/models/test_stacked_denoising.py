@@ -309,10 +309,27 @@ def test_seeding_leaves_numpy_alone(digits):
     np.testing.assert_array_equal(np.random.random(3), expected)
 
 
-def test_levels_of_equal_size_start_differently():
-    for initializer in ("glorot_uniform", keras.initializers.GlorotUniform(seed=3)):
-        model = make(hidden_units=[64, 64], kernel_initializer=initializer)
-        assert not np.array_equal(model.levels[0].kernel.numpy(), model.levels[1].kernel.numpy())
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        "glorot_uniform",
+        ks.initializers.SigmoidGlorotUniform(),
+        keras.initializers.GlorotUniform(seed=3),
+    ],
+    ids=["name", "no seed of its own", "own seed"],
+)
+def test_initial_kernels_follow_the_seed_and_differ_between_levels(initializer):
+    one, two, other = (
+        make(hidden_units=[64, 64], kernel_initializer=initializer, seed=seed) for seed in (0, 0, 1)
+    )
+    for level in range(2):
+        np.testing.assert_array_equal(
+            one.levels[level].kernel.numpy(), two.levels[level].kernel.numpy()
+        )
+    assert not np.array_equal(one.levels[0].kernel.numpy(), one.levels[1].kernel.numpy())
+    has_own_seed = getattr(initializer, "get_config", dict)().get("seed") is not None
+    same = np.array_equal(one.levels[0].kernel.numpy(), other.levels[0].kernel.numpy())
+    assert same == has_own_seed
 
 
 def test_summary_lists_what_there_is(capsys):
