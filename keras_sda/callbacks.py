@@ -26,7 +26,8 @@ class PatienceStopping(keras.callbacks.Callback):
     each epoch, which is when Keras validates, so that epochs stand for updates without a change.
 
     Every value below the best so far is the new best, and its weights are the ones that remain:
-    the tutorials keep the last weights; restoring the best is an addition.
+    the tutorials keep the last weights; restoring the best is an addition. So is what decides
+    between equal values, which small validation sets often give: the lower validation loss.
 
     Args:
         monitor: Name of the monitored value. `"val_accuracy"` and other names with `acc` or `auc`
@@ -85,6 +86,7 @@ class PatienceStopping(keras.callbacks.Callback):
 
     def _reset(self):
         self.best = math.inf
+        self._best_tie_breaker = math.inf
         self.best_epoch = None
         self.stopped_epoch = None
         self._allowed_epochs = self.patience
@@ -96,10 +98,12 @@ class PatienceStopping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         error = self._error(logs or {})
         done = epoch + 1
-        if error < self.best:
+        tie_breaker = (logs or {}).get("val_loss", 0.0)
+        if (error, tie_breaker) < (self.best, self._best_tie_breaker):
             if error < self.best * self.improvement_threshold:
                 self._allowed_epochs = max(self._allowed_epochs, done * self.patience_increase)
             self.best = error
+            self._best_tie_breaker = tie_breaker
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self._best_weights = self.model.get_weights()

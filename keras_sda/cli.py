@@ -14,7 +14,7 @@ _EPILOG = "Run any command with --help for its options."
 class _OneSentence(click.Group):
     """Turns what a user can mend into one sentence and status 2; a bug keeps its traceback."""
 
-    def main(self, args=None, prog_name=None, **extra):
+    def main(self, args=None, prog_name=None, **extra):  # type: ignore[override]
         status, message = 2, None
         extra["standalone_mode"] = False
         try:

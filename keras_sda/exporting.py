@@ -33,7 +33,14 @@ def export_saved_model(model, autoencoder, filepath):
             f"{target} exists and is no SavedModel: give the name of a folder that does not exist "
             "yet, or of an earlier export."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{target.parent} cannot be written ({error.strerror}): export to another folder."
+        ) from error
     signature = [keras.InputSpec(dtype=model.variable_dtype, shape=(None, model.input_dim))]
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -190,7 +190,12 @@ def pretrain_layers(
     histories = []
     for level, layer in enumerate(layers):
         model = PretrainingLevel(
-            layer, noises[level], level_losses[level], level, name=f"level_{level + 1}"
+            layer,
+            noises[level],
+            level_losses[level],
+            level,
+            name=f"level_{level + 1}",
+            dtype=layer.dtype_policy,  # mixed_float16 scales the loss
         )
         model.compile(optimizer=optimizers[level])
         history = _fit_level(
@@ -361,12 +366,12 @@ def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
     if is_dataset(x):
         return np.concatenate([_to_numpy(function(_inputs_of(batch))) for batch in _batches(x)])
     rows = np.asarray(x)
-    outputs = None
-    for start in range(0, len(rows), _BATCH_SIZE):
-        part = _to_numpy(function(rows[start : start + _BATCH_SIZE]))
-        if outputs is None:
-            outputs = np.empty((len(rows), *part.shape[1:]), part.dtype)
-        outputs[start : start + _BATCH_SIZE] = part
+    first = _to_numpy(function(rows[:_BATCH_SIZE]))
+    outputs = np.empty((len(rows), *first.shape[1:]), first.dtype)
+    outputs[: len(first)] = first
+    for start in range(_BATCH_SIZE, len(rows), _BATCH_SIZE):
+        part = slice(start, start + _BATCH_SIZE)
+        outputs[part] = _to_numpy(function(rows[part]))
     return outputs
 
 

@@ -59,6 +59,16 @@ def test_patience_worked_by_hand():
     assert (epochs, bias) == (3, 2.0)
 
 
+def test_equal_errors_are_decided_by_the_loss():
+    stopping = PatienceStopping()
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    stopping.set_model(model)
+    stopping.on_train_begin()
+    for epoch, (accuracy, loss) in enumerate([(0.8, 0.1), (0.9, 0.5), (0.9, 0.4), (0.9, 0.45)]):
+        stopping.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+    assert stopping.best_epoch == 2
+
+
 def test_patience_monitors_accuracy_in_fit(digits):
     x, y = digits
     model = StackedDenoisingAutoencoder(64, [16], num_classes=10, seed=0)

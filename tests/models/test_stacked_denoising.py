@@ -399,6 +399,10 @@ def test_export_keeps_what_is_no_saved_model(trained, tmp_path):
     with pytest.raises(ValueError, match="exists and is no SavedModel"):
         trained.export(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(
+        ValueError, match=r"thesis.txt cannot be written \(.*\): export to another folder"
+    ):
+        trained.export(tmp_path / "thesis.txt" / "model")
 
 
 BAD_ARGUMENTS = {
