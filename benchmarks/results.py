@@ -1,7 +1,7 @@
-"""Collects finished runs into `results/*.json`, and prints the README's table from these files.
+"""Collects finished runs into `results/*.json`, and makes the README's table of these files.
 
     python benchmarks/results.py collect NAME "TITLE" RUN [RUN ...]
-    python benchmarks/results.py table
+    python benchmarks/results.py table      # puts it into the README
 
 Runs are folders that `keras-sda train` has written, one per seed.
 """
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def collect(name, title, folders):
@@ -102,6 +103,9 @@ if __name__ == "__main__":
         case ["collect", name, title, *folders] if folders:
             collect(name, title, folders)
         case ["table"]:
-            print(table())
+            text = README.read_text()
+            start, end = "results.py table -->\n", "\n<!-- end -->"
+            before, rest = text.split(start)
+            README.write_text(before + start + table() + end + rest.split(end)[1])
         case _:
             raise SystemExit(__doc__)

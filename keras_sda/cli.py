@@ -95,7 +95,7 @@ def main():
 )
 @click.option(
     "--noise",
-    default="masking",
+    default="gaussian",
     show_default=True,
     type=click.Choice(["masking", "salt_and_pepper", "gaussian", "swap", "none"]),
     help="What corrupts the input of each level.",
@@ -103,7 +103,7 @@ def main():
 @click.option(
     "--noise-level",
     type=_NUMBERS,
-    default="0.3",
+    default="0.2",
     show_default=True,
     help="Rate, or standard deviation for gaussian; one, or one per level.",
 )
@@ -200,7 +200,7 @@ def main():
 @click.option(
     "--finetune-noise-level",
     type=float,
-    default=0.1,
+    default=0.2,
     show_default=True,
     help="Level of the noise on the input in fine-tuning.",
 )

@@ -29,8 +29,8 @@ def train_stack(
     split: str = "tutorial",
     scale: str | None = "unit",
     units: Sequence[int] = (256, 256, 256),
-    noise: str | None = "masking",
-    noise_level: float | Sequence[float] = 0.3,
+    noise: str | None = "gaussian",
+    noise_level: float | Sequence[float] = 0.2,
     activation: str = "sigmoid",
     initializer: str = "auto",
     reconstruction_loss: str = "auto",
@@ -46,12 +46,15 @@ def train_stack(
     patience: float | None = None,
     batch_size: int = 20,
     dropout: float = 0.2,
-    finetune_noise_level: float = 0.1,
+    finetune_noise_level: float = 0.2,
     seed: int = 0,
     dtype: str = "float32",
     verbose: Any = "auto",
 ) -> dict[str, Any]:
     """Trains a stack on a data set and writes a run folder; what `keras-sda train` does.
+
+    The defaults suit the digits of scikit-learn; they were chosen by five-fold cross-validation on
+    the training and validation rows.
 
     Labelled data are classified: after pretraining the whole network is fine-tuned, and the epoch
     with the lowest validation error is kept. Data without labels are pretrained only. Validation

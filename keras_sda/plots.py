@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 
 def tile_images(images, columns=None, gap=1, background=1.0):
@@ -127,7 +127,10 @@ def plot_learning_curves(pretraining, finetuning):
             if name in finetuning
         }
         _draw_curves(axes, errors, ("accuracy", "val_accuracy"))
-        axes.set_yscale("symlog", linthresh=0.1)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(title="fine-tuning", ylabel="error in %")
     else:
         _draw_curves(axes, finetuning, ("loss", "val_loss"))

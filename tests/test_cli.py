@@ -57,7 +57,7 @@ def test_the_command_itself_trains_on_digits(tmp_path, monkeypatch):
     assert result.returncode == 0, result.stderr
     out = result.stdout
     assert "digits: 1,257 train, 180 valid, 360 test; network 64-32-16-10" in out
-    assert "Level 1 of 2: 64 -> 32 units, MaskingNoise(0.3), binary_crossentropy" in out
+    assert "Level 1 of 2: 64 -> 32 units, AdditiveGaussianNoise(0.2), binary_crossentropy" in out
     assert "Level 2 of 2: loss" in out
     assert out.count("Epoch 2/") == 3
     assert "Validation: error" in out
@@ -259,7 +259,9 @@ def test_bad_input_of_training(tmp_path, monkeypatch, digits):
     assert "no whole number" in train("--units", "")
     assert "whole number of at least 1" in train("--units", "0")
     assert "one entry per level, here 2. Received 3" in train("--noise-level", "0.1,0.2,0.3")
-    assert "must lie in [0, 1]. Received: rate=1.5" in train("--noise-level", "1.5")
+    assert "must lie in [0, 1]. Received: rate=1.5" in train(
+        "--noise", "masking", "--noise-level", "1.5"
+    )
     assert "`dropout`" in train("--dropout", "1")
     assert "must be known to Keras" in train("--optimizer", "magic")
     assert "must be known to Keras" in train("--pretrain-optimizer", "magic")
