@@ -161,7 +161,7 @@ def train_stack(
         metrics["minutes"]["pretraining"] = (time.perf_counter() - start) / 60
         metrics["pretraining"] = [history.history for history in histories]
         # Now, as supervised fine-tuning forgets how to reconstruct.
-        runs.save_plot(draw_reconstructions(model, loaded), folder / "reconstructions.png")
+        _save_picture(draw_reconstructions(model, loaded), folder / "reconstructions.png")
 
     if num_classes is not None and epochs > 0:
         start = time.perf_counter()
@@ -192,10 +192,10 @@ def train_stack(
     runs.save_json(metrics, folder / runs.METRICS)
     print_results(metrics)
     curves = plots.plot_learning_curves(metrics["pretraining"], metrics["finetuning"])
-    runs.save_plot(curves, folder / "learning_curves.png")
+    _save_picture(curves, folder / "learning_curves.png")
     filters = plots.plot_filters(model.levels[0].kernel, loaded.image_shape)
-    runs.save_plot(filters, folder / "filters.png")
-    print(f"Run folder: {folder}")
+    _save_picture(filters, folder / "filters.png")
+    print(f"Model, figures and pictures: {folder}")
     return metrics
 
 
@@ -220,6 +220,10 @@ def draw_reconstructions(model: StackedDenoisingAutoencoder, data: datasets.Data
         corrupted = keras.ops.convert_to_numpy(noise(rows, training=True)).astype(rows.dtype)
     rebuilt = model.reconstruct(corrupted)
     return plots.plot_reconstructions(rows, corrupted, rebuilt, data.image_shape)
+
+
+def _save_picture(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=120)
 
 
 def print_results(metrics: dict[str, Any]) -> None:

@@ -143,12 +143,6 @@ def save_array(array: np.ndarray, path: str) -> str:
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
 
 
-def save_plot(figure, path: Path) -> None:
-    """Writes a figure as a picture and prints where it is."""
-    figure.savefig(path, dpi=120)
-    print(f"Picture: {path}")
-
-
 @dataclass(frozen=True)
 class Run:
     """A finished run: its folder, its options, and its model."""

@@ -65,10 +65,12 @@ def test_the_command_itself_trains_on_digits(tmp_path, monkeypatch):
     assert "95 % interval" in out
     assert "Best epoch of fine-tuning:" in out
     assert "Minutes: pretraining" in out
-    assert "Run folder: runs/digits-seed0" in out
+    assert "Model, figures and pictures: runs/digits-seed0" in out
     assert result.stderr == "", "a clean terminal"
     again = subprocess.run([*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True)
-    assert "Run folder: runs/digits-seed0-2" in again.stdout, "nothing is overwritten"
+    assert "Model, figures and pictures: runs/digits-seed0-2" in again.stdout, (
+        "nothing is overwritten"
+    )
     first, second = (
         json.loads((tmp_path / "runs" / name / "metrics.json").read_text())
         for name in ("digits-seed0", "digits-seed0-2")
