@@ -89,6 +89,7 @@ def main():
 @click.option(
     "--units",
     type=_INTEGERS,
+    metavar="N[,N...]",
     default="256,256,256",
     show_default=True,
     help="Hidden units of each level.",
@@ -103,6 +104,7 @@ def main():
 @click.option(
     "--noise-level",
     type=_NUMBERS,
+    metavar="X[,X...]",
     default="0.2",
     show_default=True,
     help="Rate, or standard deviation for gaussian; one, or one per level.",
@@ -132,6 +134,7 @@ def main():
 @click.option(
     "--pretrain-epochs",
     type=_INTEGERS,
+    metavar="N[,N...]",
     default="15",
     show_default=True,
     help="Passes over the data per level; one, or one per level.",
@@ -145,6 +148,7 @@ def main():
 @click.option(
     "--pretrain-learning-rate",
     type=_NUMBERS,
+    metavar="X[,X...]",
     default="0.1",
     show_default=True,
     help="Its step size; one, or one per level.",
@@ -223,8 +227,11 @@ def main():
 def train(**options):
     """Pretrain a stack level by level, fine-tune it, and evaluate it.
 
-    Without options it trains on the handwritten digits that come with scikit-learn.
+    Without options it trains on scikit-learn's handwritten digits. The model, its options, every
+    epoch's figures and pictures are written to a run folder.
     """
+    import keras
+
     from keras_sda import runs
     from keras_sda.experiments import train_stack
 
@@ -239,6 +246,8 @@ def train(**options):
     }
     for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
+    if options["dtype"] == "float64":
+        keras.config.set_floatx("float64")  # or Keras would cast the data to float32
     folder = runs.new_folder(output, options["data"], options["seed"])
     try:
         train_stack(folder, **options, verbose=verbose)

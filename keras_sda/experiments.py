@@ -1,10 +1,11 @@
 """The main job from data to figures: pretrain, fine-tune, evaluate, and keep the results."""
 
+import contextlib
 import math
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def train_stack(
         dropout: Share of the codes dropped in fine-tuning.
         finetune_noise_level: Level of the noise on the input in fine-tuning; without `noise`, 0.
         seed: Makes the run repeatable.
-        dtype: Precision: `"float32"`, `"float64"` or a Keras policy such as `"mixed_bfloat16"`.
+        dtype: Precision: `"float32"`, `"float64"` (with `keras.config.set_floatx("float64")`, or
+            Keras casts the data to float32) or a policy such as `"mixed_bfloat16"`.
         verbose: 0 prints results only; otherwise progress as Keras' `verbose`.
 
     Returns:
@@ -98,8 +100,7 @@ def train_stack(
         ValueError: If an argument or the data do not fit; before training.
         FloatingPointError: If a loss becomes NaN or infinite.
     """
-    options = {name: value for name, value in locals().items() if name != "folder"}
-    del options["verbose"]
+    options = {name: value for name, value in locals().items() if name not in ("folder", "verbose")}
     # Whatever only fine-tuning needs is checked before pretraining, too.
     check_non_negative_int("epochs", epochs, OWNER)
     check_positive_int("batch_size", batch_size, OWNER)
@@ -110,12 +111,11 @@ def train_stack(
     for name in (optimizer, pretrain_optimizer):
         make_optimizer(name, learning_rate)
 
-    if dtype == "float64":
-        keras.config.set_floatx("float64")  # Keras casts data to it
     loaded = datasets.load(data, data_dir=data_dir, split=split, scale=scale, target=target, seed=0)
+    train, valid = loaded.train, loaded.valid
     num_classes = _count_classes(loaded)
     model = StackedDenoisingAutoencoder(
-        input_dim=loaded.train.x.shape[1],
+        input_dim=train.x.shape[1],
         hidden_units=list(units),
         num_classes=num_classes,
         noise=noise,
@@ -129,64 +129,59 @@ def train_stack(
         seed=seed,
         dtype=dtype,
     )
-    layers = "-".join(str(size) for size in (model.input_dim, *units, num_classes or ""))
-    print(f"{loaded.name}: {_count(loaded)}; network {layers.rstrip('-')}", flush=True)
-    runs.save_json(
-        {
-            **options,
-            "input_dim": model.input_dim,
-            "num_classes": num_classes,
-            "classes": loaded.classes,
-            "image_shape": loaded.image_shape,
-            "scaling": loaded.scaling.to_dict(),
-            "versions": _versions(),
-        },
-        folder / runs.CONFIG,
-    )
+    sizes = [model.input_dim, *units, *([] if num_classes is None else [num_classes])]
+    print(f"{loaded.name}: {_count(loaded)}; network {'-'.join(map(str, sizes))}", flush=True)
+    config = {
+        **options,
+        "input_dim": model.input_dim,
+        "num_classes": num_classes,
+        "classes": loaded.classes,
+        "image_shape": loaded.image_shape,
+        "scaling": loaded.scaling.to_dict(),
+        "versions": _versions(),
+    }
+    runs.save_json(config, folder / runs.CONFIG)
 
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "finetuning": {}}
-    valid = loaded.valid
     if pretrain:
-        start = time.perf_counter()
-        histories = model.pretrain(
-            loaded.train.x,
-            epochs=pretrain_epochs,
-            batch_size=batch_size,
-            optimizer=pretrain_optimizer,
-            learning_rate=pretrain_learning_rate,
-            validation_data=None if valid is None else valid.x,
-            callbacks=lambda level: [_SaveAfterLevel(model, folder)],
-            verbose=verbose,
-        )
-        metrics["minutes"]["pretraining"] = (time.perf_counter() - start) / 60
+        with _timed(metrics, "pretraining"):
+            histories = model.pretrain(
+                train.x,
+                epochs=pretrain_epochs,
+                batch_size=batch_size,
+                optimizer=pretrain_optimizer,
+                learning_rate=pretrain_learning_rate,
+                validation_data=None if valid is None else valid.x,
+                callbacks=lambda level: [_SaveAfterLevel(model, folder)],
+                verbose=verbose,
+            )
         metrics["pretraining"] = [history.history for history in histories]
         # Now, as supervised fine-tuning forgets how to reconstruct.
         _save_picture(draw_reconstructions(model, loaded), folder / "reconstructions.png")
 
     if num_classes is not None and epochs > 0:
-        start = time.perf_counter()
-        steps = epochs * math.ceil(len(loaded.train.x) / batch_size)
+        steps = epochs * math.ceil(len(train.x) / batch_size)
         model.compile(
             make_optimizer(optimizer, learning_rate, schedule, steps),
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-        history = model.fit(
-            *loaded.train,
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=None if valid is None else tuple(valid),
-            validation_batch_size=1024,
-            callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping])],
-            verbose=verbose,
-        )
-        metrics["minutes"]["finetuning"] = (time.perf_counter() - start) / 60
+        with _timed(metrics, "finetuning"):
+            history = model.fit(
+                *train,
+                epochs=epochs,
+                batch_size=batch_size,
+                validation_data=None if valid is None else tuple(valid),
+                validation_batch_size=1024,
+                callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping])],
+                verbose=verbose,
+            )
         metrics["finetuning"] = history.history
         best = history.epoch[-1] if valid is None else stopping.best_epoch
         metrics["best_epoch"] = None if best is None else best + 1
     runs.save_model(model, folder)
 
-    for name, part in (("valid", loaded.valid), ("test", loaded.test)):
+    for name, part in (("valid", valid), ("test", loaded.test)):
         if part is not None:
             metrics[name] = runs.measure(model, part)
     runs.save_json(metrics, folder / runs.METRICS)
@@ -197,6 +192,14 @@ def train_stack(
     _save_picture(filters, folder / "filters.png")
     print(f"Model, figures and pictures: {folder}")
     return metrics
+
+
+@contextlib.contextmanager
+def _timed(metrics: dict[str, Any], phase: str) -> Iterator[None]:
+    """Notes how many minutes the block takes."""
+    start = time.perf_counter()
+    yield
+    metrics["minutes"][phase] = (time.perf_counter() - start) / 60
 
 
 class _SaveAfterLevel(keras.callbacks.Callback):
