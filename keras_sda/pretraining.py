@@ -126,7 +126,8 @@ def pretrain_layers(
         callbacks: List of Keras callbacks, copied for each level so that none carries its state
             over, or a function of the level that returns such a list.
         validation_data: Held-out rows in any form that `x` may have; of a tuple, the first entry.
-        shuffle: Whether rows are shuffled before each epoch.
+        shuffle: Whether rows are shuffled before each epoch; of a `PyDataset`, its batches. A
+            `tf.data.Dataset` shuffles itself.
         cache: Where codes are kept: `"memory"`, the only place so far, which is also what `"auto"`
             chooses. It takes `4 * rows * units` bytes for the level being trained and the same for
             the codes being made (8 times in float64).
@@ -238,7 +239,7 @@ def _fit_level(
                 codes,
                 epochs=epochs,
                 batch_size=batch_size if is_array else None,
-                shuffle=shuffle if is_array else None,
+                shuffle=shuffle and not shuffles_itself(codes),
                 validation_data=held_out,
                 validation_batch_size=_BATCH_SIZE if is_array else None,
                 callbacks=callbacks,
@@ -308,8 +309,13 @@ def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Cal
 
 
 def is_dataset(x: Any) -> bool:
-    """Whether `x` brings batches of its own: a `PyDataset`, or a dataset with an element spec."""
-    return isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec")
+    """Whether `x` brings batches of its own: a `PyDataset` or a `tf.data.Dataset`."""
+    return isinstance(x, keras.utils.PyDataset) or shuffles_itself(x)
+
+
+def shuffles_itself(x: Any) -> bool:
+    """Whether `x` is a `tf.data.Dataset`, which Keras cannot shuffle."""
+    return hasattr(x, "element_spec")
 
 
 def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
@@ -335,22 +341,27 @@ def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
 def first_batch(dataset: Any, name: str = "x") -> np.ndarray:
     """Returns the inputs of a dataset's first batch, or says that it is empty or endless."""
     if isinstance(dataset, keras.utils.PyDataset):
-        count = dataset.num_batches
-        batch = dataset[0] if count is None or count > 0 else None
+        is_endless = dataset.num_batches is None
     else:
-        # Negative: unknown, or endless.
-        count = int(dataset.cardinality()) if hasattr(dataset, "cardinality") else -2
-        batch = next(iter(dataset), None)
+        is_endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1
+    batch = peek(dataset)
     if batch is None:
         raise ValueError(
             f"{OWNER} needs at least one batch in `{name}`. Received an empty dataset."
         )
-    if count is None or count == -1:
+    if is_endless:
         raise ValueError(
             f"{OWNER} needs a finite dataset in `{name}`. Received one that repeats for ever: "
             "leave repeat() out; `epochs` repeats it."
         )
     return np.asarray(_inputs_of(batch))
+
+
+def peek(dataset: Any) -> Any:
+    """Returns the first batch of a dataset as it comes, or `None` if there is none."""
+    if isinstance(dataset, keras.utils.PyDataset):
+        return None if dataset.num_batches == 0 else dataset[0]
+    return next(iter(dataset), None)
 
 
 def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:

@@ -126,6 +126,12 @@ def test_the_contract_is_there():
     assert keras_sda.__version__
 
 
+def test_plots_come_with_the_package():
+    assert keras_sda.plots.tile_images
+    with pytest.raises(AttributeError, match="no attribute 'plot'"):
+        _ = keras_sda.plot
+
+
 def test_importing_is_light():
     heavy = ("matplotlib", "sklearn", "pandas", "tensorflow_datasets", "scipy.stats")
     code = (

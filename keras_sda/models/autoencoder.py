@@ -9,7 +9,7 @@ from keras_sda import losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
 from keras_sda.exporting import export_saved_model
 from keras_sda.models.checked import CheckedModel
-from keras_sda.pretraining import run_in_batches
+from keras_sda.pretraining import is_dataset, peek, run_in_batches
 
 
 class Autoencoder(CheckedModel):
@@ -92,14 +92,23 @@ class Autoencoder(CheckedModel):
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Checks data before training on them, and settles `reconstruction_loss="auto"` by them."""
         super().check_data(x, y, owner)
-        target = x if y is None else y
-        if isinstance(target, np.ndarray):
-            self.settle_reconstruction_loss(target)
-            if self._compile_loss is None:
-                self.check_target(target, owner)
+        self.check_target(x, y, owner, uses_own_loss=self._compile_loss is None)
 
-    def check_target(self, target: np.ndarray, owner: str) -> None:
-        """Raises a `ValueError` if the reconstruction loss cannot measure `target`."""
+    def check_target(self, x: Any, y: Any, owner: str, uses_own_loss: bool) -> None:
+        """Settles the loss by the target; raises a `ValueError` if it cannot measure it.
+
+        Of a dataset the first batch is looked at.
+        """
+        if is_dataset(x):
+            batch = peek(x)
+            x, y = (*batch, None)[:2] if isinstance(batch, (tuple, list)) else (batch, None)
+            x, y = (value if value is None else np.asarray(value) for value in (x, y))
+        target = x if y is None else y
+        if not isinstance(target, np.ndarray):
+            return
+        self.settle_reconstruction_loss(target)
+        if not uses_own_loss:
+            return
         within_unit = self.reconstruction_loss == "binary_crossentropy"
         owner = f"{type(self).__name__}.{owner}"
         check_rows(target, owner, width=self.input_dim, within_unit=within_unit)

@@ -7,14 +7,14 @@ import numpy as np
 
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.backend import shuffling_seed
-from keras_sda.pretraining import first_batch, is_dataset
+from keras_sda.pretraining import shuffles_itself
 
 
 class CheckedModel(keras.Model):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
-    Arrays are checked whole, datasets by their first batch; whatever else Keras takes is left to
-    it. A subclass sets `input_dim`, and `num_classes` if it classifies.
+    Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, and
+    `num_classes` if it classifies.
 
     Args:
         seed: Makes the shuffling of `fit` repeatable; each further `fit` shuffles differently.
@@ -53,6 +53,9 @@ class CheckedModel(keras.Model):
             self.check_data(rows, targets, "fit(validation_data)")
         seed = None if self.seed is None else self.seed + self._fits
         self._fits += 1
+        if shuffles_itself(x):
+            # Keras' own default would warn that it cannot shuffle a tf.data.Dataset.
+            kwargs.setdefault("shuffle", False)
         with shuffling_seed(seed):
             return super().fit(x, y, *args, **kwargs)
 
@@ -70,8 +73,6 @@ class CheckedModel(keras.Model):
 
     def check_rows(self, x: Any, owner: str, width: int | None = None) -> None:
         """Raises a `ValueError` if `x` is empty, of another width, or holds NaN or infinity."""
-        if is_dataset(x):
-            x = first_batch(x, "x")
         if isinstance(x, np.ndarray):
             check_rows(x, f"{type(self).__name__}.{owner}", width=width or self.input_dim)
 

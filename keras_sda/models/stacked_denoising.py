@@ -1,9 +1,9 @@
 """The stacked denoising autoencoder: pretrained level by level, fine-tuned as a whole."""
 
+import contextlib
 from types import SimpleNamespace
 
 import keras
-import numpy as np
 
 from keras_sda import initializers, pretraining
 from keras_sda._validation import (
@@ -355,8 +355,10 @@ class StackedDenoisingAutoencoder(CheckedModel):
         print([history.history["loss"][-1] for history in histories])
         ```
         """
-        x = pretraining.prepare_inputs(x, self.input_dim, within_unit=False, name="x")
-        self._settle_first_loss(pretraining.first_batch(x) if pretraining.is_dataset(x) else x)
+        if self.autoencoder.reconstruction_loss == "auto":
+            rows = pretraining.prepare_inputs(x, self.input_dim, within_unit=False, name="x")
+            with self._retracing():
+                self.autoencoder.check_target(rows, None, "pretrain()", uses_own_loss=False)
         return pretraining.pretrain_layers(
             self.levels,
             x,
@@ -379,10 +381,12 @@ class StackedDenoisingAutoencoder(CheckedModel):
         """The loss of each level; `"auto"` at the first until it has seen data."""
         return [self.autoencoder.reconstruction_loss, *self._upper_losses]
 
-    def _settle_first_loss(self, rows):
-        if self.autoencoder.reconstruction_loss == "auto":
-            self.autoencoder.settle_reconstruction_loss(rows)
-            # What was traced with another decoder is void.
+    @contextlib.contextmanager
+    def _retracing(self):
+        """Voids what was traced with another decoder, if the block settles the first loss."""
+        before = self.autoencoder.reconstruction_loss
+        yield
+        if self.autoencoder.reconstruction_loss != before:
             self.train_function = self.test_function = self.predict_function = None
 
     def fit(self, x=None, y=None, *args, **kwargs):
@@ -412,11 +416,10 @@ class StackedDenoisingAutoencoder(CheckedModel):
     def check_data(self, x, y=None, owner=""):
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
         super().check_data(x, y, owner)
-        target = x if y is None else y
-        if self.head is None and isinstance(target, np.ndarray):
-            self._settle_first_loss(target)
-            if self._compile_loss is None:
-                self.autoencoder.check_target(target, owner)
+        if self.head is None:
+            with self._retracing():
+                uses_own_loss = self._compile_loss is None
+                self.autoencoder.check_target(x, y, owner, uses_own_loss)
 
     @property
     def autoencoder(self):

@@ -483,6 +483,26 @@ def test_cross_entropy_outside_the_unit_interval_is_refused():
         model.pretrain(3 * X, verbose=0)
 
 
+@pytest.mark.tensorflow_only
+def test_datasets_in_fit(digits):
+    import tensorflow as tf
+
+    x, y = digits
+    endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(64).repeat()
+    model = compiled(make())
+    history = model.fit(endless, steps_per_epoch=5, epochs=2, validation_data=(x, y), verbose=0)
+    assert len(history.history["val_loss"]) == 2
+    rows = tf.data.Dataset.from_tensor_slices(6 * x - 3).batch(64)
+    headless = make(num_classes=None)
+    headless.compile("adam")
+    headless.fit(rows, verbose=0)
+    assert headless.reconstruction_losses[0] == "squared_error"
+    strict = make(num_classes=None, reconstruction_loss="binary_crossentropy")
+    strict.compile("adam")
+    with pytest.raises(ValueError, match=r"cross-entropy, which needs `x` in \[0, 1\]"):
+        strict.fit(rows, verbose=0)
+
+
 def test_one_hot_labels_are_fine_where_they_are_due():
     model = make()
     model.compile("adam", "categorical_crossentropy")
