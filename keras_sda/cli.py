@@ -62,7 +62,7 @@ def main():
     """Train, use and export stacked denoising autoencoders."""
 
 
-@main.command()
+@main.command(short_help="Pretrain, fine-tune and evaluate a stack.")
 @click.option(
     "--data",
     default="digits",
@@ -272,7 +272,7 @@ def _on_rows(command):
     return command
 
 
-@main.command()
+@main.command(short_help="Print the error on labelled rows.")
 @click.argument("run", type=click.Path())
 @click.option("--data", help="Data set or file with labels. [default: the run's own]")
 @_on_rows
@@ -286,7 +286,7 @@ def evaluate(run, data, data_dir, target, part):
     click.echo(f"{data or loaded.config['data']}: {describe(measure(loaded.model, rows))}")
 
 
-@main.command()
+@main.command(short_help="Write the codes of rows.")
 @click.argument("run", type=click.Path())
 @click.argument("data")
 @click.option(
@@ -313,7 +313,7 @@ def encode(run, data, output, level, data_dir, target, part):
     click.echo(save_array(loaded.model.encode(rows.x, level=level), output))
 
 
-@main.command()
+@main.command(short_help="Write rows encoded and decoded again.")
 @click.argument("run", type=click.Path())
 @click.argument("data")
 @click.option(
@@ -335,7 +335,7 @@ def reconstruct(run, data, output, data_dir, target, part):
     click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
 
 
-@main.command()
+@main.command(short_help="Write a SavedModel.")
 @click.argument("run", type=click.Path())
 @click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/saved_model]")
 def export(run, output):

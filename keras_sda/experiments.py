@@ -166,6 +166,8 @@ def train_stack(
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
+        if verbose != 0:
+            print(f"Fine-tuning: {optimizer}, step size {learning_rate:g}, {schedule}", flush=True)
         with _timed(metrics, "finetuning"):
             history = model.fit(
                 *train,
