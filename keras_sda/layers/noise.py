@@ -46,6 +46,7 @@ class Noise(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, inputs, training=False):
+        inputs = ops.cast(inputs, self.compute_dtype)  # whole numbers, such as pixels
         return self.corrupt(inputs) if training else inputs
 
     def _uniform(self, inputs):

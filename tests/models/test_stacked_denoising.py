@@ -503,6 +503,18 @@ def test_datasets_in_fit(digits):
         strict.fit(rows, verbose=0)
 
 
+@pytest.mark.parametrize("noise", ["masking", "gaussian", "swap", None])
+def test_whole_numbers_are_data_too(noise, digits):
+    pixels = (16 * digits[0]).astype("uint8")
+    model = make(noise=noise, noise_level=0.1)
+    histories = model.pretrain(pixels, epochs=2, verbose=0)
+    assert model.reconstruction_losses == ["squared_error", "binary_crossentropy"]
+    assert np.isfinite(histories[-1].history["loss"]).all()
+    np.testing.assert_allclose(
+        model.reconstruct(pixels), model.reconstruct(pixels.astype("float32")), atol=1e-5
+    )
+
+
 def test_one_hot_labels_are_fine_where_they_are_due():
     model = make()
     model.compile("adam", "categorical_crossentropy")
