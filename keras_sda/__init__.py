@@ -2,11 +2,19 @@
 
 import importlib
 
-from keras_sda import callbacks, datasets, initializers, layers, losses
+from keras_sda import callbacks, datasets, initializers, layers, losses, regularizers
 from keras_sda.models import (
+    MLP,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DeepAutoencoder,
     DenoisingAutoencoder,
+    LeNet5,
+    SoftmaxRegression,
+    SparseAutoencoder,
     StackedDenoisingAutoencoder,
     UnrolledAutoencoder,
+    VariationalAutoencoder,
 )
 from keras_sda.pretraining import pretrain_layers
 
@@ -14,16 +22,24 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    # Matplotlib is loaded when something is drawn.
-    if name == "plots":
-        return importlib.import_module("keras_sda.plots")
+    # Matplotlib is loaded when something is drawn, the recipes when one is asked for.
+    if name in ("plots", "recipes"):
+        return importlib.import_module(f"keras_sda.{name}")
     raise AttributeError(f"module 'keras_sda' has no attribute {name!r}")
 
 
 __all__ = [
+    "MLP",
+    "ContractiveAutoencoder",
+    "ConvolutionalAutoencoder",
+    "DeepAutoencoder",
     "DenoisingAutoencoder",
+    "LeNet5",
+    "SoftmaxRegression",
+    "SparseAutoencoder",
     "StackedDenoisingAutoencoder",
     "UnrolledAutoencoder",
+    "VariationalAutoencoder",
     "__version__",
     "callbacks",
     "datasets",
@@ -32,4 +48,6 @@ __all__ = [
     "losses",
     "plots",
     "pretrain_layers",
+    "recipes",
+    "regularizers",
 ]

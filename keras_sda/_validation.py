@@ -82,8 +82,8 @@ def check_rows(
     x: np.ndarray,
     owner: str,
     *,
-    width: int | None = None,
-    within_unit: bool = False,
+    shape: tuple[int, ...] | None = None,
+    within: tuple[float, float] | None = None,
     name: str = "x",
 ) -> None:
     """Checks that `x` is a non-empty table of finite numbers, before anything is trained on it.
@@ -91,15 +91,19 @@ def check_rows(
     Args:
         x: Array of shape `(rows, ...)`.
         owner: Who asks, for the message.
-        width: Expected number of columns of a two-dimensional `x`; `None` for any shape.
-        within_unit: Whether every value must lie in [0, 1], as cross-entropy needs it.
+        shape: Expected shape of one row, such as `(784,)`; `None` for any.
+        within: Bounds of what the decoder can give, between which every value must lie: (0, 1)
+            for cross-entropy and sigmoid, (-1, 1) for tanh; `None` for none.
         name: What the array is called in the message.
     """
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{owner} needs numbers in `{name}`. Received an array of {x.dtype}.")
-    if width is not None and (x.ndim != 2 or x.shape[1] != width):
+    if shape is not None and x.shape[1:] != tuple(shape):
+        is_flat = len(shape) > 1 and x.shape[1:] == (math.prod(shape),)
+        remedy = ": load images with flatten=False, or reshape them" if is_flat else ""
         raise ValueError(
-            f"{owner} expects `{name}` of shape (rows, {width}). Received shape {x.shape}."
+            f"{owner} expects `{name}` of shape (rows, {', '.join(map(str, shape))}). "
+            f"Received shape {x.shape}{remedy}."
         )
     if x.ndim == 0 or x.size == 0:
         raise ValueError(
@@ -113,13 +117,22 @@ def check_rows(
                 f"{owner} needs finite numbers in `{name}`, but row {row} holds NaN or infinity: "
                 "remove or fill such values first."
             )
-        if within_unit and (chunk.min() < 0 or chunk.max() > 1):
-            raise ValueError(
-                f"{owner} measures reconstruction by cross-entropy, which needs `{name}` in "
-                f"[0, 1], but rows from {start} on reach from {chunk.min():.6g} to "
-                f"{chunk.max():.6g}: scale the data to [0, 1], or use "
-                "reconstruction_loss='squared_error' or 'auto'."
-            )
+        if within is not None and (chunk.min() < within[0] or chunk.max() > within[1]):
+            raise ValueError(_out_of_bounds(owner, name, within, start, chunk))
+
+
+def _out_of_bounds(owner, name, within, start, chunk):
+    reach = f"rows from {start} on reach from {chunk.min():.6g} to {chunk.max():.6g}"
+    if within == (0, 1):
+        return (
+            f"{owner} measures reconstruction by cross-entropy or after a sigmoid, which needs "
+            f"`{name}` in [0, 1], but {reach}: scale the data to [0, 1], or use "
+            "reconstruction_loss='squared_error' or 'auto', with a linear output."
+        )
+    return (
+        f"{owner} rebuilds `{name}` through an activation that gives values in "
+        f"[{within[0]}, {within[1]}], but {reach}: scale the data, or use a linear output."
+    )
 
 
 def lies_within_unit(x: np.ndarray) -> bool:

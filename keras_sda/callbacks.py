@@ -11,9 +11,20 @@ import math
 import keras
 import numpy as np
 
-from keras_sda._validation import check_fraction, check_non_negative, check_positive
+from keras_sda._validation import (
+    check_fraction,
+    check_non_negative,
+    check_positive,
+    check_positive_int,
+)
 
-__all__ = ["LevelProgress", "NoiseSchedule", "PatienceStopping", "StopOnNonFiniteLoss"]
+__all__ = [
+    "KLWarmup",
+    "LevelProgress",
+    "NoiseSchedule",
+    "PatienceStopping",
+    "StopOnNonFiniteLoss",
+]
 
 
 class PatienceStopping(keras.callbacks.Callback):
@@ -258,3 +269,47 @@ class LevelProgress(keras.callbacks.Callback):
             f"{logs['epochs']} epochs, {logs['seconds']:.1f} s",
             flush=True,
         )
+
+
+class KLWarmup(keras.callbacks.Callback):
+    """Raises the weight of the KL term of a variational autoencoder from 0 to its `beta`.
+
+    Without it, latent units may be switched off before the decoder has learnt to use them. The
+    first epoch trains with weight 0, epoch number `epochs` (counted from 0) and all later ones with
+    the `beta` that the model was made with. Validation uses the weight of its epoch, so that
+    `val_loss` can be compared from one epoch to the next only after the warm-up.
+
+    Args:
+        epochs: Over how many epochs the weight rises, evenly.
+
+    Raises:
+        ValueError: If `epochs` is no whole number of at least 1, or, at the start of training, if
+            the model has no such weight.
+
+    Example:
+
+    ```python
+    vae.fit(x, epochs=50, callbacks=[KLWarmup(10)])
+    ```
+
+    Reference:
+        Sønderby et al., "Ladder variational autoencoders", NeurIPS 2016.
+    """
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = check_positive_int("epochs", epochs, owner="KLWarmup")
+
+    def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "final_beta"):
+            raise ValueError(
+                f"KLWarmup found no weight `beta` of a KL term in {self.model.name}: use it with a "
+                "VariationalAutoencoder, or leave it out."
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.beta.assign(self.model.final_beta * min(1.0, epoch / self.epochs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["beta"] = float(np.asarray(self.model.beta))

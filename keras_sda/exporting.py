@@ -7,15 +7,27 @@ from pathlib import Path
 import keras
 
 
-def export_saved_model(model, autoencoder, filepath):
+def export_autoencoder(model, autoencoder, filepath):
     """Writes a SavedModel with the endpoints `serve`, `encode` and `reconstruct`.
+
+    Args:
+        model: Keras model behind `serve`.
+        autoencoder: The autoencoder behind `encode` and `reconstruct`; may be the same.
+        filepath: Folder to write; see `export_saved_model`.
+    """
+    endpoints = {"serve": model, "encode": autoencoder.encoder, "reconstruct": autoencoder}
+    export_saved_model(model, endpoints, filepath)
+
+
+def export_saved_model(model, endpoints, filepath):
+    """Writes a SavedModel with the given endpoints, each for any number of rows.
 
     It is written beside its place first and moved there when whole, so that a failure leaves an
     older export intact.
 
     Args:
-        model: Keras model behind `serve`.
-        autoencoder: The autoencoder behind `encode` and `reconstruct`; may be the same.
+        model: The Keras model that owns all variables.
+        endpoints: From names to functions of `(inputs, training)`, such as Keras models.
         filepath: Folder to write; an existing SavedModel there is replaced.
 
     Raises:
@@ -41,12 +53,11 @@ def export_saved_model(model, autoencoder, filepath):
         raise ValueError(
             f"{target.parent} cannot be written ({error.strerror}): export to another folder."
         ) from error
-    signature = [keras.InputSpec(dtype=model.variable_dtype, shape=(None, model.input_dim))]
+    signature = [keras.InputSpec(dtype=model.variable_dtype, shape=(None, *model.row_shape))]
     archive = keras.export.ExportArchive()
     archive.track(model)
-    endpoints = {"serve": model, "encode": autoencoder.encoder, "reconstruct": autoencoder}
     for name, endpoint in endpoints.items():
-        if endpoint is not model:
+        if isinstance(endpoint, keras.Model) and endpoint is not model:
             archive.track(endpoint)
         archive.add_endpoint(name, _inference(endpoint), input_signature=signature)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:

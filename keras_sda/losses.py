@@ -6,7 +6,7 @@ Keras' own `binary_crossentropy` and `mse` average over the features: 784 times 
 import keras
 from keras import ops
 
-__all__ = ["SummedBinaryCrossentropy", "SummedSquaredError"]
+__all__ = ["SummedBinaryCrossentropy", "SummedSquaredError", "gaussian_kl"]
 
 RECONSTRUCTION_LOSSES = ("binary_crossentropy", "squared_error")
 
@@ -75,6 +75,32 @@ class SummedSquaredError(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return _sum_features(ops.square(ops.subtract(y_true, y_pred)))
+
+
+def gaussian_kl(mean, log_var):
+    """Returns the divergence of normal distributions from the standard one, in nats per row.
+
+    `KL(N(mean, exp(log_var)) || N(0, 1)) = sum(mean ** 2 + exp(log_var) - 1 - log_var) / 2` over
+    all axes but the first: exact, and 0 where the two agree.
+
+    Args:
+        mean: Tensor of shape `(rows, ...)`.
+        log_var: Natural logarithm of the variances, of the same shape.
+
+    Returns:
+        Tensor of shape `(rows,)`.
+
+    Example:
+
+    >>> round(float(gaussian_kl([[1.0]], [[1.0]])[0]), 4)  # (1 + e - 1 - 1) / 2
+    0.8591
+
+    Reference:
+        Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014, appendix B.
+    """
+    mean, log_var = ops.convert_to_tensor(mean), ops.convert_to_tensor(log_var)
+    # exp(v) - 1 in one step keeps the digits of small v, which the difference would lose.
+    return 0.5 * _sum_features(ops.square(mean) + ops.expm1(log_var) - log_var)
 
 
 def on_preactivation(name):

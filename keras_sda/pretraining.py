@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_sda import callbacks as callbacks_module
-from keras_sda import losses
+from keras_sda import losses, regularizers
 from keras_sda._validation import (
     check_choice,
     check_non_negative_int,
@@ -35,14 +35,17 @@ class PretrainingLevel(keras.Model):
     """One level as a model: corrupts its input, encodes and decodes it, compares with the clean.
 
     What callbacks see as `self.model` while a level trains. Called on clean inputs, it returns the
-    reconstruction before its activation (logits for cross-entropy); its target is always its own
-    input, so that `fit(x)` is all it takes.
+    reconstruction: for squared error as the layer gives it, for cross-entropy the logits, before
+    its activation. Its target is always its own input, so that `fit(x)` is all it takes.
 
     Args:
         layer: A built layer that decodes with `reverse=True`.
         noise: A layer that corrupts in training, or `None`.
         reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`.
         level: Number of this level, from 0.
+        code_regularizer: Keras regularizer called on the batch's codes (of the corrupted rows, in
+            training), whose value is added to the loss; or `None`.
+        kernel_regularizer: The same on the layer's kernel and, if untied, its visible kernel.
 
     Attributes:
         level: Number of this level, from 0.
@@ -50,23 +53,43 @@ class PretrainingLevel(keras.Model):
         noise: Its noise layer, or `None`.
     """
 
-    def __init__(self, layer, noise, reconstruction_loss, level, **kwargs):
+    def __init__(
+        self,
+        layer,
+        noise,
+        reconstruction_loss,
+        level,
+        code_regularizer=None,
+        kernel_regularizer=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.layer = layer
         self.noise = noise
         self.reconstruction_loss = reconstruction_loss
         self.level = level
         self.units = layer.units
+        self.code_regularizer = keras.regularizers.get(code_regularizer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._rows_loss, _ = losses.on_preactivation(reconstruction_loss)
         self.built = True
 
     def call(self, inputs, training=False):
         corrupted = inputs if self.noise is None else self.noise(inputs, training=training)
-        return self.layer(self.layer(corrupted), reverse=True, activate=False)
+        # For `compute_loss`, next in the same step: Keras hands it only what `call` returns.
+        self._latest_codes = self.layer(corrupted)
+        activate = self.reconstruction_loss == "squared_error"
+        return self.layer(self._latest_codes, reverse=True, activate=activate)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         # The clean input is the target; labels that a dataset may bring along are ignored.
-        return self._rows_loss(x, y_pred, sample_weight=sample_weight)
+        return regularizers.add_penalties(
+            self._rows_loss(x, y_pred, sample_weight=sample_weight),
+            self.layer,
+            self._latest_codes,
+            [self.code_regularizer],
+            self.kernel_regularizer,
+        )
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -76,14 +99,17 @@ class PretrainingLevel(keras.Model):
             "noise": serialize(self.noise),
             "reconstruction_loss": self.reconstruction_loss,
             "level": self.level,
+            "code_regularizer": serialize(self.code_regularizer),
+            "kernel_regularizer": serialize(self.kernel_regularizer),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
-        layer = deserialize(config.pop("layer"), custom_objects)
-        noise = deserialize(config.pop("noise"), custom_objects)
-        return cls(layer, noise, **config)
+        for name in ("layer", "noise", "code_regularizer", "kernel_regularizer"):
+            config[name] = deserialize(config.get(name), custom_objects)
+        return cls(**config)
 
 
 def pretrain_layers(
@@ -92,6 +118,8 @@ def pretrain_layers(
     *,
     noise: Any = None,
     reconstruction_loss: Any = "binary_crossentropy",
+    code_regularizer: Any = None,
+    kernel_regularizer: Any = None,
     epochs: Any = 15,
     batch_size: Any = 128,
     optimizer: Any = "adam",
@@ -115,7 +143,14 @@ def pretrain_layers(
             `keras.utils.PyDataset` of batches; labels in it are ignored. A dataset is read once per
             epoch of the first level and once more to encode it; the codes above are arrays.
         noise: A noise layer or `None`, or a list with one per level.
-        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level.
+        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level. The
+            first takes the way back to end in a sigmoid, the second looks at what the layer's
+            `visible_activation` gives.
+        code_regularizer: A Keras regularizer of a level's codes, such as
+            `regularizers.KLSparsity`, or one per level: called on the codes of each (corrupted)
+            batch, and part of the loss, in validation too.
+        kernel_regularizer: A Keras regularizer of a level's kernel and, if untied, of its visible
+            kernel, or one per level; part of the loss likewise.
         epochs: Passes over the data, or one number per level; 0 leaves a level as it is.
         batch_size: Rows per update, or one number per level. A dataset brings its own batches for
             the first level.
@@ -163,6 +198,8 @@ def pretrain_layers(
     check_choice("cache", cache, ("auto", "memory"), owner=OWNER)
     noises = per_level("noise", noise, num_levels, OWNER)
     level_losses = per_level("reconstruction_loss", reconstruction_loss, num_levels, OWNER)
+    on_codes = regularizers.code_regularizers(code_regularizer, layers, OWNER)
+    on_kernels = regularizers.kernel_regularizers(kernel_regularizer, layers, OWNER)
     level_epochs = [
         check_non_negative_int("epochs", value, OWNER)
         for value in per_level("epochs", epochs, num_levels, OWNER)
@@ -182,11 +219,11 @@ def pretrain_layers(
     level_callbacks = [_fresh_callbacks(callbacks, level, verbose) for level in range(num_levels)]
 
     width = layers[0].input_dim
-    within_unit = level_losses[0] == "binary_crossentropy"
-    codes = prepare_inputs(x, width, within_unit, "x")
+    within = (0, 1) if level_losses[0] == "binary_crossentropy" else None
+    codes = prepare_inputs(x, width, within, "x")
     held_out = None
     if validation_data is not None:
-        held_out = prepare_inputs(validation_data, width, within_unit, "validation_data")
+        held_out = prepare_inputs(validation_data, width, within, "validation_data")
 
     histories = []
     for level, layer in enumerate(layers):
@@ -195,6 +232,8 @@ def pretrain_layers(
             noises[level],
             level_losses[level],
             level,
+            on_codes[level],
+            on_kernels[level],
             name=f"level_{level + 1}",
             dtype=layer.dtype_policy,  # mixed_float16 scales the loss
         )
@@ -318,7 +357,7 @@ def shuffles_itself(x: Any) -> bool:
     return hasattr(x, "element_spec")
 
 
-def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
+def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name: str) -> Any:
     """Returns checked inputs: an array as it is, other tables as arrays, datasets untouched.
 
     Of a dataset the first batch is checked; a non-finite value further on shows in the loss.
@@ -326,7 +365,7 @@ def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
     if isinstance(x, tuple):  # (x, y) or (x, y, sample_weight)
         x = x[0]
     if is_dataset(x):
-        check_rows(first_batch(x, name), OWNER, width=width, within_unit=within_unit, name=name)
+        check_rows(first_batch(x, name), OWNER, shape=(width,), within=within, name=name)
         return x
     if hasattr(x, "__next__"):
         raise ValueError(
@@ -334,7 +373,7 @@ def prepare_inputs(x: Any, width: int, within_unit: bool, name: str) -> Any:
             "array, a tf.data.Dataset or a keras.utils.PyDataset."
         )
     rows = np.asarray(x)
-    check_rows(rows, OWNER, width=width, within_unit=within_unit, name=name)
+    check_rows(rows, OWNER, shape=(width,), within=within, name=name)
     return rows
 
 

@@ -84,13 +84,22 @@ def new_folder(path: str | None, data: str, seed: int) -> Path:
             folder = Path(f"{stem}-{number}")
     else:
         folder = Path(path)
+    if any(writable_folder(folder).iterdir()):
+        raise ValueError(
+            f"The output folder {folder} is not empty: name a new one, so that nothing in it "
+            "is overwritten."
+        )
+    return folder
+
+
+def writable_folder(folder: Path) -> Path:
+    """Makes the folder if it is not there, and returns it once it is known to be writable.
+
+    Raises:
+        ValueError: If it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise ValueError(
-                f"The output folder {folder} is not empty: name a new one, so that nothing in it "
-                "is overwritten."
-            )
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

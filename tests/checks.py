@@ -78,7 +78,7 @@ def check_model(model, x, folder):
     """What every autoencoder offers: shapes, finite figures, clone, save and load."""
     codes = model.encode(x)
     assert isinstance(codes, np.ndarray)
-    assert codes.shape == (len(x), model.encoder.output_shape[-1])
+    assert codes.shape == (len(x), *model.encoder.output_shape[1:])
     np.testing.assert_allclose(codes, model.encoder.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
     reconstruction = model.reconstruct(x)
     assert reconstruction.shape == x.shape

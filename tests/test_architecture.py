@@ -18,6 +18,7 @@ LEVELS = {
     "_validation": 0,
     "backend": 0,
     "initializers": 0,
+    "regularizers": 1,
     "layers": 1,
     "losses": 1,
     "datasets": 1,
@@ -28,6 +29,7 @@ LEVELS = {
     "models": 4,
     "runs": 5,
     "experiments": 6,
+    "recipes": 6,
     "cli": 7,
     "__main__": 8,
 }

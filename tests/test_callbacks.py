@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_sda.callbacks import NoiseSchedule, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.callbacks import KLWarmup, NoiseSchedule, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.models import DenoisingAutoencoder, StackedDenoisingAutoencoder
 
 
@@ -115,3 +115,32 @@ def test_non_finite_loss_in_fit(digits):
     model.compile(keras.optimizers.SGD(1e3))
     with pytest.raises(FloatingPointError, match=r"became (nan|inf) in epoch 1, step \d+: lower"):
         model.fit(x, epochs=3, callbacks=[StopOnNonFiniteLoss()], verbose=0)
+
+
+def test_kl_warmup_rises_evenly_to_the_models_beta():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.final_beta = 3.0
+            self.beta = keras.Variable(3.0, trainable=False)
+
+    warmup = KLWarmup(3)
+    warmup.set_model(Model())
+    for _ in range(2):  # a second fit begins anew
+        warmup.on_train_begin()
+        values = []
+        for epoch in range(5):
+            warmup.on_epoch_begin(epoch)
+            logs = {}
+            warmup.on_epoch_end(epoch, logs)
+            values.append(logs["beta"])
+        assert values == [0.0, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_kl_warmup_refuses():
+    with pytest.raises(ValueError, match="`epochs` of KLWarmup must be a whole number of at least"):
+        KLWarmup(0)
+    warmup = KLWarmup(1)
+    warmup.set_model(DenoisingAutoencoder(4, 2))
+    with pytest.raises(ValueError, match="KLWarmup found no weight `beta` of a KL term in denois"):
+        warmup.on_train_begin()

@@ -330,3 +330,42 @@ def test_a_loss_that_diverges_is_one_sentence(tmp_path):
     assert result.exit_code == 1
     assert "in level 1, epoch 1, step" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_recipes_are_listed():
+    result = call("recipes")
+    assert result.exit_code == 0
+    assert "lenet5\n    LeNet-5, simplified (classification error; published 0.92)" in result.output
+    assert "\nxor\n" in result.output
+
+
+def test_reproduce_prints_published_and_measured(tmp_path):
+    result = call("reproduce", "xor", "--seeds", 2, "--output", tmp_path, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "published  0.00" in result.output
+    assert "measured   0.00 (± 0.00, 95 % interval over 2 seeds)" in result.output
+    assert "at most    0.00: reached" in result.output
+    assert "logistic regression: 50.0" in result.output
+    assert len(json.loads((tmp_path / "xor.json").read_text())["runs"]) == 2
+
+
+def test_reproduce_all_writes_the_table(tmp_path, monkeypatch):
+    from keras_sda import recipes
+
+    few = {name: recipes.RECIPES[name] for name in ("gaussian-clouds", "xor")}
+    monkeypatch.setattr(recipes, "RECIPES", few)
+    result = call("reproduce", "--all", "--seeds", 1, "--quick", "--output", tmp_path, "--quiet")
+    assert result.exit_code == 0, result.output
+    table = (tmp_path / "table-quick.md").read_text()
+    assert "| `gaussian-clouds-quick`: Network 2-4-1" in table
+    assert "| `xor-quick`: " in table
+
+
+def test_reproduce_refusals(tmp_path):
+    assert "There is no recipe 'sdae'" in refused("reproduce", "sdae", "--output", tmp_path)
+    assert "Name one recipe, or give --all" in refused("reproduce")
+    assert "Name one recipe, or give --all" in refused("reproduce", "xor", "--all")
+    assert "'--seeds'" in refused("reproduce", "xor", "--seeds", 0)
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "cannot be written" in refused("reproduce", "xor", "--output", file)

@@ -69,4 +69,4 @@ def test_readme_shows_the_measured_results():
     spec = importlib.util.spec_from_file_location("results", path)
     results = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(results)
-    assert results.table() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert results.tables() in (ROOT / "README.md").read_text(encoding="utf-8")

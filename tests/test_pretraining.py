@@ -7,6 +7,7 @@ import pytest
 from keras_sda.callbacks import NoiseSchedule
 from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, TiedDense
 from keras_sda.pretraining import PretrainingLevel, pretrain_layers
+from keras_sda.regularizers import CodeL1, KLSparsity
 
 
 def stack(*sizes, **kwargs):
@@ -364,7 +365,10 @@ BAD = {
     "width": (dict(x=np.zeros((5, 3))), r"`x` of shape \(rows, 64\). Received shape \(5, 3\)"),
     "empty": (dict(x=np.zeros((0, 64))), "at least one row"),
     "NaN": (dict(x=np.full((9, 64), np.nan)), "row 0 holds NaN or infinity"),
-    "range": (dict(x=np.full((9, 64), 2.0)), r"cross-entropy, which needs `x` in \[0, 1\].*'auto'"),
+    "range": (
+        dict(x=np.full((9, 64), 2.0)),
+        r"cross-entropy or .*, which needs `x` in \[0, 1\].*'auto'",
+    ),
     "text": (dict(x=np.full((9, 64), "a")), "needs numbers in `x`"),
     "validation": (
         dict(validation_data=np.zeros((5, 3))),
@@ -377,6 +381,10 @@ BAD = {
     "rate": (dict(learning_rate=0), "`learning_rate` of .* above 0"),
     "optimizer": (dict(optimizer=3), "`optimizer` of .* must be a name such as 'adam'"),
     "callbacks": (dict(callbacks=[3]), "`callbacks` of .* must be a list of Keras callbacks"),
+    "code regularizers": (
+        dict(code_regularizer=[CodeL1(), CodeL1()]),
+        "`code_regularizer` of .* one entry per level, here 1. Received 2 entries",
+    ),
     "cache": (dict(cache="nowhere"), "`cache` of .* must be one of 'auto', 'memory'"),
 }
 
@@ -401,3 +409,135 @@ def test_endless_and_empty_datasets_are_refused(digits):
         pretrain_layers(stack(64, 8), dataset.repeat(), verbose=0)
     with pytest.raises(ValueError, match="Received an empty dataset"):
         pretrain_layers(stack(64, 8), dataset.take(0), verbose=0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_penalties_by_hand_in_training_and_validation(tied, rng):
+    x = rng.uniform(size=(20, 12)).astype("float32")
+    mask = (rng.uniform(size=(20, 12)) < 0.7).astype("float32")
+    layer = stack(12, 7, tied=tied)[0]
+    layer.bias.assign(rng.normal(size=7))
+    w, b, c = (np.array(v, "float64") for v in (layer.kernel, layer.bias, layer.visible_bias))
+    v = w.T if tied else np.array(layer.visible_kernel, "float64")
+
+    def loss(corrupted):
+        codes = sigmoid(corrupted @ w + b)
+        z = codes @ v + c
+        error = (np.logaddexp(0, z) - x * z).sum(axis=1).mean()
+        mean = codes.mean(axis=0)  # of the batch, before the divergence
+        divergence = 0.1 * np.log(0.1 / mean) + 0.9 * np.log(0.9 / (1 - mean))
+        decay = (w**2).sum() + (0 if tied else (v**2).sum())
+        return error + 3 * divergence.sum() + 0.2 * decay
+
+    [history] = pretrain_layers(
+        [layer],
+        x,
+        noise=FixedMask(mask),
+        code_regularizer=KLSparsity(0.1, 3.0),
+        kernel_regularizer=keras.regularizers.L2(0.2),
+        epochs=1,
+        batch_size=20,
+        optimizer="sgd",
+        learning_rate=1e-12,
+        validation_data=x,
+        verbose=0,
+        shuffle=False,
+    )
+    assert history.history["loss"][0] == pytest.approx(loss(x * mask), rel=1e-5)
+    assert history.history["val_loss"][0] == pytest.approx(loss(x), rel=1e-5)
+
+
+def test_penalties_are_those_of_their_level(digits):
+    x = digits[0]
+
+    def codes_and_kernels(**penalties):
+        layers = stack(64, 20, 10)
+        pretrain_layers(layers, x, epochs=15, learning_rate=0.01, seed=0, verbose=0, **penalties)
+        first = sigmoid(x @ layers[0].kernel.numpy() + layers[0].bias.numpy())
+        second = sigmoid(first @ layers[1].kernel.numpy() + layers[1].bias.numpy())
+        return first.mean(), second.mean(), [abs(layer.kernel.numpy()).sum() for layer in layers]
+
+    plain, sparse = codes_and_kernels(), codes_and_kernels(code_regularizer=KLSparsity(0.1, 10.0))
+    assert min(plain[:2]) > 0.3
+    np.testing.assert_allclose(sparse[:2], 0.1, atol=0.04)
+    upper = codes_and_kernels(
+        code_regularizer=[None, CodeL1(3.0)],
+        kernel_regularizer=[None, keras.regularizers.L1(0.05)],
+    )
+    assert upper[0] == pytest.approx(plain[0], abs=1e-6), "the level below is as without"
+    assert upper[1] < 0.5 * plain[1]
+    assert upper[2][1] < 0.7 * plain[2][1]
+
+
+def test_kernel_penalty_moves_a_step_by_its_gradient(digits):
+    x = digits[0][:50]
+    ends = []
+    for penalty in (None, keras.regularizers.L2(0.3)):
+        layer = stack(64, 8)[0]
+        start = layer.kernel.numpy()
+        pretrain_layers(
+            [layer],
+            x,
+            kernel_regularizer=penalty,
+            epochs=1,
+            batch_size=50,
+            optimizer="sgd",
+            learning_rate=0.1,
+            shuffle=False,
+            verbose=0,
+        )
+        ends.append(layer.kernel.numpy())
+    np.testing.assert_allclose(ends[1], ends[0] - 0.1 * 0.3 * 2 * start, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "linear"])
+def test_squared_error_looks_through_the_visible_activation(activation, rng):
+    x = rng.uniform(size=(20, 12)).astype("float32")
+    layer = stack(12, 7, visible_activation=activation)[0]
+    w, b, c = (np.array(v, "float64") for v in (layer.kernel, layer.bias, layer.visible_bias))
+    hidden = sigmoid(x @ w + b)
+    function = {"tanh": np.tanh, "sigmoid": sigmoid, "linear": lambda z: z}[activation]
+    rebuilt = function(hidden @ w.T + c)
+    slope = {"tanh": 1 - rebuilt**2, "sigmoid": rebuilt * (1 - rebuilt), "linear": 1}[activation]
+    delta = 2 * (rebuilt - x) * slope / 20
+    [history] = pretrain_layers(
+        [layer],
+        x,
+        reconstruction_loss="squared_error",
+        epochs=1,
+        batch_size=20,
+        optimizer="sgd",
+        learning_rate=0.5,
+        verbose=0,
+    )
+    expected = ((x - rebuilt) ** 2).sum(axis=1).mean()
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(layer.visible_bias, c - 0.5 * delta.sum(axis=0), atol=1e-5)
+
+
+def test_a_level_with_penalties_can_be_saved(digits, tmp_path):
+    x = digits[0][:100]
+    path = tmp_path / "level.keras"
+    pretrain_layers(
+        stack(64, 8),
+        x,
+        code_regularizer=KLSparsity(0.1, 3.0),
+        kernel_regularizer="l2",
+        epochs=1,
+        callbacks=[keras.callbacks.ModelCheckpoint(path)],
+        verbose=0,
+    )
+    loaded = keras.saving.load_model(path)
+    assert loaded.code_regularizer.get_config() == {"target": 0.1, "weight": 3.0}
+    assert isinstance(loaded.kernel_regularizer, keras.regularizers.L2)
+
+
+def test_sparsity_of_codes_without_bounds_is_refused(digits):
+    layers = [*stack(64, 20), *stack(20, 10, activation="relu")]
+    before = layers[0].get_weights()
+    with pytest.raises(
+        ValueError,
+        match=r"KLSparsity needs codes in \[0, 1\].*level 2 of pretrain.* is 'relu': use .*CodeL1",
+    ):
+        pretrain_layers(layers, digits[0], code_regularizer=KLSparsity(), verbose=0)
+    np.testing.assert_array_equal(before[0], layers[0].get_weights()[0])

@@ -5,7 +5,8 @@ give. TensorFlow is imported in `backend/tensorflow.py` alone.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,3 +47,32 @@ def _backend_seed(seed: int) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """Returns each row's derivatives of a function's outputs, by automatic differentiation.
+
+    Works inside a training step, whose gradient then passes through the derivatives.
+
+    Args:
+        function: From a tensor of shape `(batch, inputs)` to one of `(batch, outputs)`, each row
+            of which depends on its own row alone.
+        inputs: Tensor of shape `(batch, inputs)`.
+
+    Returns:
+        Tensor of shape `(batch, outputs, inputs)`, which takes 4 bytes per entry in float32.
+    """
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        from keras_sda.backend import tensorflow
+
+        return tensorflow.batch_jacobian(function, inputs)
+    if name == "jax":
+        from jax import jacrev, vmap
+    elif name == "torch":
+        from torch.func import jacrev, vmap
+    else:
+        raise NotImplementedError(
+            f"The Keras backend {name!r} cannot differentiate: use TensorFlow, JAX or PyTorch."
+        )
+    return vmap(jacrev(lambda row: function(row[None])[0]))(inputs)

@@ -1,7 +1,8 @@
 """The only file that imports TensorFlow."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,3 +16,14 @@ def global_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         tf.random.set_seed(before)
+
+
+def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """Returns each row's derivatives of a function's outputs; see `keras_sda.backend`."""
+    # Vectorised in a graph, output by output outside: there, vectorising would trace a new
+    # graph at each call, and TensorFlow would warn of it. The loop asks for a persistent tape.
+    is_graph = not tf.executing_eagerly()
+    with tf.GradientTape(persistent=not is_graph, watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        outputs = function(inputs)
+    return tape.batch_jacobian(outputs, inputs, experimental_use_pfor=is_graph)

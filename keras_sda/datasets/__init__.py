@@ -7,5 +7,16 @@ file as they stand, for a model trained earlier whose `Scaling` is already known
 from keras_sda.datasets.catalog import Data, load, names
 from keras_sda.datasets.files import Split, read_rows
 from keras_sda.datasets.scaling import Scaling
+from keras_sda.datasets.synthetic import gaussian_clouds, gaussian_clouds_weights, xor
 
-__all__ = ["Data", "Scaling", "Split", "load", "names", "read_rows"]
+__all__ = [
+    "Data",
+    "Scaling",
+    "Split",
+    "gaussian_clouds",
+    "gaussian_clouds_weights",
+    "load",
+    "names",
+    "read_rows",
+    "xor",
+]

@@ -77,7 +77,7 @@ class Scaling:
         check_rows(x, "Scaling")
         rows = x.reshape(len(x), -1)
         widths = [len(v) for v in (self.offset, self.factor) if isinstance(v, tuple)]
-        check_rows(rows, "Scaling", width=widths[0] if widths else None)
+        check_rows(rows, "Scaling", shape=tuple(widths[:1]) or None)
         offset, factor = np.asarray(self.offset), np.asarray(self.factor)
         scaled = np.empty(rows.shape, dtype="float32")
         for start in range(0, len(rows), _CHUNK_ROWS):

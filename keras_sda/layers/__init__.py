@@ -6,12 +6,14 @@ from keras_sda.layers.noise import (
     SaltAndPepperNoise,
     SwapNoise,
 )
+from keras_sda.layers.sampling import Sampling
 from keras_sda.layers.tied_dense import TiedDense
 
 __all__ = [
     "AdditiveGaussianNoise",
     "MaskingNoise",
     "SaltAndPepperNoise",
+    "Sampling",
     "SwapNoise",
     "TiedDense",
 ]

@@ -157,10 +157,12 @@ class AdditiveGaussianNoise(Noise):
     """Adds normal noise of mean zero, a draw of its own for every entry.
 
     Unlike `keras.layers.GaussianNoise`, it takes any standard deviation, also above 1, and the
-    deviation may change while training. The sum is not clipped.
+    deviation may change while training. The sum is not clipped unless `clip` says so.
 
     Args:
         stddev: Standard deviation, from 0, in the units of the data.
+        clip: Pair of the lowest and the highest value that may come out, such as `(0, 1)` for
+            images that stay images; `None`, as in the papers, for no bounds.
         seed: Integer or `None`. Seed of this layer's own generator.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
@@ -172,7 +174,7 @@ class AdditiveGaussianNoise(Noise):
         As the input.
 
     Raises:
-        ValueError: If `stddev` is negative or not finite.
+        ValueError: If `stddev` is negative or not finite, or `clip` is no pair of bounds.
 
     Example:
 
@@ -187,8 +189,14 @@ class AdditiveGaussianNoise(Noise):
 
     level_name = "stddev"
 
-    def __init__(self, stddev, seed=None, **kwargs):
+    def __init__(self, stddev, clip=None, seed=None, **kwargs):
         super().__init__(stddev, seed=seed, **kwargs)
+        if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
+            raise ValueError(
+                "Argument `clip` of AdditiveGaussianNoise must be a pair (lowest, highest). "
+                f"Received: clip={clip!r}"
+            )
+        self.clip = None if clip is None else tuple(clip)
 
     @classmethod
     def check_level(cls, value):
@@ -196,7 +204,11 @@ class AdditiveGaussianNoise(Noise):
 
     def corrupt(self, inputs):
         draw = keras.random.normal(ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator)
-        return inputs + ops.cast(self.level, inputs.dtype) * draw
+        noisy = inputs + ops.cast(self.level, inputs.dtype) * draw
+        return noisy if self.clip is None else ops.clip(noisy, *self.clip)
+
+    def get_config(self):
+        return {**super().get_config(), "clip": self.clip}
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

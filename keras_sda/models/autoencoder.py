@@ -7,9 +7,12 @@ import numpy as np
 
 from keras_sda import losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
-from keras_sda.exporting import export_saved_model
+from keras_sda.exporting import export_autoencoder
 from keras_sda.models.checked import CheckedModel
 from keras_sda.pretraining import is_dataset, peek, run_in_batches
+
+# Between which bounds an activation's values lie.
+_REACH = {"sigmoid": (0, 1), "hard_sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}
 
 
 class Autoencoder(CheckedModel):
@@ -24,21 +27,38 @@ class Autoencoder(CheckedModel):
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid at the end),
             `"squared_error"` (any data, linear at the end), or `"auto"`: the first if the data it
             is trained on lie in [0, 1], else the second.
+        output_activation: What ends the decoder: `"auto"` as said above, or for squared error
+            another one that reaches all of the data, such as `"sigmoid"` or `"tanh"`.
         seed: Makes the shuffling of `fit` repeatable.
         **kwargs: As for `keras.Model`.
     """
 
-    def __init__(self, reconstruction_loss="auto", seed=None, **kwargs):
+    def __init__(self, reconstruction_loss="auto", output_activation="auto", seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         choices = ("auto", *losses.RECONSTRUCTION_LOSSES)
         owner = type(self).__name__
         check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        if output_activation != "auto":
+            function = keras.activations.get(output_activation)
+            output_activation = keras.activations.serialize(function)
+            if reconstruction_loss == "auto":
+                is_sigmoid = output_activation == "sigmoid"
+                reconstruction_loss = "binary_crossentropy" if is_sigmoid else "squared_error"
+            elif reconstruction_loss == "binary_crossentropy" and output_activation != "sigmoid":
+                raise ValueError(
+                    f"{owner} measures by cross-entropy, which needs a sigmoid at the end. "
+                    f"Received: output_activation={output_activation!r}; use "
+                    "reconstruction_loss='squared_error' with it."
+                )
+        self.given_output_activation = output_activation
         self._use_loss(reconstruction_loss)
 
     def _use_loss(self, name):
         """Takes the loss called `name` and, with it, the activation that ends the decoder."""
         self.reconstruction_loss = name
         self._rows_loss, activation = losses.on_preactivation(name)
+        if self.given_output_activation != "auto":
+            activation = self.given_output_activation
         self.output_activation = keras.activations.get(activation)
         # What was traced with another activation is void.
         self.train_function = self.test_function = self.predict_function = None
@@ -55,14 +75,26 @@ class Autoencoder(CheckedModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         target = x if y is None else y
-        if self._compile_loss is not None:
+        if self.has_given_loss:
             return super().compute_loss(x, target, y_pred, sample_weight, training=training)
         return self.compute_reconstruction_loss(target, sample_weight)
 
     def compute_reconstruction_loss(self, target, sample_weight=None):
         """Returns the loss of the latest call against `target`, with the layers' own losses."""
-        loss = self._rows_loss(target, self._latest_preactivation, sample_weight=sample_weight)
+        measured = self._measured(self._latest_preactivation)
+        loss = self._rows_loss(target, measured, sample_weight=sample_weight)
         return loss + sum(self.losses) if self.losses else loss
+
+    def _measured(self, preactivation):
+        """Returns what the loss compares with the data: logits for cross-entropy."""
+        if self.reconstruction_loss == "squared_error":
+            return self.output_activation(preactivation)
+        return preactivation
+
+    @property
+    def _reach(self):
+        """The bounds of what the decoder can give, or `None`."""
+        return _REACH.get(keras.activations.serialize(self.output_activation))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         target = x if y is None else y
@@ -92,7 +124,7 @@ class Autoencoder(CheckedModel):
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Checks data before training on them, and settles `reconstruction_loss="auto"` by them."""
         super().check_data(x, y, owner)
-        self.check_target(x, y, owner, uses_own_loss=self._compile_loss is None)
+        self.check_target(x, y, owner, uses_own_loss=not self.has_given_loss)
 
     def check_target(self, x: Any, y: Any, owner: str, uses_own_loss: bool) -> None:
         """Settles the loss by the target; raises a `ValueError` if it cannot measure it.
@@ -109,9 +141,11 @@ class Autoencoder(CheckedModel):
         self.settle_reconstruction_loss(target)
         if not uses_own_loss:
             return
-        within_unit = self.reconstruction_loss == "binary_crossentropy"
-        owner = f"{type(self).__name__}.{owner}"
-        check_rows(target, owner, width=self.input_dim, within_unit=within_unit)
+        self.check_bounds(target, f"{type(self).__name__}.{owner}")
+
+    def check_bounds(self, target: np.ndarray, owner: str) -> None:
+        """Raises a `ValueError` if the decoder cannot give every value of `target`."""
+        check_rows(target, owner, shape=self.row_shape, within=self._reach)
 
     def settle_reconstruction_loss(self, x: np.ndarray) -> None:
         """Replaces `reconstruction_loss="auto"` by what fits `x`."""
@@ -124,7 +158,7 @@ class Autoencoder(CheckedModel):
 
     def decode(self, codes):
         """Returns the reconstruction of `codes` as a NumPy array."""
-        return self._run(self.decoder, codes, "decode()", width=self.decoder.input_shape[-1])
+        return self._run(self.decoder, codes, "decode()", shape=self.decoder.input_shape[1:])
 
     def reconstruct(self, x):
         """Returns `x` encoded and decoded again, as a NumPy array, without noise."""
@@ -141,13 +175,14 @@ class Autoencoder(CheckedModel):
         """
 
         def score(rows):
-            outputs = keras.ops.cast(self.preactivation(rows), keras.config.floatx())
+            outputs = self._measured(self.preactivation(rows))
+            outputs = keras.ops.cast(outputs, keras.config.floatx())
             return self._rows_loss.call(keras.ops.cast(rows, outputs.dtype), outputs)
 
         return self._run(score, x, "reconstruction_error()")
 
-    def _run(self, function, x, owner, width=None):
-        self.check_rows(x, owner, width=width)
+    def _run(self, function, x, owner, shape=None):
+        self.check_rows(x, owner, shape=shape)
         return run_in_batches(function, x)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
@@ -165,7 +200,7 @@ class Autoencoder(CheckedModel):
             ValueError: If the backend cannot write a SavedModel.
         """
         if format == "tf_saved_model":
-            export_saved_model(self, self, filepath)
+            export_autoencoder(self, self, filepath)
         else:
             super().export(filepath, format=format, **kwargs)
 

@@ -13,8 +13,8 @@ from keras_sda.pretraining import shuffles_itself
 class CheckedModel(keras.Model):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
-    Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, and
-    `num_classes` if it classifies.
+    Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, or
+    overrides `row_shape` if its rows are images, and `num_classes` if it classifies.
 
     Args:
         seed: Makes the shuffling of `fit` repeatable; each further `fit` shuffles differently.
@@ -28,6 +28,29 @@ class CheckedModel(keras.Model):
         super().__init__(**kwargs)
         self.seed = seed
         self._fits = 0
+
+    @property
+    def row_shape(self):
+        """The shape of one row of data: `(input_dim,)`, or that of an image."""
+        return (self.input_dim,)
+
+    def compile(self, *args, **kwargs):
+        """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
+        # Without a loss Keras would keep the one of an earlier call.
+        self._compile_loss = None
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model as the saved one was."""
+        # Keras leaves this to classes with a `compile` of their own, even one with its arguments.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def has_given_loss(self) -> bool:
+        """Whether the latest `compile` was given a loss."""
+        return self._compile_loss is not None
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes, once the data are checked.
@@ -71,10 +94,10 @@ class CheckedModel(keras.Model):
         self.check_rows(x, "predict()")
         return super().predict(x, *args, **kwargs)
 
-    def check_rows(self, x: Any, owner: str, width: int | None = None) -> None:
-        """Raises a `ValueError` if `x` is empty, of another width, or holds NaN or infinity."""
+    def check_rows(self, x: Any, owner: str, shape: tuple[int, ...] | None = None) -> None:
+        """Raises a `ValueError` if `x` is empty, of another shape, or holds NaN or infinity."""
         if isinstance(x, np.ndarray):
-            check_rows(x, f"{type(self).__name__}.{owner}", width=width or self.input_dim)
+            check_rows(x, f"{type(self).__name__}.{owner}", shape=shape or self.row_shape)
 
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""

@@ -36,6 +36,8 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
         tied: Whether decoder and encoder share one kernel; see `layers.TiedDense`.
         kernel_initializer: Initial kernel: Glorot's (Xavier's) uniform, which suits tanh;
             `initializers.SigmoidGlorotUniform()` is the tutorials' for sigmoid.
+        visible_kernel_initializer: Initial kernel of an untied decoder; by default drawn like the
+            encoder's.
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
             `"squared_error"` (any data, linear decoder), or `"auto"`, which chooses by the data.
         seed: Makes initial weights, noise and shuffling repeatable.
@@ -68,6 +70,7 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
         activation="sigmoid",
         tied=True,
         kernel_initializer="glorot_uniform",
+        visible_kernel_initializer=None,
         reconstruction_loss="auto",
         seed=None,
         dtype=None,
@@ -78,25 +81,31 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
         check_positive_int("hidden_units", hidden_units, owner)
         choices = ("auto", *RECONSTRUCTION_LOSSES)
         check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        visible = visible_kernel_initializer or kernel_initializer
         kernel_seed, visible_seed, noise_seed = child_seeds(seed, 3)
         layer = TiedDense(
             hidden_units,
             activation=activation,
             tied=tied,
             kernel_initializer=initializers.for_level(kernel_initializer, 0, kernel_seed),
-            visible_kernel_initializer=initializers.for_level(kernel_initializer, 1, visible_seed),
+            visible_kernel_initializer=initializers.for_level(visible, 1, visible_seed),
             dtype=dtype,
             name="level_1",
         )
         layer.build((None, input_dim))
         noise_layer = get_noise(noise, noise_level, owner, noise_seed, dtype, name="noise_1")
-        super().__init__([layer], noise_layer, reconstruction_loss, seed, dtype=dtype, **kwargs)
+        super().__init__(
+            [layer], noise_layer, reconstruction_loss, seed=seed, dtype=dtype, **kwargs
+        )
         self.hidden_units = hidden_units
         self._arguments = {
             "noise": keras.saving.serialize_keras_object(noise),
             "noise_level": noise_level,
             "activation": keras.activations.serialize(layer.activation),
             "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
+            "visible_kernel_initializer": keras.saving.serialize_keras_object(
+                visible_kernel_initializer
+            ),
         }
 
     def get_config(self):
@@ -115,6 +124,6 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
     def from_config(cls, config, custom_objects=None):
         """Makes a model with new weights from a configuration."""
         config = dict(config)
-        for name in ("noise", "activation", "kernel_initializer"):
+        for name in ("noise", "activation", "kernel_initializer", "visible_kernel_initializer"):
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         return cls(**config)

@@ -5,25 +5,15 @@ from types import SimpleNamespace
 
 import keras
 
-from keras_sda import initializers, pretraining
-from keras_sda._validation import (
-    check_choice,
-    check_fraction,
-    check_non_negative,
-    check_positive_int,
-    per_level,
-)
-from keras_sda.exporting import export_saved_model
-from keras_sda.layers.noise import copy_noise, get_noise
-from keras_sda.layers.tied_dense import TiedDense
-from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda import pretraining, regularizers
+from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
+from keras_sda.exporting import export_autoencoder
+from keras_sda.layers.noise import copy_noise
 from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.denoising import child_seeds
+from keras_sda.models.levels import build_levels, build_noises, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
-
-# Codes of these activations lie in [0, 1], so that cross-entropy can measure them.
-_UNIT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -60,6 +50,11 @@ class StackedDenoisingAutoencoder(CheckedModel):
             `"squared_error"` (any data, linear decoder), or one per level. `"auto"` takes
             cross-entropy where the data of a level lie in [0, 1]: at the first level it looks at
             them, above it goes by the activation.
+        code_regularizer: Keras regularizer of the codes, or one per level, for `pretrain` alone:
+            with `regularizers.KLSparsity(0.1, 3.0)` and `noise=None` this is the stacked sparse
+            autoencoder of UFLDL. Supervised `fit` is left without it.
+        kernel_regularizer: Keras regularizer of the kernels of encoder and untied decoder, or one
+            per level, for `pretrain` alone; a penalty in `fit` belongs to the loss given there.
         dropout: Share, in [0, 1), of the codes that supervised `fit` drops after each level.
         finetune_noise_level: Level of the first level's noise on the input in supervised `fit`; 0
             adds none.
@@ -77,7 +72,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
 
     Raises:
         ValueError: If an argument lies outside its range, if a list has not one entry per level,
-            or if a level's loss does not fit the codes it would have to rebuild.
+            or if a level's loss or `KLSparsity` does not fit the codes.
 
     Example:
 
@@ -93,7 +88,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
 
     Reference:
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
-        "Stacked Denoising Autoencoders (SdA)".
+        "Stacked Denoising Autoencoders (SdA)"; Ng et al., UFLDL tutorial, "Stacked autoencoders".
     """
 
     def __init__(
@@ -108,6 +103,8 @@ class StackedDenoisingAutoencoder(CheckedModel):
         tied=True,
         kernel_initializer="glorot_uniform",
         reconstruction_loss="auto",
+        code_regularizer=None,
+        kernel_regularizer=None,
         dropout=0.0,
         finetune_noise_level=0.0,
         seed=None,
@@ -153,35 +150,32 @@ class StackedDenoisingAutoencoder(CheckedModel):
         )
 
         seeds = child_seeds(seed, 4 * num_levels + 2)
-        activations = per_level("activation", activation, num_levels, owner)
-        tieds = per_level("tied", tied, num_levels, owner)
-        noise_layers = _noise_per_level(
-            noise, noise_level, seeds[2 : 4 * num_levels : 4], owner, dtype
+        last = 4 * num_levels
+        levels = build_levels(
+            input_dim,
+            self.hidden_units,
+            activation,
+            tied,
+            kernel_initializer,
+            list(zip(seeds[0:last:4], seeds[1:last:4], strict=True)),
+            owner,
+            dtype,
         )
+        widths = [input_dim, *self.hidden_units[:-1]]
+        noises = build_noises(noise, noise_level, widths, seeds[2:last:4], owner, dtype)
         self.levels = []
         self.noise_layers = []
-        width = input_dim
-        for level, units in enumerate(self.hidden_units):
-            self.noise_layers.append(noise_layers[level])
-            if noise_layers[level] is not None:
-                noise_layers[level].build((None, width))
-            layer = TiedDense(
-                units,
-                activation=activations[level],
-                tied=tieds[level],
-                kernel_initializer=initializers.for_level(
-                    kernel_initializer, level, seeds[4 * level]
-                ),
-                visible_kernel_initializer=initializers.for_level(
-                    kernel_initializer, num_levels + level, seeds[4 * level + 1]
-                ),
-                dtype=dtype,
-                name=f"level_{level + 1}",
-            )
-            layer.build((None, width))
+        for layer, noise_layer in zip(levels, noises, strict=True):
+            # In the order in which data pass them, which Keras keeps in `summary` and `weights`.
+            self.noise_layers.append(noise_layer)
             self.levels.append(layer)
-            width = units
-        first_loss, *self._upper_losses = self._choose_losses(reconstruction_loss, owner)
+        self.code_regularizers = regularizers.code_regularizers(
+            code_regularizer, self.levels, owner
+        )
+        self.kernel_regularizers = regularizers.kernel_regularizers(
+            kernel_regularizer, self.levels, owner
+        )
+        first_loss, *self._upper_losses = choose_losses(self.levels, reconstruction_loss, owner)
         # In a namespace, as Keras would list it beside the layers that it is made of.
         self._parts = SimpleNamespace(
             autoencoder=UnrolledAutoencoder(
@@ -193,7 +187,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
                 name="autoencoder",
             )
         )
-        self._add_head(head, seeds[3 : 4 * num_levels : 4], seeds[-1], owner)
+        self._add_head(head, seeds[3:last:4], seeds[-1], owner)
         self.build((None, input_dim))
 
     def _add_head(self, head, dropout_seeds, noise_seed, owner):
@@ -243,31 +237,6 @@ class StackedDenoisingAutoencoder(CheckedModel):
         noise.build((None, self.input_dim))
         return noise
 
-    def _choose_losses(self, reconstruction_loss, owner):
-        """Returns the loss of each level and gives each layer the matching decoder.
-
-        `"auto"` stays at the first level until data are there.
-        """
-        chosen = per_level("reconstruction_loss", reconstruction_loss, len(self.levels), owner)
-        for level, loss in enumerate(chosen):
-            check_choice("reconstruction_loss", loss, ("auto", *RECONSTRUCTION_LOSSES), owner)
-            if level == 0:
-                continue
-            activation = keras.activations.serialize(self.levels[level - 1].activation)
-            within_unit = activation in _UNIT_ACTIVATIONS
-            if loss == "auto":
-                chosen[level] = "binary_crossentropy" if within_unit else "squared_error"
-            elif loss == "binary_crossentropy" and not within_unit:
-                raise ValueError(
-                    f"{owner} cannot rebuild the codes of level {level} by cross-entropy, which "
-                    f"needs values in [0, 1]: their activation is {activation!r}. Use "
-                    "reconstruction_loss='auto' or 'squared_error' there."
-                )
-            is_entropy = chosen[level] == "binary_crossentropy"
-            decoder = "sigmoid" if is_entropy else "linear"
-            self.levels[level].visible_activation = keras.activations.get(decoder)
-        return chosen
-
     def call(self, inputs, training=False):
         if self.head is None:
             return self.autoencoder(inputs, training=training)
@@ -280,7 +249,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         target = x if y is None and self.head is None else y
-        if self.head is not None or self._compile_loss is not None:
+        if self.head is not None or self.has_given_loss:
             return super().compute_loss(x, target, y_pred, sample_weight, training=training)
         return self.autoencoder.compute_reconstruction_loss(target, sample_weight)
 
@@ -356,7 +325,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
         ```
         """
         if self.autoencoder.reconstruction_loss == "auto":
-            rows = pretraining.prepare_inputs(x, self.input_dim, within_unit=False, name="x")
+            rows = pretraining.prepare_inputs(x, self.input_dim, within=None, name="x")
             with self._retracing():
                 self.autoencoder.check_target(rows, None, "pretrain()", uses_own_loss=False)
         return pretraining.pretrain_layers(
@@ -364,6 +333,8 @@ class StackedDenoisingAutoencoder(CheckedModel):
             x,
             noise=list(self.noise_layers),
             reconstruction_loss=self.reconstruction_losses,
+            code_regularizer=self.code_regularizers,
+            kernel_regularizer=self.kernel_regularizers,
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
@@ -418,7 +389,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
         super().check_data(x, y, owner)
         if self.head is None:
             with self._retracing():
-                uses_own_loss = self._compile_loss is None
+                uses_own_loss = not self.has_given_loss
                 self.autoencoder.check_target(x, y, owner, uses_own_loss)
 
     @property
@@ -472,7 +443,7 @@ class StackedDenoisingAutoencoder(CheckedModel):
             ValueError: If the backend cannot write a SavedModel.
         """
         if format == "tf_saved_model":
-            export_saved_model(self, self.autoencoder, filepath)
+            export_autoencoder(self, self.autoencoder, filepath)
         else:
             super().export(filepath, format=format, **kwargs)
 
@@ -494,6 +465,8 @@ class StackedDenoisingAutoencoder(CheckedModel):
             "tied": [layer.tied for layer in self.levels],
             "kernel_initializer": serialize(given.kernel_initializer),
             "reconstruction_loss": self.reconstruction_losses,
+            "code_regularizer": serialize(self.code_regularizers),
+            "kernel_regularizer": serialize(self.kernel_regularizers),
             "dropout": self.dropout,
             "finetune_noise_level": self.finetune_noise_level,
             "seed": self.seed,
@@ -503,19 +476,8 @@ class StackedDenoisingAutoencoder(CheckedModel):
     def from_config(cls, config, custom_objects=None):
         """Makes a model with new weights from a configuration."""
         config = dict(config)
-        for name in ("head", "noise", "activation", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        objects = ("head", "noise", "activation", "kernel_initializer")
+        for name in (*objects, "code_regularizer", "kernel_regularizer"):
+            value = config.get(name)  # models saved before there were regularizers have none
+            config[name] = keras.saving.deserialize_keras_object(value, custom_objects)
         return cls(**config)
-
-
-def _noise_per_level(noise, noise_level, seeds, owner, dtype):
-    """Returns one noise layer, or `None`, per level."""
-    num_levels = len(seeds)
-    rates = per_level("noise_level", noise_level, num_levels, owner)
-    kinds = per_level("noise", noise, num_levels, owner)
-    if isinstance(noise, keras.layers.Layer):  # each level draws its own
-        kinds[1:] = [copy_noise(noise, seed=seed) for seed in seeds[1:]]
-    return [
-        get_noise(kind, rate, owner, seed=seed, dtype=dtype, name=f"noise_{level + 1}")
-        for level, (kind, rate, seed) in enumerate(zip(kinds, rates, seeds, strict=True))
-    ]

@@ -18,6 +18,7 @@ class UnrolledAutoencoder(Autoencoder):
         layers: Built `layers.TiedDense` layers, the lowest first.
         noise: A layer that corrupts the input in training, or `None`.
         reconstruction_loss: See `Autoencoder`.
+        output_activation: See `Autoencoder`.
         seed: Makes the shuffling of `fit` repeatable.
         **kwargs: As for `keras.Model`.
 
@@ -32,10 +33,18 @@ class UnrolledAutoencoder(Autoencoder):
     (2, 4)
     """
 
-    def __init__(self, layers, noise=None, reconstruction_loss="auto", seed=None, **kwargs):
+    def __init__(
+        self,
+        layers,
+        noise=None,
+        reconstruction_loss="auto",
+        output_activation="auto",
+        seed=None,
+        **kwargs,
+    ):
         # Models over these layers, made on demand; in a namespace, as Keras would track them.
         self._graphs = SimpleNamespace(encoders={}, decoders={})
-        super().__init__(reconstruction_loss=reconstruction_loss, seed=seed, **kwargs)
+        super().__init__(reconstruction_loss, output_activation, seed=seed, **kwargs)
         self.noise = noise
         self.levels = list(layers)
         self.input_dim = self.levels[0].input_dim
@@ -106,7 +115,7 @@ class UnrolledAutoencoder(Autoencoder):
     def decode(self, codes, level=-1):
         """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
         decoder = self.decoder_from(level)
-        return self._run(decoder, codes, "decode()", width=decoder.input_shape[-1])
+        return self._run(decoder, codes, "decode()", shape=decoder.input_shape[1:])
 
     def _check_level(self, level):
         count = len(self.levels)
@@ -136,6 +145,7 @@ class UnrolledAutoencoder(Autoencoder):
             "layers": [serialize(layer) for layer in self.levels],
             "noise": serialize(self.noise),
             "reconstruction_loss": self.reconstruction_loss,
+            "output_activation": self.given_output_activation,
             "seed": self.seed,
         }
 

@@ -146,7 +146,7 @@ def test_refusals(digits):
         ks.DenoisingAutoencoder(64, 8, reconstruction_loss="mse")
     model = ks.DenoisingAutoencoder(64, 8, reconstruction_loss="binary_crossentropy")
     model.compile("adam")
-    with pytest.raises(ValueError, match=r"fit\(\) measures reconstruction by cross-entropy"):
+    with pytest.raises(ValueError, match=r"fit\(\) measures reconstruction by cross-entropy or"):
         model.fit(2 * x, verbose=0)
     with pytest.raises(ValueError, match=r"fit\(\) expects `x` of shape \(rows, 64\)"):
         model.fit(x[:, :5], verbose=0)
@@ -156,3 +156,13 @@ def test_refusals(digits):
         model.decode(x)
     with pytest.raises(ValueError, match="`level` of .* from 0 to 0"):
         model.encode(x, level=1)
+
+
+def test_compiling_again_without_a_loss_goes_back_to_the_own(digits):
+    model = ks.DenoisingAutoencoder(64, 8, seed=0)
+    model.compile("sgd")
+    own = model.evaluate(digits[0], verbose=0)
+    model.compile("sgd", "mse")
+    assert model.evaluate(digits[0], verbose=0) < 0.1 * own
+    model.compile("sgd")
+    assert model.evaluate(digits[0], verbose=0) == pytest.approx(own)

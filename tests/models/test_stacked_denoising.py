@@ -8,6 +8,7 @@ from checks import check_model, check_saving
 
 import keras_sda as ks
 from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise
+from keras_sda.regularizers import KLSparsity
 
 
 def make(**arguments):
@@ -429,6 +430,14 @@ BAD_ARGUMENTS = {
         dict(activation="relu", reconstruction_loss="binary_crossentropy"),
         "cannot rebuild the codes of level 1 by cross-entropy.*'relu'.*'auto' or 'squared_error'",
     ),
+    "sparsity of relu": (
+        dict(activation=["sigmoid", "relu"], code_regularizer=KLSparsity()),
+        r"KLSparsity needs codes in \[0, 1\].*level 2 of Stacked.* is 'relu': use .*CodeL1",
+    ),
+    "one regularizer for two": (
+        dict(kernel_regularizer=["l2"]),
+        "`kernel_regularizer` of .* one entry per level, here 2. Received 1 entries",
+    ),
 }
 
 
@@ -499,7 +508,7 @@ def test_datasets_in_fit(digits):
     assert headless.reconstruction_losses[0] == "squared_error"
     strict = make(num_classes=None, reconstruction_loss="binary_crossentropy")
     strict.compile("adam")
-    with pytest.raises(ValueError, match=r"cross-entropy, which needs `x` in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"cross-entropy or .*, which needs `x` in \[0, 1\]"):
         strict.fit(rows, verbose=0)
 
 

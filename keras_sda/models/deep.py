@@ -1,0 +1,215 @@
+"""The deep autoencoder: several layers down to a narrow code, and the same layers back up."""
+
+import keras
+
+from keras_sda import initializers, pretraining
+from keras_sda._validation import check_choice, check_positive_int
+from keras_sda.layers.noise import get_noise
+from keras_sda.layers.tied_dense import TiedDense
+from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.models.denoising import child_seeds
+from keras_sda.models.unrolled import UnrolledAutoencoder
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class DeepAutoencoder(UnrolledAutoencoder):
+    """Squeezes rows through several layers into a short code, and rebuilds them the same way back.
+
+    The decoder mirrors the encoder: 784-128-64-12-3 goes back 3-12-64-128-784. The code is linear,
+    so that it is not confined to the range of an activation. `compile("adam")` and `fit(x)` train
+    all layers together; `pretrain(x)` before it trains them one by one, which is how such nets were
+    first made to work and still helps where they are deep and saturating.
+
+    Args:
+        input_dim: Number of features of a row.
+        hidden_units: Units of each layer of the encoder; the last is the size of the code.
+        activation: Activation of all layers but the code, in encoder and decoder.
+        code_activation: Activation of the code.
+        tied: Whether a layer of the decoder shares the kernel of its mirror image in the encoder.
+            Untied by default, as in both sources; `pretrain` with tied kernels and then `untie`
+            is what Hinton and Salakhutdinov did.
+        noise: Corrupts the input in training, and in `pretrain` the input of each level: see
+            `DenoisingAutoencoder`. None by default.
+        noise_level: A rate, or a standard deviation for `"gaussian"`.
+        kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform, which suits tanh.
+        reconstruction_loss: `"binary_crossentropy"`, `"squared_error"`, or `"auto"`, which takes
+            the first for data in [0, 1].
+        output_activation: What ends the decoder: `"auto"` is sigmoid for cross-entropy and linear
+            for squared error; with squared error also `"sigmoid"` for data in [0, 1] or `"tanh"`
+            for data in [-1, 1].
+        seed: Makes initial weights, noise and shuffling repeatable.
+        **kwargs: `name` and `dtype`, as for every Keras model.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).uniform(size=(64, 16)).astype("float32")
+    >>> model = DeepAutoencoder(input_dim=16, hidden_units=[8, 4, 2], seed=0)
+    >>> model.compile("adam")
+    >>> history = model.fit(x, epochs=2, verbose=0)
+    >>> model.encode(x).shape, model.encode(x, level=0).shape, model.reconstruct(x).shape
+    ((64, 2), (64, 8), (64, 16))
+
+    Reference:
+        Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks",
+        Science 313, 2006.
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        hidden_units,
+        activation="tanh",
+        code_activation="linear",
+        tied=False,
+        noise=None,
+        noise_level=0.3,
+        kernel_initializer="glorot_uniform",
+        reconstruction_loss="auto",
+        output_activation="auto",
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        owner = "DeepAutoencoder"
+        check_positive_int("input_dim", input_dim, owner)
+        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
+            raise ValueError(
+                f"Argument `hidden_units` of {owner} must list the units of each layer of the "
+                f"encoder, at least one. Received: hidden_units={hidden_units!r}"
+            )
+        for units in hidden_units:
+            check_positive_int("hidden_units", units, owner)
+        choices = ("auto", *RECONSTRUCTION_LOSSES)
+        check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        depth = len(hidden_units)
+        *kernel_seeds, noise_seed = child_seeds(seed, 2 * depth + 1)
+        layers = []
+        width = input_dim
+        for level, units in enumerate(hidden_units):
+            is_code = level == depth - 1
+            encoding, decoding = (
+                initializers.for_level(kernel_initializer, number, kernel_seeds[number])
+                for number in (2 * level, 2 * level + 1)
+            )
+            layer = TiedDense(
+                units,
+                activation=code_activation if is_code else activation,
+                # The way back ends as the level below did; the loss sets the first layer's.
+                visible_activation=activation,
+                tied=tied,
+                kernel_initializer=encoding,
+                visible_kernel_initializer=decoding,
+                dtype=dtype,
+                name=f"level_{level + 1}",
+            )
+            layer.build((None, width))
+            layers.append(layer)
+            width = units
+        noise_layer = get_noise(noise, noise_level, owner, noise_seed, dtype, name="noise")
+        super().__init__(
+            layers,
+            noise_layer,
+            reconstruction_loss,
+            output_activation,
+            seed=seed,
+            dtype=dtype,
+            **kwargs,
+        )
+        self.hidden_units = [int(units) for units in hidden_units]
+        serialize = keras.saving.serialize_keras_object
+        self._arguments = {
+            "activation": serialize(keras.activations.get(activation)),
+            "code_activation": serialize(keras.activations.get(code_activation)),
+            "noise": serialize(noise),
+            "noise_level": noise_level,
+            "kernel_initializer": serialize(kernel_initializer),
+        }
+
+    def pretrain(
+        self,
+        x,
+        epochs=15,
+        batch_size=128,
+        optimizer="adam",
+        learning_rate=1e-3,
+        callbacks=None,
+        validation_data=None,
+        shuffle=True,
+        cache="auto",
+        verbose="auto",
+    ):
+        """Trains the layers one after the other, each to rebuild the codes of the one below.
+
+        Codes of sigmoid layers are measured by cross-entropy, others by squared error. `fit` then
+        goes on from there with all layers together.
+
+        Args:
+            x: Array of shape `(rows, input_dim)`, or a finite dataset of batches.
+            epochs: Passes over the data, or one number per level.
+            batch_size: Rows per update, or one number per level.
+            optimizer: Name, Keras optimizer (copied for each level), or a function of the level.
+            learning_rate: Step size of an optimizer given by name, or one per level.
+            callbacks: List of Keras callbacks, copied for each level, or a function of the level.
+            validation_data: Held-out rows in any form that `x` may have.
+            shuffle: Whether rows are shuffled before each epoch.
+            cache: Where codes are kept; see `pretrain_layers`.
+            verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+
+        Returns:
+            One `keras.callbacks.History` per level.
+
+        Raises:
+            ValueError: Before training, if data or arguments do not fit.
+            FloatingPointError: If a loss becomes NaN or infinite; levels below keep their weights.
+        """
+        rows = pretraining.prepare_inputs(x, self.input_dim, within=None, name="x")
+        self.check_target(rows, None, "pretrain()", uses_own_loss=True)
+        upper = [
+            "binary_crossentropy" if _is_sigmoid(layer) else "squared_error"
+            for layer in self.levels[:-1]
+        ]
+        return pretraining.pretrain_layers(
+            self.levels,
+            x,
+            noise=self.noise,
+            reconstruction_loss=[self.reconstruction_loss, *upper],
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            cache=cache,
+            verbose=verbose,
+            seed=self.seed,
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **keras.Model.get_config(self),
+            "input_dim": self.input_dim,
+            "hidden_units": self.hidden_units,
+            **self._arguments,
+            "tied": self.levels[0].tied,
+            "reconstruction_loss": self.reconstruction_loss,
+            "output_activation": self.given_output_activation,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model with new weights from a configuration."""
+        config = dict(config)
+        for name in ("activation", "code_activation", "noise", "kernel_initializer"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+
+def _is_sigmoid(layer):
+    return keras.activations.serialize(layer.activation) == "sigmoid"

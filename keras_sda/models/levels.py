@@ -1,0 +1,100 @@
+"""The levels of a stack, made from arguments that are one value or one per level."""
+
+import keras
+
+from keras_sda import initializers
+from keras_sda._validation import check_choice, per_level
+from keras_sda.layers.noise import copy_noise, get_noise
+from keras_sda.layers.tied_dense import TiedDense
+from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.regularizers import UNIT_ACTIVATIONS
+
+
+def build_levels(
+    input_dim, hidden_units, activation, tied, kernel_initializer, seeds, owner, dtype=None
+):
+    """Returns one built `TiedDense` per level, the lowest first.
+
+    Args:
+        input_dim: Number of features of a row.
+        hidden_units: Number of hidden units of each level.
+        activation: Activation of the codes, or one per level.
+        tied: Whether decoders share the kernels of the encoders, or one per level.
+        kernel_initializer: Initial kernels; each level draws its own.
+        seeds: For each level that of its kernel and that of its visible kernel.
+        owner: Who asks, for error messages.
+        dtype: Dtype or policy of the layers.
+    """
+    num_levels = len(hidden_units)
+    activations = per_level("activation", activation, num_levels, owner)
+    tieds = per_level("tied", tied, num_levels, owner)
+    levels = []
+    width = input_dim
+    for level, (units, (seed, visible_seed)) in enumerate(zip(hidden_units, seeds, strict=True)):
+        layer = TiedDense(
+            units,
+            activation=activations[level],
+            tied=tieds[level],
+            kernel_initializer=initializers.for_level(kernel_initializer, level, seed),
+            visible_kernel_initializer=initializers.for_level(
+                kernel_initializer, num_levels + level, visible_seed
+            ),
+            dtype=dtype,
+            name=f"level_{level + 1}",
+        )
+        layer.build((None, width))
+        levels.append(layer)
+        width = units
+    return levels
+
+
+def build_noises(noise, noise_level, widths, seeds, owner, dtype=None):
+    """Returns one built noise layer, or `None`, per level.
+
+    Args:
+        noise: Name, Keras layer or `None`, or one per level.
+        noise_level: Level of a noise given by name, or one per level.
+        widths: Number of columns of each level's input.
+        seeds: Seed of each level's noise.
+        owner: Who asks, for error messages.
+        dtype: Dtype or policy of the layers.
+    """
+    num_levels = len(seeds)
+    rates = per_level("noise_level", noise_level, num_levels, owner)
+    kinds = per_level("noise", noise, num_levels, owner)
+    if isinstance(noise, keras.layers.Layer):  # each level draws its own
+        kinds[1:] = [copy_noise(noise, seed=seed) for seed in seeds[1:]]
+    layers = [
+        get_noise(kind, rate, owner, seed=seed, dtype=dtype, name=f"noise_{level + 1}")
+        for level, (kind, rate, seed) in enumerate(zip(kinds, rates, seeds, strict=True))
+    ]
+    for layer, width in zip(layers, widths, strict=True):
+        if layer is not None:
+            layer.build((None, width))
+    return layers
+
+
+def choose_losses(levels, reconstruction_loss, owner):
+    """Returns the loss of each level and gives each layer above the first the matching decoder.
+
+    `"auto"` stays at the first level until data are there.
+    """
+    chosen = per_level("reconstruction_loss", reconstruction_loss, len(levels), owner)
+    for level, loss in enumerate(chosen):
+        check_choice("reconstruction_loss", loss, ("auto", *RECONSTRUCTION_LOSSES), owner)
+        if level == 0:
+            continue
+        activation = keras.activations.serialize(levels[level - 1].activation)
+        within_unit = activation in UNIT_ACTIVATIONS
+        if loss == "auto":
+            chosen[level] = "binary_crossentropy" if within_unit else "squared_error"
+        elif loss == "binary_crossentropy" and not within_unit:
+            raise ValueError(
+                f"{owner} cannot rebuild the codes of level {level} by cross-entropy, which "
+                f"needs values in [0, 1]: their activation is {activation!r}. Use "
+                "reconstruction_loss='auto' or 'squared_error' there."
+            )
+        is_entropy = chosen[level] == "binary_crossentropy"
+        decoder = "sigmoid" if is_entropy else "linear"
+        levels[level].visible_activation = keras.activations.get(decoder)
+    return chosen

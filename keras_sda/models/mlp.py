@@ -1,0 +1,202 @@
+"""The multilayer perceptron."""
+
+import keras
+
+from keras_sda import initializers
+from keras_sda._validation import (
+    check_fraction,
+    check_non_negative,
+    check_positive_int,
+    per_level,
+)
+from keras_sda.models.classifier import Classifier, make_head
+from keras_sda.models.denoising import child_seeds
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class MLP(Classifier):
+    """A network of dense hidden layers with a softmax on top.
+
+    What a pretrained stack is compared with, and what it becomes: `start_from(sda)` copies a
+    stack's layers.
+
+    Args:
+        input_dim: Number of features of a row.
+        hidden_units: Units of each hidden layer, the lowest first.
+        num_classes: Number of classes, at least 2, for a softmax layer on top.
+        head: Any Keras layer to put on top instead, such as `keras.layers.Dense(1)`.
+        activation: Activation of the hidden layers, or one for each.
+        dropout: Share, in [0, 1), of each hidden layer's outputs dropped in training, or one for
+            each.
+        l1: Weight of the sum of the kernels' absolute values in the loss, the softmax layer's
+            included; a given `head` brings its own.
+        l2: Weight of the sum of the kernels' squares, without a factor 1/2, likewise.
+        kernel_initializer: Initial kernels of the hidden layers: Glorot's (Xavier's) uniform by
+            default, as in the Theano tutorial for tanh.
+        head_initializer: Initial kernel of the softmax layer: zeros, as in the tutorials.
+        bias_initializer: Initial biases of all layers but a given `head`.
+        seed: Makes initial weights, dropout and shuffling repeatable.
+        **kwargs: `name` and `dtype`, as for every Keras model.
+
+    Attributes:
+        levels: The hidden layers, `keras.layers.Dense`.
+        head: The layer on top.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
+    >>> y = np.array([0, 1, 1, 0])
+    >>> model = MLP(input_dim=2, hidden_units=[8], num_classes=2, activation="tanh", seed=0)
+    >>> model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    >>> history = model.fit(x, y, epochs=100, verbose=0)
+    >>> model.predict(x, verbose=0).argmax(axis=1).tolist()
+    [0, 1, 1, 0]
+
+    Reference:
+        Deep Learning Tutorials, "Multilayer perceptron".
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        hidden_units,
+        num_classes=None,
+        head=None,
+        activation="relu",
+        dropout=0.0,
+        l1=0.0,
+        l2=0.0,
+        kernel_initializer="glorot_uniform",
+        head_initializer="zeros",
+        bias_initializer="zeros",
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        owner = type(self).__name__
+        check_positive_int("input_dim", input_dim, owner)
+        hidden_units = self._check_hidden_units(hidden_units, owner)
+        depth = len(hidden_units)
+        regularizer = _penalty(l1, l2, owner)
+        rates = [
+            check_fraction("dropout", rate, owner, below_one=True)
+            for rate in per_level("dropout", dropout, depth, owner)
+        ]
+        activations = per_level("activation", activation, depth, owner)
+        super().__init__(seed=seed, dtype=dtype, **kwargs)
+        self.input_dim = input_dim
+        self.hidden_units = hidden_units
+        self.num_classes = num_classes
+        seeds = child_seeds(seed, 2 * depth + 1)
+        self.levels = []
+        self.dropout_layers = []
+        width = input_dim
+        for level, units in enumerate(hidden_units):
+            layer = keras.layers.Dense(
+                units,
+                activation=activations[level],
+                kernel_initializer=initializers.for_level(
+                    kernel_initializer, level, seeds[2 * level]
+                ),
+                bias_initializer=bias_initializer,
+                kernel_regularizer=regularizer,
+                dtype=dtype,
+                name=f"level_{level + 1}",
+            )
+            layer.build((None, width))
+            self.levels.append(layer)
+            if any(rates):
+                name = f"dropout_{level + 1}"
+                drop = keras.layers.Dropout(
+                    rates[level], seed=seeds[2 * level + 1], dtype=dtype, name=name
+                )
+                self.dropout_layers.append(drop)
+            width = units
+        self.head = make_head(
+            num_classes,
+            head,
+            owner,
+            self.variable_dtype,  # class probabilities stay exact under mixed precision
+            kernel_initializer=initializers.for_level(head_initializer, depth, seeds[-1]),
+            bias_initializer=bias_initializer,
+            kernel_regularizer=regularizer,
+        )
+        serialize = keras.saving.serialize_keras_object
+        self._arguments = {
+            "head": None if head is None else serialize(head),
+            "activation": [
+                keras.activations.serialize(keras.activations.get(one)) for one in activations
+            ],
+            "dropout": rates,
+            "l1": l1,
+            "l2": l2,
+            "kernel_initializer": serialize(kernel_initializer),
+            "head_initializer": serialize(head_initializer),
+            "bias_initializer": serialize(bias_initializer),
+        }
+        self.build((None, input_dim))
+
+    @staticmethod
+    def _check_hidden_units(hidden_units, owner):
+        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
+            raise ValueError(
+                f"Argument `hidden_units` of {owner} must list the units of each hidden layer, at "
+                f"least one; without any it is SoftmaxRegression. "
+                f"Received: hidden_units={hidden_units!r}"
+            )
+        return [check_positive_int("hidden_units", units, owner) for units in hidden_units]
+
+    def build(self, input_shape):
+        # Keras calls it again when it loads a saved model.
+        for layer, width in zip(self.dropout_layers, self.hidden_units, strict=False):
+            layer.build((None, width))
+        if not self.head.built:
+            self.head.build((None, (self.input_dim, *self.hidden_units)[-1]))
+
+    def hidden(self, inputs, level=-1, training=False):
+        """Returns the outputs of a hidden layer, the last one by default, as a tensor."""
+        outputs = inputs
+        for index, layer in enumerate(self.levels[: level % len(self.levels) + 1]):
+            outputs = layer(outputs)
+            if self.dropout_layers:
+                outputs = self.dropout_layers[index](outputs, training=training)
+        return outputs
+
+    def call(self, inputs, training=False):
+        return self.head(self.hidden(inputs, training=training))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "hidden_units": list(self.hidden_units),
+            "num_classes": self.num_classes,
+            **self._arguments,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model with new weights from a configuration."""
+        config = dict(config)
+        for name in ("head", "kernel_initializer", "head_initializer", "bias_initializer"):
+            if name in config:
+                config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+
+def _penalty(l1, l2, owner):
+    l1, l2 = check_non_negative("l1", l1, owner), check_non_negative("l2", l2, owner)
+    return _Penalty(l1, l2) if l1 or l2 else None
+
+
+class _Penalty(keras.regularizers.L1L2):
+    """Keras' penalty in the precision of its losses, to which it could not be added otherwise."""
+
+    def __call__(self, x):
+        return keras.ops.cast(super().__call__(x), keras.config.floatx())

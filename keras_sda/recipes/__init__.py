@@ -1,0 +1,38 @@
+"""One recipe per published figure: what leads to it, and how to run it again.
+
+>>> from keras_sda import recipes
+>>> recipes.get("softmax-mnist").published
+7.49
+"""
+
+from keras_sda.recipes.autoencoders import AUTOENCODERS
+from keras_sda.recipes.classifiers import CLASSIFIERS
+from keras_sda.recipes.comparison import COMPARISON
+from keras_sda.recipes.recipe import Recipe
+from keras_sda.recipes.report import describe, table
+from keras_sda.recipes.reproducing import reproduce
+from keras_sda.recipes.running import learns, run
+from keras_sda.recipes.small import SMALL
+
+__all__ = ["RECIPES", "Recipe", "describe", "get", "learns", "names", "reproduce", "run", "table"]
+
+RECIPES = {recipe.name: recipe for recipe in [*CLASSIFIERS, *AUTOENCODERS, *SMALL, *COMPARISON]}
+
+
+def names() -> list[str]:
+    """Returns the names of all recipes, those of the comparison last."""
+    return list(RECIPES)
+
+
+def get(name: str) -> Recipe:
+    """Returns the recipe of a name.
+
+    Args:
+        name: One of `names()`.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}. Expected one of: {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,321 @@
+"""Recipes of autoencoders."""
+
+from functools import partial
+
+import keras
+
+from keras_sda.initializers import SigmoidGlorotUniform
+from keras_sda.layers import AdditiveGaussianNoise
+from keras_sda.models import (
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DeepAutoencoder,
+    DenoisingAutoencoder,
+    VariationalAutoencoder,
+)
+from keras_sda.recipes.batches import RandomBlocks
+from keras_sda.recipes.recipe import MNIST_60000, Recipe
+
+_TUTORIAL = "Deep Learning Tutorials (Theano)"
+_IMAGES_60000 = {**MNIST_60000, "flatten": False}
+
+DA_MASKING = Recipe(
+    name="da-masking",
+    title="Denoising autoencoder, 500 units, 30 % masked",
+    source=f"{_TUTORIAL}, Denoising autoencoders (dA): pictures of filters",
+    model=DenoisingAutoencoder,
+    arguments={
+        "input_dim": 784,
+        "hidden_units": 500,
+        "noise": "masking",
+        "noise_level": 0.3,
+        "kernel_initializer": SigmoidGlorotUniform(),
+    },
+    figure="cross-entropy",
+    fit={
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "epochs": 15,
+        "batch_size": 20,
+        "steps_per_execution": 20,
+    },
+    baseline="denoising pca",
+    quick={"arguments": {"hidden_units": 100}},
+    note="The figure is taken on clean rows, the comparison with PCA on masked ones.",
+)
+
+DA_MASKING_0 = DA_MASKING.but(
+    "da-masking-0",
+    "The same with 0 % masked",
+    arguments={"noise_level": 0.0},
+    baseline="pca",
+    quick={"arguments": {"hidden_units": 3}, "fit": {"epochs": 60, "learning_rate": 0.2}},
+    note="PCA with 500 components loses next to nothing: masking is what makes filters.",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class SharedGaussianNoise(AdditiveGaussianNoise):
+    """Adds one and the same normal vector to all rows of a batch, as the TensorFlow notes do."""
+
+    def corrupt(self, inputs):
+        one = keras.random.normal(
+            (1, *inputs.shape[1:]), dtype=inputs.dtype, seed=self.seed_generator
+        )
+        return inputs + keras.ops.cast(self.level, inputs.dtype) * one
+
+
+AGN = Recipe(
+    name="agn-autoencoder",
+    title="Additive Gaussian noise autoencoder 784-200-784",
+    source="TensorFlow notes, autoencoder",
+    model=DenoisingAutoencoder,
+    arguments={
+        "input_dim": 784,
+        "hidden_units": 200,
+        "noise": AdditiveGaussianNoise(0.01),
+        "activation": "softplus",
+        "tied": False,
+        "visible_kernel_initializer": "zeros",
+        "reconstruction_loss": "squared_error",
+    },
+    figure="half squared error of all",
+    data={"name_or_path": "mnist", "split": "tensorflow", "scale": "standard"},
+    fit={"optimizer": "adam", "learning_rate": 1e-3, "epochs": 20, "batch_size": 128},
+    published=634369.4,
+    at_most=634369,
+    quick={
+        "arguments": {"hidden_units": 8},
+        "fit": {"epochs": 60, "learning_rate": 5e-3, "batch_size": 32},
+        "slack": 1.2,  # its decoder is as linear as PCA's
+    },
+    note="Shuffled epochs instead of random blocks; noise of its own for each row.",
+)
+
+AGN_PROTOCOL = AGN.but(
+    "agn-autoencoder-protocol",
+    "The same by the notes' own protocol",
+    arguments={"noise": SharedGaussianNoise(0.01)},
+    fit={"batches": partial(RandomBlocks, size=128, count=429), "batch_size": None},
+    at_most=None,
+    quick={"fit": {"batches": partial(RandomBlocks, size=32, count=40), "batch_size": None}},
+    note="429 batches an epoch, each a random block of 128 rows; the last epoch stays.",
+)
+
+MASKING_AUTOENCODER = AGN.but(
+    "masking-autoencoder",
+    "Masking noise autoencoder 784-200-784",
+    arguments={"noise": "masking", "noise_level": 0.05},
+    published=None,
+    at_most=None,
+    baseline="denoising pca",
+    note="The notes name it as a variant.",
+)
+
+DEEP_3_PROTOCOL = Recipe(
+    name="deep-autoencoder-3-protocol",
+    title="Deep autoencoder 784-128-64-12-3, the notes' protocol",
+    source="PyTorch notes, autoencoder",
+    model=DeepAutoencoder,
+    arguments={
+        "input_dim": 784,
+        "hidden_units": [128, 64, 12, 3],
+        "activation": "tanh",
+        "reconstruction_loss": "squared_error",
+        "output_activation": "sigmoid",
+    },
+    figure="squared error",
+    data=MNIST_60000,
+    fit={"optimizer": "adam", "learning_rate": 5e-3, "epochs": 10, "batch_size": 64},
+    quick={"fit": {"epochs": 80, "learning_rate": 3e-3, "batch_size": 32}},
+)
+
+DEEP_3 = DEEP_3_PROTOCOL.but(
+    "deep-autoencoder-3",
+    "Deep autoencoder 784-128-64-12-3",
+    fit={"learning_rate": 2e-3, "schedule": "cosine", "epochs": 30, "batch_size": 128},
+    at_most=33.0,
+    note="Smaller steps that fall along a cosine, 30 epochs instead of 10.",
+)
+
+DEEP_30 = Recipe(
+    name="deep-autoencoder-30",
+    title="Deep autoencoder 784-1000-500-250-30",
+    source="Hinton and Salakhutdinov, Science 2006",
+    model=DeepAutoencoder,
+    arguments={
+        "input_dim": 784,
+        "hidden_units": [1000, 500, 250, 30],
+        "activation": "elu",
+        "reconstruction_loss": "squared_error",
+        "output_activation": "sigmoid",
+    },
+    figure="squared error",
+    data=MNIST_60000,
+    fit={
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "epochs": 40,
+        "batch_size": 128,
+    },
+    published=3.00,
+    at_most=3.5,
+    quick={
+        "arguments": {"hidden_units": [200, 100, 50, 6]},
+        "fit": {"epochs": 60, "batch_size": 32},
+    },
+    note="ELU and Adam instead of sigmoid units pretrained as Boltzmann machines.",
+)
+
+CONV = Recipe(
+    name="conv-autoencoder",
+    title="Convolutional autoencoder",
+    source="Keras examples, Convolutional autoencoder for image denoising",
+    model=ConvolutionalAutoencoder,
+    arguments={"input_shape": (28, 28, 1), "reconstruction_loss": "binary_crossentropy"},
+    figure="cross-entropy per pixel",
+    data=_IMAGES_60000,
+    fit={
+        "optimizer": "adam",
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "epochs": 10,
+        "batch_size": 128,
+    },
+    published=0.0622,
+    at_most=0.0630,
+    quick={
+        "arguments": {"filters": (16, 2), "pool_size": (2, 7)},
+        "fit": {"epochs": 40, "batch_size": 32, "learning_rate": 1e-2},
+    },
+    note="10 epochs with a falling step size; the example: 50 at 0.001.",
+)
+
+CONV_DENOISER = CONV.but(
+    "conv-denoiser",
+    "Convolutional denoising autoencoder",
+    arguments={"noise": AdditiveGaussianNoise(0.4, clip=(0.0, 1.0))},
+    figure="denoising cross-entropy",
+    published=0.0839,
+    at_most=0.0845,
+    baseline="denoising pca",
+    quick={"arguments": {"filters": (8, 8), "pool_size": 2}, "fit": {"epochs": 12}},
+    note="Noise drawn afresh for every batch, 10 epochs; the example: drawn once, 150 epochs.",
+)
+
+CONV_SMALL = Recipe(
+    name="conv-autoencoder-small",
+    title="Convolutional autoencoder with a code of 8 x 2 x 2",
+    source="PyTorch notes, convolutional autoencoder",
+    model=ConvolutionalAutoencoder,
+    arguments={
+        "input_shape": (28, 28, 1),
+        "filters": (16, 8),
+        "strides": (3, 2),
+        "padding": 1,
+        "pool_size": 2,
+        "pool_strides": (2, 1),
+        "decoder_filters": (16, 8, 1),
+        "decoder_kernel_size": (3, 5, 2),
+        "decoder_strides": (2, 3, 2),
+        "decoder_padding": (0, 1, 1),
+        "output_kernel_size": None,
+        "output_activation": "tanh",
+        "reconstruction_loss": "squared_error",
+    },
+    figure="squared error",
+    data={**_IMAGES_60000, "scale": "symmetric"},
+    fit={
+        "optimizer": "adam",
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "epochs": 40,
+        "batch_size": 128,
+    },
+    quick={
+        "arguments": {"filters": (16, 1)},
+        "fit": {"epochs": 40, "batch_size": 32, "learning_rate": 1e-2},
+    },
+    note="Images in [-1, 1], where a squared error is four times that in [0, 1].",
+)
+
+CONTRACTIVE = Recipe(
+    name="contractive",
+    title="Contractive autoencoder, 100 units",
+    source="Rifai et al., ICML 2011",
+    model=ContractiveAutoencoder,
+    arguments={"input_dim": 784, "hidden_units": 100, "contraction_weight": 0.1},
+    figure="cross-entropy",
+    fit={"optimizer": "adam", "learning_rate": 1e-3, "epochs": 30, "batch_size": 128},
+    baseline="denoising pca",
+    quick={
+        "arguments": {"hidden_units": 4, "contraction_weight": 0.01},
+        "fit": {"epochs": 100, "batch_size": 32, "learning_rate": 1e-2},
+        "baseline": "pca",
+    },
+)
+
+VAE_MLP_PROTOCOL = Recipe(
+    name="vae-mlp-20-protocol",
+    title="Variational autoencoder 784-400-20, the example's protocol",
+    source="PyTorch examples, variational autoencoder",
+    model=VariationalAutoencoder,
+    arguments={"input_dim": 784, "hidden_units": (400,), "latent_dim": 20},
+    figure="variational bound",
+    data=MNIST_60000,
+    fit={"optimizer": "adam", "learning_rate": 1e-3, "epochs": 10, "batch_size": 128},
+    published=105.6,
+    quick={
+        "arguments": {"latent_dim": 3, "beta": 0.1},
+        "fit": {"epochs": 80, "batch_size": 32, "learning_rate": 3e-3},
+    },
+)
+
+VAE_MLP = VAE_MLP_PROTOCOL.but(
+    "vae-mlp-20",
+    "Variational autoencoder 784-400-20",
+    fit={"schedule": "cosine"},
+    at_most=105.6,
+    note="The same 10 epochs with a step size that falls along a cosine.",
+)
+
+VAE_CONV = Recipe(
+    name="vae-conv-2",
+    title="Convolutional variational autoencoder, 2 latent units",
+    source="Keras examples, Variational autoencoder (146.95 on its own training data)",
+    model=VariationalAutoencoder,
+    arguments={
+        "input_shape": (28, 28, 1),
+        "filters": (32, 64),
+        "hidden_units": (16,),
+        "latent_dim": 2,
+    },
+    figure="variational bound",
+    data=_IMAGES_60000,
+    fit={"optimizer": "adam", "learning_rate": 1e-3, "epochs": 30, "batch_size": 128},
+    published=146.95,
+    quick={
+        "arguments": {"filters": (8, 16), "beta": 0.1},
+        "fit": {"epochs": 40, "batch_size": 32, "learning_rate": 3e-3},
+    },
+    note="Trained on 60,000 images, measured on the others; the example: 70,000, and on the same.",
+)
+
+AUTOENCODERS = [
+    DA_MASKING,
+    DA_MASKING_0,
+    AGN,
+    AGN_PROTOCOL,
+    MASKING_AUTOENCODER,
+    DEEP_3,
+    DEEP_3_PROTOCOL,
+    DEEP_30,
+    CONV,
+    CONV_DENOISER,
+    CONV_SMALL,
+    CONTRACTIVE,
+    VAE_MLP,
+    VAE_MLP_PROTOCOL,
+    VAE_CONV,
+]

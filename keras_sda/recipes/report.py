@@ -1,0 +1,144 @@
+"""What recipes have given: one JSON file each, a comparison in words, and the table of all."""
+
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_sda.recipes.figures import FIGURES
+from keras_sda.recipes.recipe import Recipe
+
+
+def new_report(recipe: Recipe) -> dict[str, Any]:
+    """Returns the content of a recipe's JSON file before its first run."""
+    return {
+        "name": recipe.name,
+        "title": recipe.title,
+        "source": recipe.source,
+        "note": recipe.note,
+        "figure": recipe.figure,
+        "unit": FIGURES[recipe.figure][1],
+        "published": recipe.published,
+        "at_most": recipe.at_most,
+        "command": _command(recipe),
+        "hardware": hardware(),
+        "versions": versions(),
+        "options": recipe.options(),
+        "runs": [],
+    }
+
+
+def _command(recipe: Recipe) -> str:
+    name = recipe.name.removesuffix("-quick")
+    quick = " --quick" if recipe.small_data else ""
+    return f"keras-sda reproduce {name} --seeds {recipe.seeds}{quick}"
+
+
+def summary(report: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Returns the mean over seeds and half the width of its 95 % interval (Student's t).
+
+    The interval is `None` for a single seed.
+    """
+    figures = [run["figure"] for run in report["runs"]]
+    mean = sum(figures) / len(figures)
+    if len(figures) < 2:
+        return mean, None
+    from scipy.stats import t
+
+    deviation = math.sqrt(sum((figure - mean) ** 2 for figure in figures) / (len(figures) - 1))
+    return mean, float(t.ppf(0.975, len(figures) - 1)) * deviation / math.sqrt(len(figures))
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """Returns published and measured figure side by side, in a few lines."""
+    mean, half = summary(report)
+    seeds = len(report["runs"])
+    interval = "one seed" if half is None else f"± {number(half)}, 95 % interval over {seeds} seeds"
+    published = "none" if report["published"] is None else number(report["published"])
+    lines = [
+        f"{report['title']}: {report['figure']}, {report['unit']}",
+        f"  published  {published} ({report['source']})",
+        f"  measured   {number(mean)} ({interval})",
+    ]
+    if report["at_most"] is not None:
+        reached = "reached" if mean <= report["at_most"] else "missed"
+        lines.append(f"  at most    {number(report['at_most'])}: {reached}")
+    baseline = report["runs"][-1]["baseline"]
+    lines.append(
+        f"  {baseline['name']}: {number(baseline['theirs'])}, this model "
+        f"{number(baseline['ours'])} ({baseline['unit']}, last seed)"
+    )
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Returns a figure with as many digits as its size deserves."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4f}"
+
+
+def table(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the table of reports in Markdown."""
+    lines = [
+        "| recipe | figure on test data | published | at most | measured, mean and 95 % interval "
+        "| seeds | epochs | minutes a run |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for report in reports:
+        mean, half = summary(report)
+        runs = report["runs"]
+        minutes = sum(sum(run["minutes"].values()) for run in runs) / len(runs)
+        epochs = sorted({run["epochs"] for run in runs})
+        measured = number(mean) if half is None else f"{number(mean)} ± {number(half)}"
+        missed = report["at_most"] is not None and mean > report["at_most"]
+        lines.append(
+            f"| `{report['name']}`: {report['title']} | {report['figure']}, {report['unit']} "
+            f"| {_or_dash(report['published'])} | {_or_dash(report['at_most'])} "
+            f"| **{measured}**{' (missed)' if missed else ''} | {_range(len(runs))} "
+            f"| {'-'.join(map(str, {epochs[0]: 0, epochs[-1]: 0}))} | {minutes:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else number(value)
+
+
+def _range(seeds: int) -> str:
+    return "0" if seeds == 1 else f"0 to {seeds - 1}"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Returns the content of a recipe's JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def hardware() -> str:
+    """Returns the processor's name and the number of cores that may be used."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0].split(":")[1].strip() if models else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a figure may depend on."""
+    backend = keras.backend.backend()
+    return {
+        "keras_sda": metadata.version("keras-sda"),
+        "keras": keras.__version__,
+        backend: sys.modules[backend].__version__,
+        "python": platform.python_version(),
+    }

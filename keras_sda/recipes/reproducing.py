@@ -1,0 +1,105 @@
+"""Runs a recipe for all its seeds, and keeps every result as it comes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_sda import plots, runs
+from keras_sda.recipes import report as reports
+from keras_sda.recipes.recipe import Recipe
+from keras_sda.recipes.running import run
+
+
+def reproduce(
+    recipe: Recipe,
+    output: str | Path = "results",
+    seeds: int | None = None,
+    data_dir: str | None = None,
+    quick: bool = False,
+    verbose: Any = "auto",
+) -> dict[str, Any]:
+    """Trains by a recipe with seeds 0, 1, 2, ... and writes what was measured.
+
+    `<output>/<name>.json` is written after every seed, and pictures and models go into
+    `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
+    not trained again, so that an interrupted run goes on where it stopped.
+
+    Args:
+        recipe: The recipe, or one of its variants; see `get`.
+        output: Folder to write, made if it is not there.
+        seeds: How many seeds, from 0; by default the recipe's own number.
+        data_dir: Folder with prepared data.
+        quick: Whether to run the small form; its files are named `<name>-quick`.
+        verbose: As in Keras' `fit`.
+
+    Returns:
+        The content of the JSON file.
+
+    Raises:
+        ValueError: If the output folder cannot be written, or if data are missing.
+    """
+    folder = runs.writable_folder(Path(output))
+    if quick:
+        recipe = recipe.quickened()
+    name, count = recipe.name, recipe.seeds if seeds is None else seeds
+    path = folder / f"{name}.json"
+    content = reports.new_report(recipe)
+    content["runs"] = _kept_runs(path, content)[:count]
+    if content["runs"]:  # titles and bounds may have changed since
+        runs.save_json(content, path)
+    for seed in range(len(content["runs"]), count):
+        if verbose != 0:
+            print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
+        result, model, data = run(recipe, seed, data_dir, verbose)
+        history = result.pop("history")
+        pictures = folder / name
+        pictures.mkdir(exist_ok=True)
+        model.save(pictures / f"seed{seed}.keras")
+        runs.save_json(history, pictures / f"seed{seed}-history.json")
+        if seed == 0:
+            _draw(model, data, history, recipe.title, pictures)
+        content["runs"].append(result)
+        runs.save_json(content, path)
+    return content
+
+
+def _kept_runs(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the runs of an older file, if it was made by the same recipe and versions."""
+    if not path.exists():
+        return []
+    old = reports.read(path)
+    same = all(old.get(key) == content[key] for key in ("options", "versions", "figure"))
+    return old["runs"] if same else []
+
+
+def _draw(model, data, history, title, folder: Path) -> None:
+    """Draws learning curves, and filters and reconstructions where the model has them."""
+    curves = plots.plot_learning_curves(history["pretraining"], history["fit"])
+    curves.savefig(folder / "learning_curves.png", dpi=120)
+    kernel = _first_kernel(model)
+    if kernel is not None and data.image_shape is not None:
+        shape = data.image_shape if len(kernel) == np.prod(data.image_shape) else None
+        if shape is None and kernel.ndim == 4:  # convolution: one filter a picture
+            shape, kernel = kernel.shape[:2], kernel[:, :, 0]
+            kernel = kernel.reshape(-1, kernel.shape[-1])
+        if shape is not None:
+            figure = plots.plot_filters(kernel, shape, title=f"{title}: filters")
+            figure.savefig(folder / "filters.png", dpi=120)
+    if data.image_shape is not None and hasattr(model, "reconstruct"):
+        rows = (data.test or data.train).x[:12]
+        noise = getattr(model, "noise", None)
+        if hasattr(model, "noise_layers"):  # of a stack, the first level's
+            noise = model.noise_layers[0]
+        corrupted = rows if noise is None else np.asarray(noise(rows, training=True))
+        picture = plots.plot_reconstructions(
+            rows, corrupted, model.reconstruct(corrupted), data.image_shape
+        )
+        picture.savefig(folder / "reconstructions.png", dpi=120)
+
+
+def _first_kernel(model):
+    for weight in model.trainable_weights:
+        if weight.path.endswith("kernel"):
+            return np.asarray(weight.value)
+    return None

@@ -1,0 +1,114 @@
+"""Recipes on a few points in the plane."""
+
+import keras
+
+from keras_sda import datasets
+from keras_sda.datasets.synthetic import gaussian_clouds, gaussian_clouds_weights, xor
+from keras_sda.models import MLP
+from keras_sda.recipes.recipe import Recipe
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class DelayedMomentum(keras.optimizers.Optimizer):
+    """Momentum as the Theano tutorial's network writes it: the step is the previous velocity.
+
+    `parameter -= learning_rate * velocity`, and only then
+    `velocity = momentum * velocity + (1 - momentum) * gradient`.
+
+    Args:
+        learning_rate: Step size.
+        momentum: Share of the velocity that stays, in [0, 1).
+        name: Name of the optimizer.
+        **kwargs: As for every Keras optimizer.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, name="delayed_momentum", **kwargs):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.momentum = momentum
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.velocities[self._get_variable_index(variable)]
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        self.assign_sub(variable, rate * velocity)
+        mixed = self.momentum * velocity + (1 - self.momentum) * gradient
+        self.assign(velocity, mixed)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+def _points(rows: datasets.Split, name: str) -> datasets.Data:
+    return datasets.Data(rows, None, None, name=name, scaling=datasets.Scaling())
+
+
+def clouds(seed: int) -> datasets.Data:
+    """Returns the tutorial's two Gaussian clouds, 1,000 points, all to train on."""
+    return _points(gaussian_clouds(seed), "gaussian_clouds")
+
+
+def corners(seed: int) -> datasets.Data:
+    """Returns the four corners of the square with their exclusive or."""
+    return _points(xor(), "xor")
+
+
+def sigmoid_network(input_dim, hidden_units, seed=None):
+    """Returns a network of sigmoid units throughout, with one output."""
+    head = keras.layers.Dense(1, activation="sigmoid")
+    return MLP(input_dim, hidden_units, head=head, activation="sigmoid", seed=seed)
+
+
+def _draw_weights(model, seed):
+    kernel, bias, last_kernel, last_bias = gaussian_clouds_weights(seed)
+    model.start_from([kernel, bias, last_kernel, last_bias])
+
+
+CLOUDS = Recipe(
+    name="gaussian-clouds",
+    title="Network 2-4-1 on two Gaussian clouds",
+    source="Theano tutorial, the small network with momentum; no figure printed",
+    model=sigmoid_network,
+    arguments={"input_dim": 2, "hidden_units": [4]},
+    figure="training error",
+    data=clouds,
+    start=_draw_weights,
+    fit={
+        "optimizer": DelayedMomentum,
+        "learning_rate": 0.01,
+        "loss": keras.losses.MeanSquaredError(reduction="sum"),
+        "epochs": 20,
+        "batch_size": 1000,
+        "shuffle": False,
+    },
+    seeds=1,
+    baseline="chance",
+    note="All points train, 20 steps.",
+)
+
+XOR = Recipe(
+    name="xor",
+    title="Exclusive or with one hidden layer of 4",
+    source="TensorFlow notes: softmax alone cannot, one hidden layer can",
+    model=MLP,
+    arguments={"input_dim": 2, "hidden_units": [4], "num_classes": 2, "activation": "tanh"},
+    figure="training error",
+    data=corners,
+    fit={
+        "optimizer": "adam",
+        "learning_rate": 0.05,
+        "loss": "sparse_categorical_crossentropy",
+        "epochs": 300,
+        "batch_size": 4,
+    },
+    published=0.0,
+    at_most=0.0,
+    baseline="logistic regression",
+)
+
+SMALL = [CLOUDS, XOR]

@@ -1,0 +1,145 @@
+"""Penalties on the codes of a batch, which make codes sparse."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_sda._validation import check_fraction, check_non_negative, check_positive, per_level
+
+__all__ = ["CodeL1", "KLSparsity"]
+
+# Codes of these activations lie in [0, 1].
+UNIT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
+
+
+def _at_least_float32(values):
+    """Returns a tensor in which sums over a batch, and 1 minus epsilon, keep their digits."""
+    values = ops.convert_to_tensor(values)
+    return ops.cast(values, keras.backend.result_type(values.dtype, "float32"))
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class KLSparsity(keras.regularizers.Regularizer):
+    """Keeps each unit's mean activation over the batch near a target, such as 0.05.
+
+    `weight * sum(KL(target || mean))` over the units, where `mean` is the unit's activation
+    averaged over the batch, and `KL(t || m) = t log(t / m) + (1 - t) log((1 - t) / (1 - m))`. The
+    average comes first: a unit may be fully on for a few rows if it is off for the others. A
+    penalty on each row, averaged afterwards, would ask every row for the same faint activation.
+
+    The mean of a batch stands for that of the data, so batches should hold 100 rows or more. For
+    `code_regularizer` of this package; as a Keras layer's `activity_regularizer` it would be
+    divided by the batch size.
+
+    Args:
+        target: Mean activation aimed at, in (0, 1).
+        weight: Factor of the penalty, at least 0.
+
+    Call arguments:
+        codes: Tensor of shape `(batch, units)` with values in [0, 1].
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+
+    Example:
+
+    >>> codes = keras.ops.array([[1.0, 0.0], [0.0, 0.0]])  # means 1/2 and 0
+    >>> penalty = KLSparsity(target=0.5)
+    >>> float(penalty(codes[:, :1]))
+    0.0
+    >>> round(float(penalty(codes)), 2)  # log(0.5) - log(1e-7) / 2: finite at a mean of 0
+    7.37
+
+    Reference:
+        Ng, "Sparse autoencoder", CS294A lecture notes (UFLDL), 2011.
+    """
+
+    def __init__(self, target=0.05, weight=1.0):
+        check_fraction("target", target, "KLSparsity", below_one=True)
+        self.target = check_positive("target", target, "KLSparsity")
+        self.weight = check_non_negative("weight", weight, "KLSparsity")
+
+    def __call__(self, codes):
+        epsilon = keras.config.epsilon()
+        mean = ops.clip(ops.mean(_at_least_float32(codes), axis=0), epsilon, 1.0 - epsilon)
+        on, off = self.target, 1.0 - self.target
+        divergence = on * (math.log(on) - ops.log(mean)) + off * (math.log(off) - ops.log1p(-mean))
+        return self.weight * ops.sum(divergence)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"target": self.target, "weight": self.weight}
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class CodeL1(keras.regularizers.Regularizer):
+    """Penalises the size of the codes: `weight * sum(|code|)` over units, averaged over the batch.
+
+    Fits any activation, where `KLSparsity` needs codes in [0, 1].
+
+    Args:
+        weight: Factor of the penalty, at least 0.
+
+    Call arguments:
+        codes: Tensor of shape `(batch, units)`.
+
+    Raises:
+        ValueError: If `weight` lies outside its range.
+
+    Example:
+
+    >>> float(CodeL1(0.5)([[1.0, -2.0], [3.0, 0.0]]))  # 0.5 * (3 + 3) / 2
+    1.5
+
+    Reference:
+        Ng, "Sparse autoencoder", CS294A lecture notes (UFLDL), 2011, on sparsity of codes; L1
+        instead of the divergence.
+    """
+
+    def __init__(self, weight=0.01):
+        self.weight = check_non_negative("weight", weight, "CodeL1")
+
+    def __call__(self, codes):
+        return self.weight * ops.mean(ops.sum(ops.abs(_at_least_float32(codes)), axis=-1))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"weight": self.weight}
+
+
+def check_code_range(regularizer, activation, place):
+    """Raises a `ValueError` if a `KLSparsity` is to work on codes that may leave [0, 1]."""
+    name = keras.activations.serialize(keras.activations.get(activation))
+    if isinstance(regularizer, KLSparsity) and name not in UNIT_ACTIVATIONS:
+        raise ValueError(
+            f"KLSparsity needs codes in [0, 1], as of a sigmoid, but the activation of {place} is "
+            f"{name!r}: use regularizers.CodeL1 with it, or another activation."
+        )
+
+
+def code_regularizers(value, layers, owner):
+    """Returns the code regularizer of each layer, once it is known to fit the layer's codes."""
+    chosen = kernel_regularizers(value, layers, owner, name="code_regularizer")
+    for level, (regularizer, layer) in enumerate(zip(chosen, layers, strict=True)):
+        activation = getattr(layer, "activation", None)
+        check_code_range(regularizer, activation, f"level {level + 1} of {owner}")
+    return chosen
+
+
+def kernel_regularizers(value, layers, owner, name="kernel_regularizer"):
+    """Returns the kernel regularizer of each layer, or `None` where there is none."""
+    return [keras.regularizers.get(one) for one in per_level(name, value, len(layers), owner)]
+
+
+def add_penalties(loss, layer, codes, code_regularizers=(), kernel_regularizer=None):
+    """Returns `loss` plus the penalties on a layer's codes and on its one kernel, or both."""
+    codes = _at_least_float32(codes)
+    penalties = [regularizer(codes) for regularizer in code_regularizers if regularizer is not None]
+    if kernel_regularizer is not None:
+        penalties.append(kernel_regularizer(layer.kernel))
+        if not layer.tied:
+            penalties.append(kernel_regularizer(layer.visible_kernel))
+    for penalty in penalties:
+        loss = loss + ops.cast(penalty, loss.dtype)
+    return loss

@@ -1,0 +1,269 @@
+"""Every recipe learns in its small form, and what it reports is what was measured."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+import keras_sda as ks
+from keras_sda import recipes
+from keras_sda.recipes import figures, report, running
+from keras_sda.recipes.batches import RandomBlocks, RandomRows
+from keras_sda.recipes.small import DelayedMomentum
+
+# The comparison trains two stacks that are tried already, with other sizes.
+TRIED = [name for name in recipes.names() if not name.startswith("why-")]
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_learns_and_does_not_without_steps(name):
+    quick = recipes.get(name).quickened()
+    result, _, _ = recipes.run(quick, verbose=0)
+    assert recipes.learns(quick, result), result["baseline"]
+    assert math.isfinite(result["figure"])
+    still, _, _ = recipes.run(quick.without_learning(), verbose=0)
+    assert not recipes.learns(quick, still), still["baseline"]
+
+
+def test_the_issue_of_names():
+    asked = (
+        "softmax-mnist mlp-tutorial mlp-dropout-adagrad lenet5 da-masking agn-autoencoder "
+        "masking-autoencoder stacked-sparse sda-tutorial sda sda-digits deep-autoencoder-3 "
+        "deep-autoencoder-30 conv-autoencoder conv-denoiser conv-autoencoder-small vae-mlp-20 "
+        "vae-conv-2 contractive gaussian-clouds xor"
+    )
+    assert set(asked.split()) <= set(recipes.names())
+    with pytest.raises(ValueError, match=r"no recipe 'sdae'. Expected one of: softmax-mnist, "):
+        recipes.get("sdae")
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_rows_are_whole(name):
+    recipe = recipes.get(name)
+    assert recipe.name == name
+    assert recipe.source
+    assert recipe.figure in figures.FIGURES
+    assert recipe.baseline in figures.BASELINES
+    assert recipe.seeds >= 1
+    json.dumps(recipe.options())
+
+
+def test_same_seed_same_figure():
+    quick = recipes.get("sda-digits").quickened().but("x", "x", fit={"epochs": 2})
+    one, other = (recipes.run(quick, 3, verbose=0)[0] for _ in range(2))
+    assert one["figure"] == other["figure"]
+    assert one["history"] == other["history"]
+
+
+def test_noise_given_as_a_layer_starts_anew_each_run():
+    quick = recipes.get("conv-denoiser").quickened().but("x", "x", fit={"epochs": 1})
+    one, other = (recipes.run(quick, 0, verbose=0)[0] for _ in range(2))
+    assert one["history"] == other["history"]
+
+
+def test_the_test_rows_choose_nothing(monkeypatch):
+    """Other test rows give another figure, and the same model."""
+    quick = recipes.get("sda-digits").quickened().but("x", "x", fit={"epochs": 3})
+    _, model, _ = recipes.run(quick, 0, verbose=0)
+    load = running.load_data
+
+    def with_other_test_rows(*arguments):
+        loaded = load(*arguments)
+        swapped = ks.datasets.Split(loaded.test.x[::-1], loaded.test.y)
+        return type(loaded)(
+            loaded.train, loaded.valid, swapped, loaded.name, loaded.scaling, loaded.image_shape
+        )
+
+    monkeypatch.setattr(running, "load_data", with_other_test_rows)
+    result, again, _ = recipes.run(quick, 0, verbose=0)
+    assert result["figure"] > 50
+    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_enlarged_digits():
+    data = running.load_data(recipes.get("sda").quickened(), 0, None)
+    assert data.train.x.shape == (1257, 784)
+    images = data.train.x.reshape(-1, 28, 28)
+    small = ks.datasets.load("digits").train.x.reshape(-1, 8, 8)
+    np.testing.assert_array_equal(images[:, 3:26:3, 3:26:3], small)
+    assert not images[:, :2].any()
+    symmetric = running.load_data(recipes.get("conv-autoencoder-small").quickened(), 0, None)
+    assert symmetric.train.x.shape == (1257, 28, 28, 1)
+    assert symmetric.train.x.min() == symmetric.train.x[:, 0].max() == -1
+
+
+def test_figures_by_hand(digits):
+    x, y = digits
+    rows = ks.datasets.Split(x[:300], y[:300])
+    model = ks.DenoisingAutoencoder(64, 8, noise=None, seed=0)
+    rebuilt = model.predict(rows.x, verbose=0).astype("float64")
+    distance = ((rows.x - rebuilt) ** 2).sum(axis=1)
+    entropy = -(rows.x * np.log(rebuilt) + (1 - rows.x) * np.log(1 - rebuilt))
+    assert figures.squared_error(model, rows) == pytest.approx(distance.mean(), rel=1e-5)
+    assert figures.cross_entropy(model, rows) == pytest.approx(entropy.sum() / 300, rel=1e-5)
+    per_pixel = figures.cross_entropy_per_pixel(model, rows)
+    assert per_pixel == pytest.approx(entropy.mean(), rel=1e-5)
+    everything = figures.half_squared_error_of_all(model, rows)
+    assert everything == pytest.approx(distance.sum() / 2, rel=1e-5)
+    cleaned = model.predict(figures.noisy(rows.x), verbose=0).astype("float64")
+    denoising = -(rows.x * np.log(cleaned) + (1 - rows.x) * np.log(1 - cleaned)).mean()
+    assert figures.denoising_cross_entropy_per_pixel(model, rows) == pytest.approx(denoising)
+    classifier = ks.SoftmaxRegression(64, 10)
+    classifier.start_from([np.zeros((64, 10)), np.eye(10)[3]])  # always a three
+    assert figures.classification_error(classifier, rows) == 100 * np.mean(rows.y != 3)
+
+
+def test_baselines_by_hand(digits):
+    from sklearn.decomposition import PCA
+
+    x, y = digits
+    split = ks.datasets.Split
+    data = ks.datasets.Data(
+        split(x[:1000], y[:1000]), None, split(x[1000:], y[1000:]), "", ks.datasets.Scaling()
+    )
+    pca = PCA(8).fit(x[:1000])
+    rebuilt = pca.inverse_transform(pca.transform(x[1000:]))
+    expected = ((x[1000:] - rebuilt) ** 2).sum(axis=1).mean()
+    model = ks.DenoisingAutoencoder(64, 8, noise="masking", noise_level=0.5, seed=0)
+    compared = figures.compare_with_pca(model, data)
+    assert compared["theirs"] == pytest.approx(expected, rel=1e-3)
+    assert compared["ours"] == figures.squared_error(model, data.test)
+    corrupted = figures.compare_denoising_with_pca(model, data)
+    assert corrupted["theirs"] > 1.5 * compared["theirs"]
+    classifier = ks.SoftmaxRegression(64, 10)
+    linear = figures.compare_with_logistic_regression(classifier, data)
+    assert linear["theirs"] < 12 < linear["ours"]
+    chance = figures.compare_with_chance(classifier, data)
+    assert chance["theirs"] == 100 * (1 - np.bincount(y[1000:]).max() / len(y[1000:]))
+
+
+def content(figures_, **changes):
+    runs = [
+        {"seed": seed, "figure": figure, "epochs": 3, "minutes": {"fit": 1.5}}
+        for seed, figure in enumerate(figures_)
+    ]
+    baseline = {"name": "PCA", "unit": "squared error", "theirs": 5.0, "ours": 1.0}
+    for run in runs:
+        run["baseline"] = baseline
+    return {
+        **report.new_report(recipes.get("lenet5")),
+        "runs": runs,
+        **changes,
+    }
+
+
+def test_mean_and_interval():
+    mean, half = report.summary(content([1.0, 2.0, 3.0]))
+    assert mean == 2.0
+    assert half == pytest.approx(student.ppf(0.975, 2) * 1.0 / math.sqrt(3))  # deviation 1
+    assert report.summary(content([1.0])) == (1.0, None)
+
+
+def test_what_is_printed():
+    text = recipes.describe(content([0.9, 0.94]))
+    assert "published  0.9200 (Deep Learning Tutorials (Theano)" in text
+    assert "measured   0.9200 (± 0.2541, 95 % interval over 2 seeds)" in text
+    assert "at most    0.9500: reached" in text
+    missed = recipes.describe(content([1.2], published=None))
+    assert "published  none" in missed
+    assert "measured   1.20 (one seed)" in missed
+    assert "0.9500: missed" in missed
+    table = recipes.table([content([0.9, 0.94]), content([1.2])])
+    assert "| **0.9200 ± 0.2541** | 0 to 1 | 3 | 1.5 |" in table
+    assert "| **1.20** (missed) | 0 | 3 | 1.5 |" in table
+
+
+def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
+    recipe = recipes.get("gaussian-clouds")
+    first = recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
+    path = tmp_path / "gaussian-clouds.json"
+    assert json.loads(path.read_text()) == json.loads(json.dumps(first))
+    folder = tmp_path / "gaussian-clouds"
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        "learning_curves.png",
+        "seed0-history.json",
+        "seed0.keras",
+    ]
+    loaded = keras.saving.load_model(folder / "seed0.keras")
+    x, y = ks.datasets.gaussian_clouds(0)
+    error = 100 * np.mean((loaded.predict(x, verbose=0)[:, 0] > 0.5) != y)
+    assert error == pytest.approx(first["runs"][0]["figure"])
+
+    trained = []
+    real = recipes.reproducing.run
+
+    def counted(recipe, seed, *arguments):
+        trained.append(seed)
+        if seed == 2:
+            raise KeyboardInterrupt
+        return real(recipe, seed, *arguments)
+
+    monkeypatch.setattr(recipes.reproducing, "run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        recipes.reproduce(recipe, tmp_path, seeds=3, verbose=0)
+    assert trained == [1, 2]
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1]
+    other = recipe.but("gaussian-clouds", recipe.title, fit={"epochs": 19})
+    assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
+    assert trained == [1, 2, 0], "a changed recipe starts anew"
+
+
+def test_reproduce_draws_filters_and_reconstructions(tmp_path):
+    for name in ("da-masking", "lenet5"):
+        quick = recipes.get(name).quickened()
+        recipes.reproduce(quick.without_learning(), tmp_path, seeds=1, verbose=0)
+    assert (tmp_path / "da-masking-quick" / "filters.png").stat().st_size > 10_000
+    assert (tmp_path / "da-masking-quick" / "reconstructions.png").stat().st_size > 10_000
+    assert (tmp_path / "lenet5-quick" / "filters.png").exists()
+    assert not (tmp_path / "lenet5-quick" / "reconstructions.png").exists()
+
+
+def test_reproduce_refuses_a_folder_it_cannot_write(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ValueError, match="output folder .* cannot be written"):
+        recipes.reproduce(recipes.get("xor"), file / "inside", verbose=0)
+
+
+def test_batches():
+    x = np.arange(1000)
+    blocks = RandomBlocks(x, size=10, count=20, seed=0)
+    assert len(blocks) == 20
+    first = [blocks[index] for index in range(20)]
+    for block in first:
+        np.testing.assert_array_equal(block, np.arange(block[0], block[0] + 10))
+    blocks.on_epoch_end()
+    assert any((blocks[index] != first[index]).any() for index in range(20))
+    rows = RandomRows(x, size=10, count=20, seed=0, y=-x)
+    drawn, labels = rows[3]
+    np.testing.assert_array_equal(labels, -drawn)
+    assert (np.diff(drawn) != 1).any()
+
+
+def test_delayed_momentum_is_the_tutorials(rng):
+    """Twenty steps of the tutorial's network, written out in NumPy."""
+    x, y = ks.datasets.gaussian_clouds()
+    kernel, bias, last, last_bias = ks.datasets.gaussian_clouds_weights()
+    parameters = [kernel.copy(), bias.copy(), last.copy(), last_bias.copy()]
+    velocities = [np.zeros_like(parameter) for parameter in parameters]
+    costs = []
+    for _ in range(20):
+        hidden = 1 / (1 + np.exp(-(x @ parameters[0] + parameters[1])))
+        output = 1 / (1 + np.exp(-(hidden @ parameters[2] + parameters[3])))[:, 0]
+        costs.append(((output - y) ** 2).sum())
+        delta = (2 * (output - y) * output * (1 - output))[:, None]
+        back = delta @ parameters[2].T * hidden * (1 - hidden)
+        gradients = [x.T @ back, back.sum(axis=0), hidden.T @ delta, delta.sum(axis=0)]
+        for index, gradient in enumerate(gradients):
+            parameters[index] -= 0.01 * velocities[index]
+            velocities[index] = 0.9 * velocities[index] + 0.1 * gradient
+    result, model, _ = recipes.run(recipes.get("gaussian-clouds"), verbose=0)
+    np.testing.assert_allclose(result["history"]["fit"]["loss"], costs, rtol=1e-3)
+    for ours, theirs in zip(model.get_weights(), parameters, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    again = DelayedMomentum.from_config(DelayedMomentum(0.2, momentum=0.5).get_config())
+    assert again.momentum == 0.5
