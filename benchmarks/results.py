@@ -39,7 +39,7 @@ def _notes(reports):
 
 def _comparison_row(content):
     mean, half = report.summary(content)
-    figure = report.number(mean) + ("" if half is None else f" ± {report.number(half)}")
+    figure = report.number(mean) + ("" if half is None else f" ± {report.number(half, mean)}")
     count = len(content["runs"])
     return f"| {content['title']} | {figure} | {'0' if count == 1 else f'0 to {count - 1}'} |"
 

@@ -227,7 +227,11 @@ SDA = Recipe(
     published=1.30,
     at_most=1.25,
     seeds=5,
-    quick={"pretrain": {"epochs": 3, "batch_size": 20}, "fit": {"epochs": 8, "batch_size": 20}},
+    quick={
+        "arguments": {"hidden_units": [200, 200, 200]},
+        "pretrain": {"epochs": 5, "batch_size": 20},
+        "fit": {"epochs": 25, "batch_size": 20},
+    },
     note="Larger batches and steps, dropout and noise in fine-tuning; for the tutorial's own "
     "protocol see sda-tutorial.",
     **_ERROR,
@@ -240,6 +244,7 @@ SDA_UNPRETRAINED = SDA.but(
     published=None,
     at_most=None,
     seeds=3,
+    quick={"pretrain": None},
 )
 
 SDA_TUTORIAL = SDA.but(
@@ -257,7 +262,7 @@ SDA_TUTORIAL = SDA.but(
     },
     at_most=None,
     seeds=1,
-    quick={"pretrain": {"batch_size": 20, "learning_rate": 0.02}},
+    quick={"pretrain": {"epochs": 5, "batch_size": 20, "learning_rate": 0.02}},
     note="Pixels are divided by 255 instead of 256; the best epoch's weights are restored.",
 )
 
@@ -278,7 +283,7 @@ SDA_DIGITS = SDA.but(
     published=None,
     at_most=3.0,
     slack=1.0,
-    quick={"pretrain": {"epochs": 5}, "fit": {"epochs": 20}},
+    quick={"arguments": {}, "pretrain": {"epochs": 5}, "fit": {"epochs": 20}},
     note="What `keras-sda train` does without options.",
 )
 
@@ -289,7 +294,7 @@ SDA_DIGITS_UNPRETRAINED = SDA_DIGITS.but(
     fit={"learning_rate": 2.0},
     at_most=None,
     note="Its step size was chosen on the validation rows, too.",
-    quick={"fit": {"epochs": 20}},
+    quick={"pretrain": None},
 )
 
 CLASSIFIERS = [

@@ -28,7 +28,8 @@ class Recipe:
             `None`.
         fit: `optimizer` (a name or a Keras optimizer's class), `learning_rate`, `schedule`
             (`"constant"`, or `"cosine"` down to zero), `options` of the optimizer, `loss` of a
-            classifier, `patience` in epochs, `batches` (a function that makes a `PyDataset` of
+            classifier, `patience` in epochs, `best_epoch` (whether validation data choose the
+            epoch that stays; they do by default), `batches` (a function that makes a `PyDataset` of
             rows), `steps_per_execution` of Keras' `compile`, and `epochs`, `batch_size` and
             `shuffle` of Keras' `fit`.
         published: The published figure, or `None`.
@@ -109,5 +110,9 @@ def _plain(value: Any) -> Any:
         return {value.func.__name__: _plain(value.keywords)}
     if isinstance(value, type) or (callable(value) and hasattr(value, "__name__")):
         return value.__name__
-    config = {key: entry for key, entry in value.get_config().items() if entry is not None}
+    config = {
+        key: entry
+        for key, entry in value.get_config().items()
+        if entry is not None and key not in ("name", "trainable", "dtype")
+    }
     return {type(value).__name__: _plain(config)}

@@ -60,7 +60,9 @@ def describe(report: Mapping[str, Any]) -> str:
     """Returns published and measured figure side by side, in a few lines."""
     mean, half = summary(report)
     seeds = len(report["runs"])
-    interval = "one seed" if half is None else f"± {number(half)}, 95 % interval over {seeds} seeds"
+    interval = "one seed"
+    if half is not None:
+        interval = f"± {number(half, mean)}, 95 % interval over {seeds} seeds"
     published = "none" if report["published"] is None else number(report["published"])
     lines = [
         f"{report['title']}: {report['figure']}, {report['unit']}",
@@ -78,13 +80,11 @@ def describe(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
-    """Returns a figure with as many digits as its size deserves."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    if abs(value) >= 100:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4f}"
+def number(value: float, like: float | None = None) -> str:
+    """Returns a figure with as many digits as its size deserves, or that of another figure."""
+    size = abs(value if like is None else like)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.5 or size == 0 else 4
+    return f"{value:,.{digits}f}"
 
 
 def table(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -99,7 +99,7 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
         runs = report["runs"]
         minutes = sum(sum(run["minutes"].values()) for run in runs) / len(runs)
         epochs = sorted({run["epochs"] for run in runs})
-        measured = number(mean) if half is None else f"{number(mean)} ± {number(half)}"
+        measured = number(mean) if half is None else f"{number(mean)} ± {number(half, mean)}"
         missed = report["at_most"] is not None and mean > report["at_most"]
         lines.append(
             f"| `{report['name']}`: {report['title']} | {report['figure']}, {report['unit']} "

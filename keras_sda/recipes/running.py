@@ -39,7 +39,7 @@ def run(
         trained model, and the data.
     """
     data = load_data(recipe, seed, data_dir)
-    model = recipe.model(**_fresh(recipe.arguments), seed=seed)
+    model = recipe.model(**_fresh(recipe.arguments, seed), seed=seed)
     if recipe.start is not None:
         recipe.start(model, seed)
     result: dict[str, Any] = {"seed": seed, "minutes": {}, "history": {"pretraining": []}}
@@ -96,10 +96,10 @@ def _enlarged(data: datasets.Data, flatten: bool) -> datasets.Data:
     return replace(data, **parts, image_shape=(28, 28, 1))
 
 
-def _fresh(arguments):
+def _fresh(arguments, seed):
     """Returns arguments with new layers: those of the table would carry their state along."""
     return {
-        name: type(value).from_config(value.get_config())
+        name: type(value).from_config({**value.get_config(), "seed": seed})
         if isinstance(value, keras.layers.Layer)
         else value
         for name, value in arguments.items()
@@ -121,7 +121,7 @@ def _fit(model, options, data, seed, verbose):
     name, rate = options.pop("optimizer"), options.pop("learning_rate")
     schedule, extra = options.pop("schedule", "constant"), options.pop("options", {})
     loss, patience = options.pop("loss", None), options.pop("patience", None)
-    batches = options.pop("batches", None)
+    batches, best_epoch = options.pop("batches", None), options.pop("best_epoch", True)
     steps_per_execution = options.pop("steps_per_execution", 1)
     epochs, batch_size = options["epochs"], options.get("batch_size")
     x, y = data.train
@@ -140,8 +140,9 @@ def _fit(model, options, data, seed, verbose):
     if data.valid is not None:
         held_out = tuple(data.valid) if is_classifier else data.valid.x
         rows |= {"validation_data": held_out, "validation_batch_size": 1000}
-        stopping = PatienceStopping(patience=max(1, epochs) if patience is None else patience)
-        callbacks.append(stopping)
+        if best_epoch:
+            stopping = PatienceStopping(patience=max(1, epochs) if patience is None else patience)
+            callbacks.append(stopping)
     if is_classifier and batches is None:
         rows["y"] = y
     history = model.fit(**rows, **options, callbacks=callbacks, verbose=verbose)
