@@ -157,7 +157,8 @@ def train_stack(
             )
         metrics["pretraining"] = [history.history for history in histories]
         # Now, as supervised fine-tuning forgets how to reconstruct.
-        _save_picture(draw_reconstructions(model, loaded), folder / "reconstructions.png")
+        strip = plots.plot_model(model, (loaded.valid or train).x[:12], loaded.image_shape)
+        _save_picture(strip, folder / "reconstructions.png")
 
     if num_classes is not None and epochs > 0:
         steps = epochs * math.ceil(len(train.x) / batch_size)
@@ -214,17 +215,6 @@ class _SaveAfterLevel(keras.callbacks.Callback):
 
     def on_level_end(self, level, logs=None):
         runs.save_model(self.stack, self.folder)
-
-
-def draw_reconstructions(model: StackedDenoisingAutoencoder, data: datasets.Data) -> Any:
-    """Returns a picture of twelve rows, corrupted, and rebuilt by the whole stack."""
-    rows = (data.valid or data.train).x[:12]
-    noise = model.noise_layers[0]
-    corrupted = rows
-    if noise is not None:
-        corrupted = keras.ops.convert_to_numpy(noise(rows, training=True)).astype(rows.dtype)
-    rebuilt = model.reconstruct(corrupted)
-    return plots.plot_reconstructions(rows, corrupted, rebuilt, data.image_shape)
 
 
 def _save_picture(figure: Any, path: Path) -> None:

@@ -5,6 +5,7 @@ Functions return a `matplotlib.figure.Figure` and show nothing; save it, or let 
 
 import math
 
+import keras
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
@@ -76,22 +77,24 @@ def plot_filters(kernel, image_shape=None, count=100, title="First-level filters
 
 
 def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None):
-    """Draws rows of inputs, below them their corrupted versions and the reconstructions of these.
+    """Draws rows of inputs, below them their corrupted versions, if any, and the reconstructions.
 
     Args:
         inputs: Array of shape `(count, features)`.
-        corrupted: The same rows with noise.
-        reconstructed: What the autoencoder makes of the corrupted rows.
+        corrupted: The same rows with noise, or `None` where there is none.
+        reconstructed: What the autoencoder makes of the corrupted rows, or of the inputs.
         image_shape: Shape of an input image; `None` draws three tables, rows by features.
 
     Returns:
         The figure.
     """
-    titles = ("inputs", "corrupted", "reconstructed")
-    tables = (inputs, corrupted, reconstructed)
+    strips = {"inputs": inputs, "corrupted": corrupted, "reconstructed": reconstructed}
+    strips = {title: table for title, table in strips.items() if table is not None}
     low, high = float(np.min(inputs)), float(np.max(inputs))
-    figure = Figure(figsize=(9, 3.3 if image_shape else 6), layout="constrained")
-    for axes, title, table in zip(figure.subplots(3, 1), titles, tables, strict=True):
+    height = (1.1 if image_shape else 2) * len(strips)
+    figure = Figure(figsize=(9, height), layout="constrained")
+    all_axes = figure.subplots(len(strips), 1)
+    for axes, (title, table) in zip(all_axes, strips.items(), strict=True):
         if image_shape is None:
             axes.imshow(table, aspect="auto", cmap="viridis", vmin=low, vmax=high)
             axes.set(ylabel="row")
@@ -101,6 +104,27 @@ def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None):
             axes.set_axis_off()
         axes.set_title(title, loc="left", fontsize=10)
     return figure
+
+
+def plot_model(model, rows, image_shape=None):
+    """Draws rows, the same corrupted by the model's noise if it has any, and what it rebuilds.
+
+    Args:
+        model: An autoencoder, or a stack, whose first level's noise is taken.
+        rows: The rows to draw, a dozen or so.
+        image_shape: Shape of an input image, or `None`.
+
+    Returns:
+        The figure.
+    """
+    noise = getattr(model, "noise", None)
+    if hasattr(model, "noise_layers"):
+        noise = model.noise_layers[0]
+    corrupted = None
+    if noise is not None:
+        corrupted = keras.ops.convert_to_numpy(noise(rows, training=True)).astype(rows.dtype)
+    rebuilt = model.reconstruct(rows if corrupted is None else corrupted)
+    return plot_reconstructions(rows, corrupted, rebuilt, image_shape)
 
 
 def plot_learning_curves(pretraining, finetuning):

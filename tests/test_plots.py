@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import keras_sda as ks
 from keras_sda import plots
 
 
@@ -42,6 +43,27 @@ def test_reconstructions(image_shape, rng, tmp_path):
         expected = table if image_shape is None else table[0].reshape(2, 2)
         np.testing.assert_allclose(drawn[: len(expected), : expected.shape[1]], expected)
     figure.savefig(tmp_path / "strip.png")
+    without = plots.plot_reconstructions(tables[0], None, tables[2], image_shape=image_shape)
+    assert [axes.get_title(loc="left") for axes in without.axes] == ["inputs", "reconstructed"]
+
+
+@pytest.mark.parametrize("noise", ["masking", None])
+def test_model(noise, digits):
+    rows = digits[0][:5]
+    models = [
+        ks.DenoisingAutoencoder(64, 8, noise=noise, seed=0),
+        ks.StackedDenoisingAutoencoder(64, [8], num_classes=10, noise=noise, seed=0),
+    ]
+    for model in models:
+        figure = plots.plot_model(model, rows, (8, 8, 1))
+        drawn = [np.asarray(axes.images[0].get_array())[:, :8] for axes in figure.axes]
+        np.testing.assert_allclose(drawn[0].ravel(), rows[0])
+        if noise is None:
+            np.testing.assert_allclose(drawn[1].ravel(), model.reconstruct(rows)[0], rtol=1e-5)
+        else:
+            assert len(drawn) == 3
+            np.testing.assert_array_equal(drawn[1].ravel()[rows[0] == 0], 0)
+            assert (drawn[1].ravel() == 0).sum() > (rows[0] == 0).sum()
 
 
 def test_learning_curves():

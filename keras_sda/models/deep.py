@@ -8,11 +8,12 @@ from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.models.denoising import child_seeds
+from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.unrolled import UnrolledAutoencoder
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class DeepAutoencoder(UnrolledAutoencoder):
+class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
     """Squeezes rows through several layers into a short code, and rebuilds them the same way back.
 
     The decoder mirrors the encoder: 784-128-64-12-3 goes back 3-12-64-128-784. The code is linear,
@@ -129,65 +130,19 @@ class DeepAutoencoder(UnrolledAutoencoder):
             "kernel_initializer": serialize(kernel_initializer),
         }
 
-    def pretrain(
-        self,
-        x,
-        epochs=15,
-        batch_size=128,
-        optimizer="adam",
-        learning_rate=1e-3,
-        callbacks=None,
-        validation_data=None,
-        shuffle=True,
-        cache="auto",
-        verbose="auto",
-    ):
-        """Trains the layers one after the other, each to rebuild the codes of the one below.
-
-        Codes of sigmoid layers are measured by cross-entropy, others by squared error. `fit` then
-        goes on from there with all layers together.
-
-        Args:
-            x: Array of shape `(rows, input_dim)`, or a finite dataset of batches.
-            epochs: Passes over the data, or one number per level.
-            batch_size: Rows per update, or one number per level.
-            optimizer: Name, Keras optimizer (copied for each level), or a function of the level.
-            learning_rate: Step size of an optimizer given by name, or one per level.
-            callbacks: List of Keras callbacks, copied for each level, or a function of the level.
-            validation_data: Held-out rows in any form that `x` may have.
-            shuffle: Whether rows are shuffled before each epoch.
-            cache: Where codes are kept; see `pretrain_layers`.
-            verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
-
-        Returns:
-            One `keras.callbacks.History` per level.
-
-        Raises:
-            ValueError: Before training, if data or arguments do not fit.
-            FloatingPointError: If a loss becomes NaN or infinite; levels below keep their weights.
-        """
+    def pretraining_arguments(self, x):
+        """Returns layers, noise and losses: cross-entropy for sigmoid codes, else squared error."""
         rows = pretraining.prepare_inputs(x, self.input_dim, within=None, name="x")
         self.check_target(rows, None, "pretrain()", uses_own_loss=True)
         upper = [
             "binary_crossentropy" if _is_sigmoid(layer) else "squared_error"
             for layer in self.levels[:-1]
         ]
-        return pretraining.pretrain_layers(
-            self.levels,
-            x,
-            noise=self.noise,
-            reconstruction_loss=[self.reconstruction_loss, *upper],
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            cache=cache,
-            verbose=verbose,
-            seed=self.seed,
-        )
+        return {
+            "layers": self.levels,
+            "noise": self.noise,
+            "reconstruction_loss": [self.reconstruction_loss, *upper],
+        }
 
     def get_config(self):
         """Returns the constructor's arguments."""

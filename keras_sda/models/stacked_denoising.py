@@ -12,12 +12,13 @@ from keras_sda.layers.noise import copy_noise
 from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.denoising import child_seeds
+from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.levels import build_levels, build_noises, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class StackedDenoisingAutoencoder(CheckedModel):
+class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
     """A deep network whose layers are pretrained as denoising autoencoders, one upon the other.
 
     `pretrain(x)` needs no labels: level by level it teaches each layer to rebuild its clean input
@@ -274,78 +275,19 @@ class StackedDenoisingAutoencoder(CheckedModel):
         decoders = {id(weight) for layer in self.levels for weight in layer.visible_weights}
         return [variable for variable in variables if id(variable) not in decoders]
 
-    def pretrain(
-        self,
-        x,
-        epochs=15,
-        batch_size=128,
-        optimizer="adam",
-        learning_rate=1e-3,
-        callbacks=None,
-        validation_data=None,
-        shuffle=True,
-        cache="auto",
-        verbose="auto",
-    ):
-        """Trains the levels one after the other, each as a denoising autoencoder; needs no labels.
-
-        Each level's noise corrupts the clean codes of the level below, and the level learns to
-        rebuild them. Only the level's kernel, hidden bias and visible bias change. The clean codes
-        of a trained level are computed once.
-
-        Args:
-            x: Array of shape `(rows, input_dim)`, or a finite `tf.data.Dataset` or
-                `keras.utils.PyDataset` of batches; labels in it are ignored.
-            epochs: Passes over the data, or one number per level.
-            batch_size: Rows per update, or one number per level.
-            optimizer: Name, Keras optimizer (copied for each level), or a function of the level
-                (from 0) that returns either; or one per level.
-            learning_rate: Step size of an optimizer given by name, or one per level.
-            callbacks: List of Keras callbacks, copied for each level, or a function of the level
-                that returns one. Their `self.model` has `level`, `units` and `noise`; methods
-                `on_level_begin(level, logs)` and `on_level_end(level, logs)` are called too.
-            validation_data: Held-out rows in any form that `x` may have.
-            shuffle: Whether rows are shuffled before each epoch.
-            cache: Where codes are kept; see `pretrain_layers` for their size.
-            verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
-
-        Returns:
-            One `keras.callbacks.History` per level, whose losses are summed over features and
-            averaged over rows.
-
-        Raises:
-            ValueError: Before training, if data or arguments do not fit.
-            FloatingPointError: If a loss becomes NaN or infinite; levels below keep their weights.
-
-        Example:
-
-        ```python
-        histories = sda.pretrain(x, epochs=[15, 10], learning_rate=[1e-3, 5e-4])
-        print([history.history["loss"][-1] for history in histories])
-        ```
-        """
+    def pretraining_arguments(self, x):
+        """Returns levels, noises, losses and penalties; settles the first loss by the data."""
         if self.autoencoder.reconstruction_loss == "auto":
             rows = pretraining.prepare_inputs(x, self.input_dim, within=None, name="x")
             with self._retracing():
                 self.autoencoder.check_target(rows, None, "pretrain()", uses_own_loss=False)
-        return pretraining.pretrain_layers(
-            self.levels,
-            x,
-            noise=list(self.noise_layers),
-            reconstruction_loss=self.reconstruction_losses,
-            code_regularizer=self.code_regularizers,
-            kernel_regularizer=self.kernel_regularizers,
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            cache=cache,
-            verbose=verbose,
-            seed=self.seed,
-        )
+        return {
+            "layers": self.levels,
+            "noise": list(self.noise_layers),
+            "reconstruction_loss": self.reconstruction_losses,
+            "code_regularizer": self.code_regularizers,
+            "kernel_regularizer": self.kernel_regularizers,
+        }
 
     @property
     def reconstruction_losses(self):

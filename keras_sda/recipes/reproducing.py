@@ -88,13 +88,7 @@ def _draw(model, data, history, title, folder: Path) -> None:
             figure.savefig(folder / "filters.png", dpi=120)
     if data.image_shape is not None and hasattr(model, "reconstruct"):
         rows = (data.test or data.train).x[:12]
-        noise = getattr(model, "noise", None)
-        if hasattr(model, "noise_layers"):  # of a stack, the first level's
-            noise = model.noise_layers[0]
-        corrupted = rows if noise is None else np.asarray(noise(rows, training=True))
-        picture = plots.plot_reconstructions(
-            rows, corrupted, model.reconstruct(corrupted), data.image_shape
-        )
+        picture = plots.plot_model(model, rows, data.image_shape)
         picture.savefig(folder / "reconstructions.png", dpi=120)
 
 
