@@ -1,15 +1,19 @@
-"""Starts the command line quietly.
+"""Starts the command line quietly, and without TensorFlow where it only explains itself.
 
 TensorFlow prints remarks for its developers when it is imported, which importing `keras_sda` does;
 only a module beside the package can hold them back. A log level that the user has set wins.
 """
 
 import contextlib
+import importlib
+import importlib.machinery
 import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -33,17 +37,28 @@ def _standard_error_held_back() -> Iterator[None]:
             os.close(terminal)
 
 
+def _command_line() -> Callable[..., None]:
+    """Returns `keras_sda.cli.main` without importing the package, for which help need not wait."""
+    path = Path(__file__).with_name("keras_sda") / "cli.py"
+    loader = importlib.machinery.SourceFileLoader("keras_sda_cli", str(path))
+    module = types.ModuleType(loader.name)
+    loader.exec_module(module)
+    return module.main
+
+
 def main() -> None:
     """Runs `keras-sda`."""
+    arguments = sys.argv[1:]
+    only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
+    quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
-        quiet: contextlib.AbstractContextManager[None] = _standard_error_held_back()
-    else:
-        quiet = contextlib.nullcontext()
-    with quiet:
-        from keras_sda.cli import main as command_line
-    command_line(prog_name="keras-sda")
+        quiet = _standard_error_held_back()
+    if not only_explains:
+        with quiet:
+            importlib.import_module("keras_sda")
+    _command_line()(prog_name="keras-sda")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from keras_sda.models import (
 )
 from keras_sda.pretraining import pretrain_layers
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name):

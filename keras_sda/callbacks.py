@@ -223,6 +223,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
     # Reads numbers only: Keras may run it beside the next step.
     async_safe = True
+    # Finds the step by `FastFit.first_bad_step`.
+    works_on_groups = True
 
     def __init__(self):
         super().__init__()
@@ -237,8 +239,11 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             return
         level = getattr(self.model, "level", None)
         where = "" if level is None else f"level {level + 1}, "
+        step = batch + 1
+        if hasattr(self.model, "first_bad_step"):
+            step = self.model.first_bad_step(batch)
         raise FloatingPointError(
-            f"The loss became {loss} in {where}epoch {self._epoch + 1}, step {batch + 1}: lower "
+            f"The loss became {loss} in {where}epoch {self._epoch + 1}, step {step}: lower "
             "the learning rate, or look for extreme values in the data."
         )
 
@@ -247,7 +252,15 @@ class LevelProgress(keras.callbacks.Callback):
     """Prints one line as each level of a stack begins, and one as it ends.
 
     `pretrain` adds it unless `verbose=0`.
+
+    Args:
+        details: Whether to tell how the level is differentiated and how many steps a call of the
+            backend takes, too.
     """
+
+    def __init__(self, details=False):
+        super().__init__()
+        self.details = details
 
     def on_level_begin(self, level, logs=None):
         noise = logs["noise"]
@@ -259,16 +272,32 @@ class LevelProgress(keras.callbacks.Callback):
                 corrupted += f"({float(np.asarray(noise.level)):.3g})"
         print(
             f"Level {level + 1} of {logs['num_levels']}: {logs['inputs']} -> {logs['units']} "
-            f"units, {corrupted}, {logs['reconstruction_loss']}",
+            f"units, {corrupted}, {logs['reconstruction_loss']}{self._kept(logs)}",
             flush=True,
         )
 
     def on_level_end(self, level, logs=None):
         print(
             f"Level {level + 1} of {logs['num_levels']}: loss {logs['loss']:.4f} after "
-            f"{logs['epochs']} epochs, {logs['seconds']:.1f} s",
+            f"{logs['epochs']} epochs, {logs['seconds']:.1f} s{self._way(logs)}",
             flush=True,
         )
+
+    @staticmethod
+    def _kept(logs):
+        ways = {
+            "memory": ", codes in memory",
+            "disk": ", codes on disk",
+            "recompute": ", codes recomputed",
+        }
+        return ways.get(logs.get("cache"), "")
+
+    def _way(self, logs):
+        if not self.details:
+            return ""
+        calls = logs["steps_per_call"]
+        steps = "Keras' own training function" if calls is None else f"{calls} steps per call"
+        return f"; gradient {logs['gradient']}, {steps}"
 
 
 class KLWarmup(keras.callbacks.Callback):

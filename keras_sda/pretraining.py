@@ -6,14 +6,14 @@ no model class. Each level is an ordinary Keras model trained by Keras' own `fit
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_sda import callbacks as callbacks_module
-from keras_sda import losses, regularizers
+from keras_sda import losses, regularizers, tied_gradient
 from keras_sda._validation import (
     check_choice,
     check_non_negative_int,
@@ -23,15 +23,20 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.backend import shuffling_seed
-
-OWNER = "pretrain()"
-
-# Rows computed together where nothing is trained: enough for the matrix product to set the pace.
-_BATCH_SIZE = 1024
+from keras_sda.backend.fast_fit import FastFit
+from keras_sda.codes import (
+    BATCH_SIZE,
+    CACHES,
+    OWNER,
+    CodeCache,
+    first_batch,
+    is_dataset,
+    shuffles_itself,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class PretrainingLevel(keras.Model):
+class PretrainingLevel(FastFit):
     """One level as a model: corrupts its input, encodes and decodes it, compares with the clean.
 
     What callbacks see as `self.model` while a level trains. Called on clean inputs, it returns the
@@ -51,6 +56,9 @@ class PretrainingLevel(keras.Model):
         level: Number of this level, from 0.
         units: Its number of hidden units.
         noise: Its noise layer, or `None`.
+        gradient: `"written out"` or `"automatic"`: how training differentiates, chosen by what
+            layer and penalties allow. The results agree to rounding; the first is faster.
+        steps_per_call: How many steps a call of the backend takes; see `FastFit`.
     """
 
     def __init__(
@@ -72,10 +80,21 @@ class PretrainingLevel(keras.Model):
         self.code_regularizer = keras.regularizers.get(code_regularizer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._rows_loss, _ = losses.on_preactivation(reconstruction_loss)
+        self.gradient = "automatic"
+        penalised = self.code_regularizer is not None or self.kernel_regularizer is not None
+        if not penalised and tied_gradient.is_written_out(layer):
+            self.gradient = "written out"
+            if reconstruction_loss == "binary_crossentropy":
+                self._rows_loss = tied_gradient.WrittenOutCrossentropy()
         self.built = True
 
     def call(self, inputs, training=False):
         corrupted = inputs if self.noise is None else self.noise(inputs, training=training)
+        if training and self.gradient == "written out":
+            self._latest_codes = None
+            outputs = tied_gradient.tied_reconstruction(self.layer, corrupted)
+            is_entropy = self.reconstruction_loss == "binary_crossentropy"
+            return outputs if is_entropy else self.layer.visible_activation(outputs)
         # For `compute_loss`, next in the same step: Keras hands it only what `call` returns.
         self._latest_codes = self.layer(corrupted)
         activate = self.reconstruction_loss == "squared_error"
@@ -83,8 +102,11 @@ class PretrainingLevel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         # The clean input is the target; labels that a dataset may bring along are ignored.
+        loss = self._rows_loss(x, y_pred, sample_weight=sample_weight)
+        if self._latest_codes is None:
+            return loss
         return regularizers.add_penalties(
-            self._rows_loss(x, y_pred, sample_weight=sample_weight),
+            loss,
             self.layer,
             self._latest_codes,
             [self.code_regularizer],
@@ -128,6 +150,7 @@ def pretrain_layers(
     validation_data: Any = None,
     shuffle: bool = True,
     cache: str = "auto",
+    cache_dir: Any = None,
     verbose: Any = "auto",
     seed: int | None = None,
 ) -> list[keras.callbacks.History]:
@@ -163,9 +186,19 @@ def pretrain_layers(
         validation_data: Held-out rows in any form that `x` may have; of a tuple, the first entry.
         shuffle: Whether rows are shuffled before each epoch; of a `PyDataset`, its batches. A
             `tf.data.Dataset` shuffles itself.
-        cache: Where codes are kept: `"memory"`, the only place so far, which is also what `"auto"`
-            chooses. It takes `4 * rows * units` bytes for the level being trained and the same for
-            the codes being made (8 times in float64).
+        cache: Where the codes of a trained level are kept for the next one. `"memory"` is fastest;
+            it takes `8 * rows * units` bytes for the level below the one that is trained (the
+            array and the backend's copy of it), and while the next codes are made, `4 * rows *
+            units` of each of the two. `"disk"` keeps the same array in a file that is removed at
+            the end, also after an error, and needs next to no memory. `"recompute"` keeps nothing
+            and sends each batch through all levels below, every time. `"auto"` takes memory if
+            the codes of two neighbouring levels fill at most half of what is available, else disk;
+            the line printed for a level says which. All give the same weights, `"recompute"` to
+            rounding. Inputs are never copied whole if they are a `np.memmap` or a dataset; other
+            arrays are, once, into the backend (`4 * rows * features` bytes). float64 takes twice
+            as much.
+        cache_dir: Folder for `"disk"`, in which a folder of its own is made; by default where
+            temporary files go.
         verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
         seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
 
@@ -173,7 +206,9 @@ def pretrain_layers(
         One `keras.callbacks.History` per level.
 
     Raises:
-        ValueError: If an argument or the data does not fit; before anything is trained.
+        ValueError: If an argument or the data does not fit, or the disk has too little room;
+            before anything is trained.
+        OSError: If the disk fills up all the same. What is trained so far stays.
         FloatingPointError: If a loss becomes NaN or infinite. The level gets its initial weights
             back; the levels below it keep what they have learnt.
 
@@ -195,7 +230,7 @@ def pretrain_layers(
     num_levels = len(layers)
     if num_levels == 0:
         raise ValueError(f"{OWNER} needs at least one layer. Received an empty list.")
-    check_choice("cache", cache, ("auto", "memory"), owner=OWNER)
+    check_choice("cache", cache, CACHES, owner=OWNER)
     noises = per_level("noise", noise, num_levels, OWNER)
     level_losses = per_level("reconstruction_loss", reconstruction_loss, num_levels, OWNER)
     on_codes = regularizers.code_regularizers(code_regularizer, layers, OWNER)
@@ -226,39 +261,52 @@ def pretrain_layers(
         held_out = prepare_inputs(validation_data, width, within, "validation_data")
 
     histories = []
-    for level, layer in enumerate(layers):
-        model = PretrainingLevel(
-            layer,
-            noises[level],
-            level_losses[level],
-            level,
-            on_codes[level],
-            on_kernels[level],
-            name=f"level_{level + 1}",
-            dtype=layer.dtype_policy,  # mixed_float16 scales the loss
-        )
-        model.compile(optimizer=optimizers[level])
-        history = _fit_level(
-            model,
-            codes,
-            held_out,
-            epochs=level_epochs[level],
-            batch_size=batch_sizes[level],
-            shuffle=shuffle,
-            verbose=verbose,
-            callbacks=level_callbacks[level],
-            num_levels=num_levels,
-            seed=None if seed is None else seed + level,
-        )
-        histories.append(history)
-        if level + 1 < num_levels:
-            codes = run_in_batches(layer, codes)
-            held_out = None if held_out is None else run_in_batches(layer, held_out)
+    with CodeCache(cache, cache_dir, layers, (codes, held_out)) as cached:
+        for level, layer in enumerate(layers):
+            model = PretrainingLevel(
+                layer,
+                noises[level],
+                level_losses[level],
+                level,
+                on_codes[level],
+                on_kernels[level],
+                name=f"level_{level + 1}",
+                dtype=layer.dtype_policy,  # mixed_float16 scales the loss
+            )
+            model.compile(optimizer=optimizers[level])
+            history = _fit_level(
+                model,
+                codes,
+                held_out,
+                epochs=level_epochs[level],
+                batch_size=batch_sizes[level],
+                shuffle=shuffle,
+                verbose=verbose,
+                callbacks=level_callbacks[level],
+                num_levels=num_levels,
+                cache=None if level == 0 else cached.kind,
+                seed=None if seed is None else seed + level,
+            )
+            histories.append(history)
+            if level + 1 < num_levels:
+                codes = cached.encode(level, codes, "codes")
+                held_out = cached.encode(level, held_out, "held_out")
     return histories
 
 
 def _fit_level(
-    model, codes, held_out, *, epochs, batch_size, shuffle, verbose, callbacks, num_levels, seed
+    model,
+    codes,
+    held_out,
+    *,
+    epochs,
+    batch_size,
+    shuffle,
+    verbose,
+    callbacks,
+    num_levels,
+    cache,
+    seed,
 ):
     """Fits one level, with the hooks around it and its initial weights kept for a failure."""
     logs = {
@@ -267,8 +315,10 @@ def _fit_level(
         "units": model.units,
         "noise": model.noise,
         "reconstruction_loss": model.reconstruction_loss,
+        "gradient": model.gradient,
+        "cache": cache,
     }
-    is_array = isinstance(codes, np.ndarray)
+    is_array = not is_dataset(codes)
     initial_weights = model.layer.get_weights()
     start = time.perf_counter()
     _call_level_hook(callbacks, model, "on_level_begin", logs)
@@ -280,7 +330,7 @@ def _fit_level(
                 batch_size=batch_size if is_array else None,
                 shuffle=shuffle and not shuffles_itself(codes),
                 validation_data=held_out,
-                validation_batch_size=_BATCH_SIZE if is_array else None,
+                validation_batch_size=BATCH_SIZE if is_array else None,
                 callbacks=callbacks,
                 verbose=verbose,
             )
@@ -291,6 +341,7 @@ def _fit_level(
     logs |= {
         "epochs": len(done),
         "loss": done[-1] if done else float("nan"),
+        "steps_per_call": model.steps_per_call,
         "seconds": time.perf_counter() - start,
     }
     _call_level_hook(callbacks, model, "on_level_end", logs)
@@ -343,18 +394,8 @@ def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Cal
             f"Argument `callbacks` of {OWNER} must be a list of Keras callbacks or a function of "
             f"the level that returns one. Received: callbacks={callbacks!r}"
         )
-    progress = [] if verbose == 0 else [callbacks_module.LevelProgress()]
+    progress = [] if verbose == 0 else [callbacks_module.LevelProgress(details=verbose == 2)]
     return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
-
-
-def is_dataset(x: Any) -> bool:
-    """Whether `x` brings batches of its own: a `PyDataset` or a `tf.data.Dataset`."""
-    return isinstance(x, keras.utils.PyDataset) or shuffles_itself(x)
-
-
-def shuffles_itself(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`, which Keras cannot shuffle."""
-    return hasattr(x, "element_spec")
 
 
 def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name: str) -> Any:
@@ -372,71 +413,6 @@ def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name:
             f"{OWNER} reads `{name}` several times, which a generator does not allow: pass an "
             "array, a tf.data.Dataset or a keras.utils.PyDataset."
         )
-    rows = np.asarray(x)
+    rows = x if isinstance(x, np.memmap) else np.asarray(x)
     check_rows(rows, OWNER, shape=(width,), within=within, name=name)
     return rows
-
-
-def first_batch(dataset: Any, name: str = "x") -> np.ndarray:
-    """Returns the inputs of a dataset's first batch, or says that it is empty or endless."""
-    if isinstance(dataset, keras.utils.PyDataset):
-        is_endless = dataset.num_batches is None
-    else:
-        is_endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1
-    batch = peek(dataset)
-    if batch is None:
-        raise ValueError(
-            f"{OWNER} needs at least one batch in `{name}`. Received an empty dataset."
-        )
-    if is_endless:
-        raise ValueError(
-            f"{OWNER} needs a finite dataset in `{name}`. Received one that repeats for ever: "
-            "leave repeat() out; `epochs` repeats it."
-        )
-    return np.asarray(_inputs_of(batch))
-
-
-def peek(dataset: Any) -> Any:
-    """Returns the first batch of a dataset as it comes, or `None` if there is none."""
-    if isinstance(dataset, keras.utils.PyDataset):
-        return None if dataset.num_batches == 0 else dataset[0]
-    return next(iter(dataset), None)
-
-
-def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
-    """Returns the outputs of a function for all rows of `x`, each row computed once.
-
-    Batches are large, so that nothing is gained by compiling the function; and unlike Keras'
-    `predict`, the result is not held twice.
-
-    Args:
-        function: From a batch of inputs to a tensor with as many rows.
-        x: Array of rows, or a dataset of batches.
-    """
-    if is_dataset(x):
-        return np.concatenate([_to_numpy(function(_inputs_of(batch))) for batch in _batches(x)])
-    rows = np.asarray(x)
-    first = _to_numpy(function(rows[:_BATCH_SIZE]))
-    outputs = np.empty((len(rows), *first.shape[1:]), first.dtype)
-    outputs[: len(first)] = first
-    for start in range(_BATCH_SIZE, len(rows), _BATCH_SIZE):
-        part = slice(start, start + _BATCH_SIZE)
-        outputs[part] = _to_numpy(function(rows[part]))
-    return outputs
-
-
-def _batches(dataset):
-    if isinstance(dataset, keras.utils.PyDataset):
-        return (dataset[index] for index in range(dataset.num_batches))
-    return iter(dataset)
-
-
-def _inputs_of(batch):
-    """Returns the inputs of a batch, which may be `(x, y)` or `(x, y, sample_weight)`."""
-    return batch[0] if isinstance(batch, (tuple, list)) else batch
-
-
-def _to_numpy(tensor) -> np.ndarray:
-    array = keras.ops.convert_to_numpy(tensor)
-    # NumPy has no arithmetic of its own for bfloat16.
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

@@ -25,6 +25,8 @@ LEVELS = {
     "plots": 1,
     "exporting": 1,
     "callbacks": 2,
+    "codes": 2,
+    "tied_gradient": 2,
     "pretraining": 3,
     "models": 4,
     "runs": 5,
@@ -142,3 +144,14 @@ def test_importing_is_light():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_help_does_not_wait_for_tensorflow():
+    code = (
+        "import sys, keras_sda_launcher; sys.argv = ['keras-sda', 'train', '--help']\n"
+        "try:\n    keras_sda_launcher.main()\n"
+        "finally:\n    print({'keras', 'numpy', 'tensorflow', 'keras_sda'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "--noise-level" in result.stdout, result.stderr
+    assert result.stdout.splitlines()[-1] == "set()"

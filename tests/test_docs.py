@@ -70,3 +70,12 @@ def test_readme_shows_the_measured_results():
     results = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(results)
     assert results.tables() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_code_on_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), namespace)  # noqa: S102 (our own page)

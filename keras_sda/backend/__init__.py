@@ -49,6 +49,39 @@ def _backend_seed(seed: int) -> Iterator[None]:
         yield
 
 
+def can_group_steps(model: keras.Model) -> bool:
+    """Whether several training steps of a model may run in one call of the backend.
+
+    XLA, which JAX always uses, unrolls them, so that there they cost time instead of sparing it.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.runs_on_one_device(model)
+
+
+def to_device(array: np.ndarray) -> Any:
+    """Returns an array as a tensor, real numbers in Keras' float type."""
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.to_device(array)
+
+
+def endless_dataset() -> Any:
+    """Returns what `fit` may iterate over where the batches come from elsewhere."""
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.endless_dataset()
+
+
+def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, Any], Any]]:
+    """Returns a function of several training steps; see `keras_sda.backend.tensorflow`."""
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.many_steps(model, data)
+
+
 def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
     """Returns each row's derivatives of a function's outputs, by automatic differentiation.
 

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -27,3 +29,70 @@ def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
         tape.watch(inputs)
         outputs = function(inputs)
     return tape.batch_jacobian(outputs, inputs, experimental_use_pfor=is_graph)
+
+
+def runs_on_one_device(model: keras.Model) -> bool:
+    """Whether a model trains without a strategy for several devices."""
+    return model.distribute_strategy.num_replicas_in_sync == 1
+
+
+def to_device(array: np.ndarray) -> tf.Tensor:
+    """Returns an array as a tensor, real numbers in Keras' float type, as `fit` gives them."""
+    return tf.convert_to_tensor(array, dtype=_dtype_on_device(array))
+
+
+def _dtype_on_device(array):
+    dtype = tf.as_dtype(array.dtype)
+    return tf.as_dtype(keras.config.floatx()) if dtype.is_floating else dtype
+
+
+def endless_dataset() -> tf.data.Dataset:
+    """Returns what `fit` may iterate over where the batches come from elsewhere."""
+    return tf.data.Dataset.from_tensors(0).repeat()
+
+
+def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, Any], Any]]:
+    """Returns a function that trains on many batches per call, one `train_step` for each.
+
+    Keras' own function waits, between any two steps, for the batch that another thread has put
+    together. Here the data lie in tensors, from which a batch is taken by the numbers of its rows,
+    so that a step can begin while the one before is still ending.
+
+    Args:
+        model: A compiled model.
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`, arrays or tensors like those to come; their
+            number of rows may change.
+
+    Returns:
+        A function of such data as tensors, of the numbers of all rows of the batches to train on,
+        one batch after the other, and of the number of rows in a batch. It returns the logs of the
+        last step, and after how many steps the loss was still finite.
+    """
+
+    def one_step(data):
+        return model.train_step(data)
+
+    def train(data, rows, batch_size):
+        def step(index):
+            batch = rows[index * batch_size : (index + 1) * batch_size]
+            logs = one_step(tf.nest.map_structure(lambda values: tf.gather(values, batch), data))
+            return logs, tf.cast(tf.math.is_finite(logs.get("loss", 0.0)), tf.int32)
+
+        logs, finite = step(0)
+        for index in tf.range(1, -(-tf.size(rows) // batch_size)):
+            logs, still_finite = step(index)
+            finite += still_finite
+        return logs, finite
+
+    if model.run_eagerly:
+        return train
+    one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+    # Any number of rows from the start: otherwise the last, smaller group is traced once more.
+    signature = (
+        tf.nest.map_structure(
+            lambda table: tf.TensorSpec((None, *table.shape[1:]), _dtype_on_device(table)), data
+        ),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((), tf.int32),
+    )
+    return tf.function(train, input_signature=signature)

@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_sda import losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
+from keras_sda.codes import is_dataset, peek, run_in_batches
 from keras_sda.exporting import export_autoencoder
 from keras_sda.models.checked import CheckedModel
-from keras_sda.pretraining import is_dataset, peek, run_in_batches
 
 # Between which bounds an activation's values lie.
 _REACH = {"sigmoid": (0, 1), "hard_sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}

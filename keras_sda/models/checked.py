@@ -7,10 +7,12 @@ import numpy as np
 
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.backend import shuffling_seed
-from keras_sda.pretraining import shuffles_itself
+from keras_sda.backend.fast_fit import FastFit
+from keras_sda.backend.rows import RowBatches
+from keras_sda.codes import BATCH_SIZE, shuffles_itself
 
 
-class CheckedModel(keras.Model):
+class CheckedModel(FastFit):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
     Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, or
@@ -89,10 +91,22 @@ class CheckedModel(keras.Model):
             self.check_data(x, y, "evaluate()")
         return super().evaluate(x, y, *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
-        """Returns the model's output by Keras' own `predict`, once the data are checked."""
+    def predict(self, x, batch_size=None, *args, **kwargs):
+        """Returns the model's output by Keras' own `predict`, once the data are checked.
+
+        Args:
+            x: Array of rows, or a dataset of batches.
+            batch_size: Rows computed together; by default 1,024 if they are no images, where
+                Keras takes 32.
+            *args: As in `keras.Model.predict`.
+            **kwargs: As in `keras.Model.predict`.
+        """
         self.check_rows(x, "predict()")
-        return super().predict(x, *args, **kwargs)
+        if batch_size is None and isinstance(x, np.ndarray) and len(self.row_shape) == 1:
+            batch_size = BATCH_SIZE
+        if isinstance(x, np.memmap):
+            x, batch_size = RowBatches(x, batch_size=batch_size or 32), None
+        return super().predict(x, batch_size, *args, **kwargs)
 
     def check_rows(self, x: Any, owner: str, shape: tuple[int, ...] | None = None) -> None:
         """Raises a `ValueError` if `x` is empty, of another shape, or holds NaN or infinity."""

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from keras_sda._validation import check_positive_int
+from keras_sda.codes import run_in_batches
 from keras_sda.exporting import export_saved_model
 from keras_sda.models.checked import CheckedModel
-from keras_sda.pretraining import run_in_batches
 
 
 class Classifier(CheckedModel):

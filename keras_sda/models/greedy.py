@@ -26,6 +26,7 @@ class GreedyPretraining:
         shuffle=True,
         cache="auto",
         verbose="auto",
+        cache_dir=None,
     ):
         """Trains the levels one after the other, each as an autoencoder; needs no labels.
 
@@ -46,8 +47,10 @@ class GreedyPretraining:
                 `on_level_begin(level, logs)` and `on_level_end(level, logs)` are called too.
             validation_data: Held-out rows in any form that `x` may have.
             shuffle: Whether rows are shuffled before each epoch.
-            cache: Where codes are kept; see `pretrain_layers` for their size.
+            cache: Where codes are kept: `"memory"`, `"disk"`, `"recompute"`, or `"auto"`, which
+                chooses by their size; see `pretrain_layers` for what each takes.
             verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+            cache_dir: Folder for codes on disk; by default where temporary files go.
 
         Returns:
             One `keras.callbacks.History` per level, whose losses are summed over features and
@@ -75,6 +78,7 @@ class GreedyPretraining:
             validation_data=validation_data,
             shuffle=shuffle,
             cache=cache,
+            cache_dir=cache_dir,
             verbose=verbose,
             seed=self.seed,
         )

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import keras
 
+from keras_sda import tied_gradient
 from keras_sda.models.autoencoder import Autoencoder
 
 
@@ -65,9 +66,28 @@ class UnrolledAutoencoder(Autoencoder):
 
     def preactivation(self, inputs, training=False):
         codes = inputs if self.noise is None else self.noise(inputs, training=training)
+        if training and self.gradient == "written out":
+            return tied_gradient.tied_reconstruction(self.levels[0], codes)
         for layer in self.levels:
             codes = layer(codes)
         return self._down(codes, len(self.levels) - 1)
+
+    @property
+    def gradient(self):
+        """How training differentiates: `"written out"` for one usual level, else `"automatic"`.
+
+        The results agree to rounding; the first is faster.
+        """
+        is_usual = len(self.levels) == 1 and tied_gradient.is_written_out(self.levels[0])
+        return "written out" if is_usual else "automatic"
+
+    def compute_reconstruction_loss(self, target, sample_weight=None):
+        """Returns the loss of the latest call against `target`."""
+        is_entropy = self.reconstruction_loss != "squared_error"
+        if is_entropy and self.gradient == "written out":
+            loss = tied_gradient.WrittenOutCrossentropy()
+            return loss(target, self._latest_preactivation, sample_weight=sample_weight)
+        return super().compute_reconstruction_loss(target, sample_weight)
 
     def _down(self, codes, level):
         """Decodes codes of a level, up to the last activation."""

@@ -30,8 +30,7 @@ class Recipe:
             (`"constant"`, or `"cosine"` down to zero), `options` of the optimizer, `loss` of a
             classifier, `patience` in epochs, `best_epoch` (whether validation data choose the
             epoch that stays; they do by default), `batches` (a function that makes a `PyDataset` of
-            rows), `steps_per_execution` of Keras' `compile`, and `epochs`, `batch_size` and
-            `shuffle` of Keras' `fit`.
+            rows), and `epochs`, `batch_size` and `shuffle` of Keras' `fit`.
         published: The published figure, or `None`.
         at_most: What is to be reached, or `None` where the figure is only reported.
         seeds: How many seeds, from 0.

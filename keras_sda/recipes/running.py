@@ -122,7 +122,6 @@ def _fit(model, options, data, seed, verbose):
     schedule, extra = options.pop("schedule", "constant"), options.pop("options", {})
     loss, patience = options.pop("loss", None), options.pop("patience", None)
     batches, best_epoch = options.pop("batches", None), options.pop("best_epoch", True)
-    steps_per_execution = options.pop("steps_per_execution", 1)
     epochs, batch_size = options["epochs"], options.get("batch_size")
     x, y = data.train
     rows = {"x": x}
@@ -134,7 +133,7 @@ def _fit(model, options, data, seed, verbose):
     is_classifier = loss is not None
     metrics = ["accuracy"] if is_classifier else None
     optimizer = _optimizer(name, rate, schedule, max(1, epochs * steps), **extra)
-    model.compile(optimizer, loss, metrics=metrics, steps_per_execution=steps_per_execution)
+    model.compile(optimizer, loss, metrics=metrics)
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
     stopping = None
     if data.valid is not None:

@@ -1,0 +1,70 @@
+"""Rows that do not lie in memory: in a file, or computed when they are asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class ComputedRows:
+    """An array whose rows are computed from those of another, anew each time.
+
+    Args:
+        x: Array of shape `(rows, ...)`, which may lie in a file.
+        function: From a batch of rows to an array with as many.
+        width: Number of columns that it gives.
+        dtype: Their dtype.
+    """
+
+    def __init__(self, x: np.ndarray, function: Callable, width: int, dtype: str):
+        self.x = x
+        self.function = function
+        self.shape = (len(x), width)
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.function(np.asarray(self.x[rows]))
+
+
+def is_outside_memory(rows: Any) -> bool:
+    """Whether something is a table of rows that is read or computed piece by piece."""
+    return isinstance(rows, (np.memmap, ComputedRows))
+
+
+class RowBatches(keras.utils.PyDataset):
+    """Batches of rows that do not lie in memory, shuffled by the row before every epoch.
+
+    Args:
+        *tables: `x`, `y` and `sample_weight`, of which the last ones may be missing or `None`.
+        batch_size: Rows of a batch.
+        shuffle: Whether to shuffle, by NumPy's global generator, as Keras does under JAX.
+    """
+
+    def __init__(self, *tables: Any, batch_size: int, shuffle: bool = False):
+        super().__init__()
+        self.tables = tables
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self.tables[0]) // self.batch_size)
+
+    def __getitem__(self, index: int) -> Any:
+        rows: Any = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        if self.shuffle:
+            rows = self.order[rows]
+        return keras.utils.pack_x_y_sample_weight(*(_take(table, rows) for table in self.tables))
+
+    def on_epoch_end(self) -> None:
+        """Draws the order of the next epoch."""
+        if self.shuffle:
+            self.order = np.random.permutation(len(self.tables[0]))
+
+
+def _take(table, rows):
+    return None if table is None else np.asarray(table[rows])

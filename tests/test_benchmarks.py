@@ -1,0 +1,77 @@
+"""Every benchmark runs in its quick form and writes its figures; how fast it is, is not tested."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+EVERYWHERE = {"command", "hardware", "threads", "versions", "repeats", "quick"}
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+def run(name, folder):
+    """Runs a benchmark as the command line does; returns its JSON and what it printed."""
+    command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick", "--repeats", "1"]
+    # Workers choose their backend themselves; the tests' own may be another one.
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    result = subprocess.run(
+        [*command, "--output", folder], capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    content = json.loads((folder / f"{name}.json").read_text())
+    assert content.keys() >= EVERYWHERE
+    assert (folder / f"{name}.png").stat().st_size > 1000
+    assert "| " in result.stdout
+    return content
+
+
+def test_pretraining_speed(tmp_path):
+    content = run("pretraining_speed", tmp_path)
+    (cell,) = content["cells"]
+    assert not cell["failures"]
+    there = {name for name, state in content["contestants"].items() if state == "measured"}
+    assert {"ours, TensorFlow", "plain Keras", "scikit-learn"} <= there
+    assert cell["samples_a_second"].keys() == there
+    assert cell["samples_a_second"]["plain Keras"]["median"] > 0
+    ratios = cell["ratios"]["ours, TensorFlow"]
+    assert {"plain Keras", "plain Keras, steps_per_execution=50", "limit"} <= ratios.keys()
+    ours = cell["samples_a_second"]["ours, TensorFlow"]["values"][0]
+    limit = cell["limits"]["best of each product"]["values"][0]
+    assert ratios["limit"]["median"] == pytest.approx(ours / limit)
+    assert len(cell["gflops"]) == 5
+    assert content["three_levels"]["speed_up"]["ours, TensorFlow"]["plain Keras"]["median"] > 0
+
+
+def test_end_to_end(tmp_path):
+    content = run("end_to_end", tmp_path)
+    for name in ("ours, TensorFlow", "plain Keras"):
+        (result,) = content["runs"][name]
+        seconds, errors = zip(*result["epochs"], strict=True)
+        assert 0 < result["pretrained"] < seconds[0] < seconds[-1] <= result["finished"]
+        assert all(0 <= error <= 1 for error in errors)
+        assert content["summary"][name]["test_error"]["median"] == result["test_error"]
+        assert content["summary"][name]["reached"].keys() == {"50 %", "20 %"}
+
+
+def test_scaling(tmp_path):
+    content = run("scaling", tmp_path)
+    assert content["series"].keys() == {"rows", "width", "depth", "batch", "cache"}
+    for name, series in content["series"].items():
+        for point in series["points"]:
+            assert not point["available"] or point["epoch"]["median"] > 0
+        assert (name == "cache") == ("exponents" not in series)
+    assert content["series"]["cache"]["points"][0]["available"]
+
+
+def test_inference(tmp_path):
+    content = run("inference", tmp_path)
+    for tasks in content["sizes"].values():
+        assert tasks["encode"]["encode"]["median"] > 0
+        assert tasks["predict"]["predict"]["share"]["median"] > 0
+    for figures in content["latency"].values():
+        assert 0 < figures["median"] <= figures["percentile_95"]
