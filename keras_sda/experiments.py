@@ -2,8 +2,6 @@
 
 import contextlib
 import math
-import platform
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import keras
 
-import keras_sda
 from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
 from keras_sda.callbacks import PatienceStopping, StopOnNonFiniteLoss
@@ -138,7 +135,7 @@ def train_stack(
         "classes": loaded.classes,
         "image_shape": loaded.image_shape,
         "scaling": loaded.scaling.to_dict(),
-        "versions": _versions(),
+        "versions": runs.versions(),
     }
     runs.save_json(config, folder / runs.CONFIG)
 
@@ -278,13 +275,3 @@ def _count_classes(data: datasets.Data) -> int | None:
 def _count(data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
     return ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None)
-
-
-def _versions() -> dict[str, str]:
-    backend = keras.backend.backend()
-    return {
-        "keras_sda": keras_sda.__version__,
-        "keras": keras.__version__,
-        backend: sys.modules[backend].__version__,
-        "python": platform.python_version(),
-    }

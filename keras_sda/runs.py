@@ -10,6 +10,8 @@ learning_curves.png    filters.png    reconstructions.png
 
 import json
 import os
+import platform
+import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -19,10 +21,22 @@ from typing import Any
 import keras
 import numpy as np
 
+import keras_sda
 from keras_sda import datasets
 from keras_sda._validation import check_class_labels
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a figure may depend on."""
+    backend = keras.backend.backend()
+    return {
+        "keras_sda": keras_sda.__version__,
+        "keras": keras.__version__,
+        backend: sys.modules[backend].__version__,
+        "python": platform.python_version(),
+    }
 
 
 def error_interval(errors: int, count: int) -> tuple[float, float]:

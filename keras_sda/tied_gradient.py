@@ -8,6 +8,7 @@ up in a pass of its own, and does not see that cross-entropy on logits has the g
 import keras
 from keras import ops
 
+from keras_sda import backend
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import SummedBinaryCrossentropy
 
@@ -73,7 +74,7 @@ def tied_reconstruction(layer, inputs):
 
     inputs = ops.cast(inputs, layer.compute_dtype)
     weights = (layer.kernel, layer.bias, layer.visible_bias)
-    return rebuild(inputs, *(ops.convert_to_tensor(weight) for weight in weights))
+    return rebuild(inputs, *map(backend.read, weights))
 
 
 class WrittenOutCrossentropy(SummedBinaryCrossentropy):

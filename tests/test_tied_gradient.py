@@ -6,9 +6,14 @@ import pytest
 
 from keras_sda.layers import TiedDense
 from keras_sda.layers.noise import NOISE_NAMES, get_noise
+from keras_sda.losses import SummedBinaryCrossentropy
 from keras_sda.pretraining import PretrainingLevel
 from keras_sda.regularizers import CodeL1
-from keras_sda.tied_gradient import is_written_out
+from keras_sda.tied_gradient import (
+    WrittenOutCrossentropy,
+    is_written_out,
+    tied_reconstruction,
+)
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -77,6 +82,8 @@ def test_same_weights_with_sgd_and_another_end(digits):
 def test_the_unusual_is_left_to_automatic_differentiation(arguments, expected):
     layer = TiedDense(3, **arguments)
     layer.build((None, 4))
+    if arguments.get("dtype") == "float64" != keras.backend.standardize_dtype(layer.kernel.dtype):
+        pytest.skip("JAX has no float64 unless told")
     assert is_written_out(layer) is expected
     level = PretrainingLevel(layer, None, "squared_error", 0)
     assert level.gradient == ("written out" if expected else "automatic")
@@ -90,3 +97,36 @@ def test_a_subclass_is_left_to_automatic_differentiation():
     layer = Scaled(3)
     layer.build((None, 4))
     assert not is_written_out(layer)
+
+
+def test_outside_of_a_training_step(rng):
+    """Called by hand, in training, it gives what it gives otherwise, and passes gradients on."""
+    layer = TiedDense(3)
+    layer.build((None, 4))
+    x = rng.uniform(size=(5, 4)).astype("float32")
+    outputs = keras.ops.convert_to_numpy(tied_reconstruction(layer, x))
+    expected = layer(layer(x), reverse=True, activate=False)
+    np.testing.assert_allclose(outputs, keras.ops.convert_to_numpy(expected), atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="uses TensorFlow's tape")
+def test_gradient_of_the_inputs(rng):
+    import tensorflow as tf
+
+    layer = TiedDense(3, activation="tanh")
+    layer.build((None, 4))
+    x = tf.constant(rng.uniform(size=(5, 4)).astype("float32"))
+    target = tf.constant(rng.uniform(size=(5, 4)).astype("float32"))
+    found = []
+    for way in (
+        lambda: WrittenOutCrossentropy()(target, tied_reconstruction(layer, x)),
+        lambda: SummedBinaryCrossentropy(from_logits=True)(
+            target, layer(layer(x), reverse=True, activate=False)
+        ),
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch([x, target])
+            loss = way()
+        found.append(tape.gradient(loss, [x, target, *layer.trainable_weights]))
+    for written, automatic in zip(*found, strict=True):
+        np.testing.assert_allclose(written, automatic, atol=1e-6)

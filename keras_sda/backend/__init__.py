@@ -49,6 +49,19 @@ def _backend_seed(seed: int) -> Iterator[None]:
         yield
 
 
+def read(variable: keras.Variable) -> Any:
+    """Returns the value of a variable as a tensor, through which gradients reach it.
+
+    Keras' own conversion leaves TensorFlow's variables as they are, which a function with a
+    gradient of its own refuses outside of a graph.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.ops.convert_to_tensor(variable)
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.read(variable)
+
+
 def can_group_steps(model: keras.Model) -> bool:
     """Whether several training steps of a model may run in one call of the backend.
 

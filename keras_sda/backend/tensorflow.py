@@ -31,6 +31,11 @@ def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
     return tape.batch_jacobian(outputs, inputs, experimental_use_pfor=is_graph)
 
 
+def read(variable: keras.Variable) -> tf.Tensor:
+    """Returns the value of a variable; see `keras_sda.backend`."""
+    return tf.convert_to_tensor(variable.value)
+
+
 def runs_on_one_device(model: keras.Model) -> bool:
     """Whether a model trains without a strategy for several devices."""
     return model.distribute_strategy.num_replicas_in_sync == 1

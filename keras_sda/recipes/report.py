@@ -4,14 +4,11 @@ import json
 import math
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
-
+from keras_sda import runs
 from keras_sda.recipes.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
 
@@ -29,7 +26,7 @@ def new_report(recipe: Recipe) -> dict[str, Any]:
         "at_most": recipe.at_most,
         "command": _command(recipe),
         "hardware": hardware(),
-        "versions": versions(),
+        "versions": runs.versions(),
         "options": recipe.options(),
         "runs": [],
     }
@@ -131,14 +128,3 @@ def hardware() -> str:
         models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0].split(":")[1].strip() if models else name
     return f"{name}, {os.cpu_count()} cores"
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a figure may depend on."""
-    backend = keras.backend.backend()
-    return {
-        "keras_sda": metadata.version("keras-sda"),
-        "keras": keras.__version__,
-        backend: sys.modules[backend].__version__,
-        "python": platform.python_version(),
-    }

@@ -166,3 +166,27 @@ def test_compiling_again_without_a_loss_goes_back_to_the_own(digits):
     assert model.evaluate(digits[0], verbose=0) < 0.1 * own
     model.compile("sgd")
     assert model.evaluate(digits[0], verbose=0) == pytest.approx(own)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "squared_error"])
+def test_fit_differentiates_by_hand_where_it_can(loss, digits, monkeypatch):
+    x, _ = digits
+
+    def trained():
+        model = ks.DenoisingAutoencoder(64, 12, reconstruction_loss=loss, seed=0)
+        model.compile("adam")
+        gradient = model.gradient
+        history = model.fit(x, sample_weight=np.linspace(0, 2, len(x)), epochs=2, verbose=0)
+        return gradient, model.get_weights(), history.history["loss"]
+
+    gradient, weights, losses = trained()
+    assert gradient == "written out"
+    monkeypatch.setattr("keras_sda.tied_gradient.is_written_out", lambda layer: False)
+    gradient, expected, expected_losses = trained()
+    assert gradient == "automatic"
+    assert losses[1] < losses[0]
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+    for found, wanted in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
+    untied = ks.DenoisingAutoencoder(64, 12, tied=False)
+    assert untied.gradient == "automatic"
