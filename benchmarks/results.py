@@ -1,6 +1,7 @@
-"""Makes the README's tables of `results/*.json`, which `keras-sda reproduce` has written.
+"""Makes the README's tables of `results/*.json`, which recipes and benchmarks have written.
 
 keras-sda reproduce NAME --output benchmarks/results
+python benchmarks/pretraining_speed.py --output benchmarks/results/speed
 python benchmarks/results.py      # puts the tables into the README
 """
 
@@ -11,7 +12,7 @@ from keras_sda.recipes import report
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- made by: python benchmarks/results.py -->\n", "\n<!-- end -->"
+START, END = "<!-- {}, made by: python benchmarks/results.py -->\n", "\n<!-- end -->"
 
 
 def tables() -> str:
@@ -44,6 +45,44 @@ def _comparison_row(content):
     return f"| {content['title']} | {figure} | {'0' if count == 1 else f'0 to {count - 1}'} |"
 
 
+def speed() -> str:
+    """Returns the table of samples a second in pretraining, in Markdown."""
+    content = report.read(RESULTS / "speed" / "pretraining_speed.json")
+    cells = content["cells"]
+    names = list(cells[0]["samples_a_second"])
+    columns = [
+        f"{cell['level']}, batches of {cell['batch_size']}, {cell['optimizer'].upper()}"
+        for cell in cells
+    ]
+    lines = [f"| samples a second | {' | '.join(columns)} |", "| --- |" + " --- |" * len(cells)]
+    for name in names:
+        figures = [cell["samples_a_second"][name]["median"] for cell in cells]
+        lines.append(f"| {name} | " + " | ".join(f"{figure:,.0f}" for figure in figures) + " |")
+    limits = [cell["limits"]["best of each product"]["median"] for cell in cells]
+    lines.append(
+        "| the matrix products alone | " + " | ".join(f"{limit:,.0f}" for limit in limits) + " |"
+    )
+    for ours in ("ours, TensorFlow", "ours, JAX"):
+        for rival in ("plain Keras", "PyTorch", "limit"):
+            ratios = [cell["ratios"][ours][rival] for cell in cells]
+            shown = [
+                f"{r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})" for r in ratios
+            ]
+            lines.append(f"| **{ours} / {rival}** | " + " | ".join(shown) + " |")
+    three = content["three_levels"]
+    seconds = [f"{name} {figure['median']:.1f} s" for name, figure in three["seconds"].items()]
+    whole = f"784-1000-1000-1000, {three['rows']:,} rows, {three['epochs']} epochs a level"
+    return "\n".join([*lines, "", f"Whole pretraining, {whole}: {', '.join(seconds)}."])
+
+
+def with_block(text: str, name: str, block: str) -> str:
+    """Returns a page with what stands between two marks replaced."""
+    before, rest = text.split(START.format(name))
+    return before + START.format(name) + block + END + rest.split(END, 1)[1]
+
+
 if __name__ == "__main__":
-    before, rest = README.read_text(encoding="utf-8").split(START)
-    README.write_text(before + START + tables() + END + rest.split(END)[1], encoding="utf-8")
+    page = README.read_text(encoding="utf-8")
+    page = with_block(page, "figures", tables())
+    page = with_block(page, "speed", speed())
+    README.write_text(page, encoding="utf-8")
