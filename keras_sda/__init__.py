@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_sda import callbacks, datasets, initializers, layers, losses, regularizers
+from keras_sda import callbacks, datasets, initializers, layers, losses, presets, regularizers
 from keras_sda.models import (
     MLP,
     ContractiveAutoencoder,
@@ -47,6 +47,7 @@ __all__ = [
     "layers",
     "losses",
     "plots",
+    "presets",
     "pretrain_layers",
     "recipes",
     "regularizers",

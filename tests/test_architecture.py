@@ -23,6 +23,7 @@ LEVELS = {
     "losses": 1,
     "datasets": 1,
     "plots": 1,
+    "presets": 1,
     "exporting": 1,
     "callbacks": 2,
     "codes": 2,
@@ -103,6 +104,7 @@ def public_objects():
         keras_sda.initializers,
         keras_sda.losses,
         keras_sda.datasets,
+        keras_sda.presets,
         importlib.import_module("keras_sda.plots"),
     ):
         for name in getattr(module, "__all__", dir(module)):

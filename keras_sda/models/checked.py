@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_sda import presets
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.backend import shuffling_seed
 from keras_sda.backend.fast_fit import FastFit
@@ -35,6 +36,40 @@ class CheckedModel(FastFit):
     def row_shape(self):
         """The shape of one row of data: `(input_dim,)`, or that of an image."""
         return (self.input_dim,)
+
+    @classmethod
+    def from_preset(cls, name: str, sha256: str | None = None):
+        """Returns a trained model by its name, its path or its URL.
+
+        The model has no optimizer state and is not compiled.
+
+        Args:
+            name: One of `keras_sda.presets.names()`; a `.keras` file or a folder with a
+                `model.keras`, such as a run folder; or the URL of a `.keras` file.
+            sha256: What the file's SHA-256 must be; for a name it is known.
+
+        Returns:
+            The model, of this class.
+
+        Raises:
+            ValueError: If there is no such model, if its SHA-256 is another one, or if it is of
+                another class.
+
+        Example:
+
+        >>> import keras_sda as ks
+        >>> stack = ks.StackedDenoisingAutoencoder.from_preset("sda_digits")
+        >>> stack.predict(ks.datasets.load("digits").test.x, verbose=0).shape
+        (360, 10)
+        """
+        model = presets.load(name, sha256)
+        if not isinstance(model, cls):
+            found = type(model).__name__
+            raise ValueError(
+                f"{name!r} must be a {cls.__name__}. Received a {found}: load it by "
+                f"{found}.from_preset({name!r})."
+            )
+        return model
 
     def compile(self, *args, **kwargs):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
