@@ -3,12 +3,20 @@
 What a command needs is imported inside it.
 """
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
 _EPILOG = "Run any command with --help for its options."
+
+# What `plot` draws: the names in `keras_sda.pictures`, which help does not wait for.
+_PICTURES = (
+    *("filters", "reconstructions", "curves", "codes", "activations", "confusion", "surface"),
+    *("manifold", "traversals"),
+)
 
 
 class _OneSentence(click.Group):
@@ -236,8 +244,7 @@ def train(**options):
     from keras_sda.experiments import train_stack
 
     quiet, output = options.pop("quiet"), options.pop("output")
-    # A terminal gets Keras' moving bars, a file one line per epoch.
-    verbose = 0 if quiet else 1 if sys.stdout.isatty() else 2
+    verbose = 0 if quiet else 1
     options |= {
         "noise": None if options["noise"] == "none" else options["noise"],
         "scale": None if options["scale"] == "none" else options["scale"],
@@ -335,17 +342,124 @@ def reconstruct(run, data, output, data_dir, target, part):
     click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
 
 
-@main.command(short_help="Write a SavedModel.")
+@main.command(short_help="Draw the pictures that suit a model.")
 @click.argument("run", type=click.Path())
-@click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/saved_model]")
-def export(run, output):
-    """Write the model in RUN as a SavedModel with endpoints serve, encode and reconstruct."""
-    from keras_sda.runs import load_run
+@click.argument("kinds", nargs=-1, type=click.Choice(_PICTURES), metavar="[KIND]...")
+@click.option("--data", help="Data set or file of rows. [default: the run's own]")
+@click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/pictures]")
+@click.option(
+    "--level",
+    type=int,
+    help="Level of filters, codes and activations: 0 for the first, -1 for the last. "
+    "[default: all; codes: the last]",
+)
+@click.option(
+    "--format",
+    "suffix",
+    default="png",
+    show_default=True,
+    type=click.Choice(["png", "svg", "pdf"]),
+    help="Kind of files.",
+)
+@click.option(
+    "--method",
+    default="pca",
+    show_default=True,
+    type=click.Choice(["pca", "tsne"]),
+    help="How codes of many units are put on a plane.",
+)
+@click.option(
+    "--dimensions",
+    type=click.IntRange(2, 3),
+    help="Dimensions of the picture of codes. [default: 3 for three units, else 2]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the noise, of the rows drawn among many, and of the projection.",
+)
+@_on_rows
+def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data_dir, target, part):
+    """Draw the model in RUN and what it does with rows, by default in every way that suits it.
+
+    KIND is one or several of: filters, reconstructions, curves (of learning), codes, activations,
+    confusion, surface (of decision, for two features), and for a variational autoencoder manifold
+    and traversals.
+    """
+    from keras_sda.pictures import RunPictures
+    from keras_sda.runs import load_run, writable_folder
 
     loaded = load_run(run)
-    target = Path(output) if output else loaded.folder / "saved_model"
-    loaded.model.export(target)
-    click.echo(f"SavedModel: {target} (endpoints serve, encode, reconstruct)")
+
+    def rows():
+        return loaded.rows(data, target, part, data_dir=data_dir)
+
+    pictures = RunPictures(loaded, rows, level, method, dimensions, seed)
+    folder = Path(output) if output else loaded.folder / "pictures"
+    for name, figure in pictures.draw(kinds):
+        path = writable_folder(folder) / f"{name}.{suffix}"
+        figure.savefig(path, dpi=120)
+        click.echo(path)
+
+
+@main.command(short_help="Write a SavedModel, or an ONNX or LiteRT file.")
+@click.argument("run", type=click.Path())
+@click.option(
+    "--format",
+    default="savedmodel",
+    show_default=True,
+    type=click.Choice(["savedmodel", "onnx", "litert"]),
+    help="What to write.",
+)
+@click.option(
+    "--raw/--scaled",
+    default=True,
+    show_default=True,
+    help="Whether it takes rows as they were in the data, or scaled as for training.",
+)
+@click.option("--threshold", type=float, help="Add the output anomaly: whether score is above.")
+@click.option(
+    "--contamination",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    help="The same, with the threshold that this share of the training rows lies above.",
+)
+@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option(
+    "--output",
+    type=click.Path(),
+    help="Folder, or .onnx or .tflite file, to write. [default: saved_model, model.onnx or "
+    "model.tflite in RUN]",
+)
+def export(run, format, raw, threshold, contamination, data_dir, output):
+    """Write the model in RUN for serving, and check there that it computes the same.
+
+    The outputs are serve, which is predict, encode, reconstruct and score, the reconstruction
+    error. It is compared on training rows of the run, where they can be read.
+    """
+    from keras_sda.runs import export_run, load_run
+
+    if threshold is not None and contamination is not None:
+        raise click.UsageError("Give either --threshold or --contamination, not both.")
+    format = "tf_saved_model" if format == "savedmodel" else format
+    loaded = load_run(run)
+    with _remarks_held_back():
+        done = export_run(loaded, format, output, raw, threshold, contamination, data_dir)
+    click.echo(done)
+
+
+@contextlib.contextmanager
+def _remarks_held_back():
+    """Drops what TensorFlow's converters write to standard error from C++, for its developers."""
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @main.command("recipes")
@@ -387,7 +501,7 @@ def reproduce(name, every, seeds, data_dir, quick, output, quiet):
     if every == (name is not None):
         raise click.UsageError("Name one recipe, or give --all; `keras-sda recipes` lists them.")
     chosen = recipes.names() if every else [recipes.get(name).name]
-    verbose = 0 if quiet else 1 if sys.stdout.isatty() else 2
+    verbose = 0 if quiet else 1
     reports = []
     for each in chosen:
         report = recipes.reproduce(recipes.get(each), output, seeds, data_dir, quick, verbose)

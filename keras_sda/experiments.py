@@ -11,7 +11,7 @@ import keras
 
 from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
-from keras_sda.callbacks import PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import StackedDenoisingAutoencoder
 
@@ -88,7 +88,7 @@ def train_stack(
         seed: Makes the run repeatable.
         dtype: Precision: `"float32"`, `"float64"` (with `keras.config.set_floatx("float64")`, or
             Keras casts the data to float32) or a policy such as `"mixed_bfloat16"`.
-        verbose: 0 prints results only; otherwise progress as Keras' `verbose`.
+        verbose: 0 prints results only; otherwise as in `pretrain`.
 
     Returns:
         The content of `metrics.json`.
@@ -166,6 +166,7 @@ def train_stack(
         )
         if verbose != 0:
             print(f"Fine-tuning: {optimizer}, step size {learning_rate:g}, {schedule}", flush=True)
+        progress = [] if verbose == 0 else [LevelProgress(verbose == 2, title="Fine-tuning")]
         with _timed(metrics, "finetuning"):
             history = model.fit(
                 *train,
@@ -173,8 +174,8 @@ def train_stack(
                 batch_size=batch_size,
                 validation_data=None if valid is None else tuple(valid),
                 validation_batch_size=1024,
-                callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping])],
-                verbose=verbose,
+                callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping]), *progress],
+                verbose=0,
             )
         metrics["finetuning"] = history.history
         best = history.epoch[-1] if valid is None else stopping.best_epoch

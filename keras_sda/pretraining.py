@@ -24,6 +24,7 @@ from keras_sda._validation import (
 )
 from keras_sda.backend import shuffling_seed
 from keras_sda.backend.fast_fit import FastFit
+from keras_sda.backend.rows import is_outside_memory
 from keras_sda.codes import (
     BATCH_SIZE,
     CACHES,
@@ -192,14 +193,18 @@ def pretrain_layers(
             units` of each of the two. `"disk"` keeps the same array in a file that is removed at
             the end, also after an error, and needs next to no memory. `"recompute"` keeps nothing
             and sends each batch through all levels below, every time. `"auto"` takes memory if
-            the codes of two neighbouring levels fill at most half of what is available, else disk;
-            the line printed for a level says which. All give the same weights, `"recompute"` to
+            the codes of two neighbouring levels fill at most half of what is available, else disk
+            (memory for a dataset, whose rows nobody has counted yet); the line printed for a level
+            says which. All give the same weights, `"recompute"` to
             rounding. Inputs are never copied whole if they are a `np.memmap` or a dataset; other
             arrays are, once, into the backend (`4 * rows * features` bytes). float64 takes twice
             as much.
         cache_dir: Folder for `"disk"`, in which a folder of its own is made; by default where
             temporary files go.
-        verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+        verbose: 0 is silent. 1, or `"auto"`: a line as each level begins and ends, and between them
+            one live line with epoch, loss, rows a second and the time left, or a line per epoch
+            where the output is neither terminal nor notebook; see `callbacks.LevelProgress`. 2: a
+            line per epoch in any case, and which way training went.
         seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
 
     Returns:
@@ -260,6 +265,11 @@ def pretrain_layers(
     if validation_data is not None:
         held_out = prepare_inputs(validation_data, width, within, "validation_data")
 
+    # In multiplications a row, all epochs: what the time left is reckoned by.
+    work = [
+        epochs * layer.input_dim * layer.units
+        for epochs, layer in zip(level_epochs, layers, strict=True)
+    ]
     histories = []
     with CodeCache(cache, cache_dir, layers, (codes, held_out)) as cached:
         for level, layer in enumerate(layers):
@@ -281,9 +291,10 @@ def pretrain_layers(
                 epochs=level_epochs[level],
                 batch_size=batch_sizes[level],
                 shuffle=shuffle,
-                verbose=verbose,
                 callbacks=level_callbacks[level],
+                layers_below=list(layers[:level]),
                 num_levels=num_levels,
+                later_work=sum(work[level + 1 :]) / max(1, work[level]),
                 cache=None if level == 0 else cached.kind,
                 seed=None if seed is None else seed + level,
             )
@@ -302,18 +313,21 @@ def _fit_level(
     epochs,
     batch_size,
     shuffle,
-    verbose,
     callbacks,
+    layers_below,
     num_levels,
+    later_work,
     cache,
     seed,
 ):
     """Fits one level, with the hooks around it and its initial weights kept for a failure."""
     logs = {
         "num_levels": num_levels,
+        "later_work": later_work,
         "inputs": model.layer.input_dim,
         "units": model.units,
         "noise": model.noise,
+        "layers_below": layers_below,
         "reconstruction_loss": model.reconstruction_loss,
         "gradient": model.gradient,
         "cache": cache,
@@ -332,7 +346,7 @@ def _fit_level(
                 validation_data=held_out,
                 validation_batch_size=BATCH_SIZE if is_array else None,
                 callbacks=callbacks,
-                verbose=verbose,
+                verbose=0,
             )
     except FloatingPointError:
         model.layer.set_weights(initial_weights)
@@ -413,6 +427,6 @@ def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name:
             f"{OWNER} reads `{name}` several times, which a generator does not allow: pass an "
             "array, a tf.data.Dataset or a keras.utils.PyDataset."
         )
-    rows = x if isinstance(x, np.memmap) else np.asarray(x)
+    rows = x if is_outside_memory(x) else np.asarray(x)
     check_rows(rows, OWNER, shape=(width,), within=within, name=name)
     return rows

@@ -24,6 +24,7 @@ import numpy as np
 import keras_sda
 from keras_sda import datasets
 from keras_sda._validation import check_class_labels
+from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
 
@@ -185,17 +186,28 @@ class Run:
             part: `"train"`, `"valid"` or `"test"`, of a named data set.
             **load: `data_dir` for a named data set.
         """
-        scaling = datasets.Scaling.from_dict(self.config["scaling"])
+        raw = self.raw_rows(data, target, part, **load)
+        return datasets.Split(self.scaling(raw.x), raw.y)
+
+    @property
+    def scaling(self) -> datasets.Scaling:
+        """The scaling of the run's training data."""
+        return datasets.Scaling.from_dict(self.config["scaling"])
+
+    def raw_rows(
+        self, data: str | None, target: str | None = None, part: str = "test", **load: Any
+    ) -> datasets.Split:
+        """Returns rows as `rows` does, but with the values they have in the data."""
         if data is not None and not _is_named(data):
             x, y = datasets.read_rows(data, target=target)
-            return datasets.Split(scaling(x), _number(y, self.config["classes"]))
+            return datasets.Split(x, _number(y, self.config["classes"]))
         options = {name: self.config[name] for name in ("data_dir", "split", "target")}
         options |= {name: value for name, value in load.items() if value is not None}
         loaded = datasets.load(data or self.config["data"], scale=None, **options)
         split = getattr(loaded, part)
         if split is None:
             raise ValueError(f"{loaded.name} has no {part} rows: choose another --part.")
-        return datasets.Split(scaling(split.x), split.y)
+        return split
 
 
 def _is_named(data: str) -> bool:
@@ -238,3 +250,69 @@ def load_run(folder: str) -> Run:
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
     return Run(path, config, model)
+
+
+def export_run(
+    run: Run,
+    format: str = "tf_saved_model",
+    output: str | None = None,
+    raw: bool = True,
+    threshold: float | None = None,
+    contamination: float | None = None,
+    data_dir: str | None = None,
+) -> str:
+    """Writes the model of a run for another runtime, compared on training rows of the run.
+
+    Args:
+        run: A finished run.
+        format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+        output: What to write; by default in the folder of the run.
+        raw: Whether the export takes raw rows, the run's scaling inside, or scaled ones.
+        threshold: Adds the output `anomaly`: whether `score` is above.
+        contamination: The same, with the threshold that this share of the training rows exceeds.
+        data_dir: Folder with prepared data; by default that of the run.
+
+    Returns:
+        What was written and how far it is from the Keras model, for people to read.
+
+    Raises:
+        ValueError: If the threshold needs training rows that cannot be read, or as in
+            `Autoencoder.export`.
+    """
+    scaling, rows = run.scaling, None
+    try:
+        rows = run.raw_rows(None, part="train", data_dir=data_dir).x
+        compared = f"{min(len(rows), MOST_ROWS):,} training rows"
+    except (ValueError, OSError, ImportError) as error:
+        reason = str(error).rstrip(".")
+        if contamination is not None:
+            raise ValueError(
+                "The threshold for a contamination is taken from the training rows, which cannot "
+                f"be read ({reason}): name their folder by --data-dir, or give --threshold."
+            ) from error
+        compared = f"{DRAWN_ROWS} random rows, as the data cannot be read ({reason})"
+    if contamination is not None:
+        scores = run.model.reconstruction_error(scaling(rows))
+        threshold = float(np.quantile(scores, 1 - contamination))
+    target = Path(output) if output else run.folder / f"model{FORMATS[format].suffix}"
+    if output is None and format == "tf_saved_model":
+        target = run.folder / "saved_model"
+    differences = run.model.export(
+        target,
+        format=format,
+        scaling=scaling if raw else None,
+        threshold=threshold,
+        rows=rows if raw or rows is None else scaling(rows),
+    )
+    outputs = f"{'endpoints' if format == 'tf_saved_model' else 'outputs'} {', '.join(differences)}"
+    lines = [
+        f"{FORMATS[format].title}: {target} ({outputs}), for {'raw' if raw else 'scaled'} rows",
+        *(
+            []
+            if threshold is None
+            else [f"Threshold: anomaly where score is above {threshold:.6g}"]
+        ),
+        f"Largest difference from Keras, on {compared}: "
+        + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()),
+    ]
+    return "\n".join(lines)

@@ -11,7 +11,6 @@ and must be the one in the recipe's JSON. The card holds that figure, and all se
 import argparse
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import keras
@@ -121,9 +120,8 @@ def make(name, trained):
     card = HERE / name / "README.md"
     card.write_text(card_of(name, entry, model, path, results), encoding="utf-8")
     if saved_model:
-        target = HERE / name / "saved_model"
-        shutil.rmtree(target, ignore_errors=True)
-        keras.saving.load_model(path).export(target)
+        rows = load_data(recipe, 0, None).train.x
+        keras.saving.load_model(path).export(HERE / name / "saved_model", rows=rows)
     return figure
 
 

@@ -1,6 +1,7 @@
 import inspect
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,10 +142,51 @@ def test_export(run):
     assert (run / "saved_model" / "saved_model.pb").exists()
     import tensorflow as tf
 
+    assert f"{run / 'saved_model'} (endpoints serve, encode, reconstruct, score), for raw rows" in (
+        result.output
+    )
+    assert "on 1,000 training rows: serve " in result.output
     x = datasets.load("digits").test.x[:7]
     loaded = tf.saved_model.load(str(run / "saved_model"))
     model = keras.saving.load_model(run / "model.keras")
+    np.testing.assert_allclose(loaded.serve(16 * x), model.predict(x, verbose=0), atol=1e-5)
+    assert call("export", run, "--scaled").exit_code == 0
+    loaded = tf.saved_model.load(str(run / "saved_model"))
     np.testing.assert_allclose(loaded.serve(x), model.predict(x, verbose=0), atol=1e-5)
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize(("format", "package"), [("onnx", "tf2onnx"), ("litert", "ai_edge_litert")])
+def test_export_of_files(run, tmp_path, format, package):
+    pytest.importorskip(package)
+    name = {"onnx": "model.onnx", "litert": "model.tflite"}[format]
+    result = call("export", run, "--format", format, "--contamination", 0.05)
+    assert result.exit_code == 0, result.output
+    assert (run / name).exists()
+    assert "(outputs serve, encode, reconstruct, score, anomaly), for raw rows" in result.output
+    threshold = float(result.output.split("score is above ")[1].split()[0])
+    scores = runs.load_run(run).model.reconstruction_error(datasets.load("digits").train.x)
+    assert 0.04 < (scores > threshold).mean() < 0.06
+    (run / name).unlink()
+    path = tmp_path / "other" / name
+    result = call("export", run, "--format", format, "--threshold", 20, "--output", path)
+    assert "anomaly where score is above 20\n" in result.output
+    assert path.exists()
+
+
+@pytest.mark.tensorflow_only
+def test_export_without_the_data(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((copied / "config.json").read_text())
+    config["data"] = "gone.npz"
+    (copied / "config.json").write_text(json.dumps(config))
+    result = call("export", copied)
+    assert result.exit_code == 0, result.output
+    assert "on 32 random rows, as the data cannot be read (" in result.output
+    assert "which cannot be read (" in refused("export", copied, "--contamination", 0.05)
+    assert "either --threshold or --contamination" in refused(
+        *("export", copied, "--contamination", 0.05, "--threshold", 1)
+    )
 
 
 def test_every_option_of_training(tmp_path, table):

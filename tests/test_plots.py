@@ -1,8 +1,27 @@
+import importlib
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import keras_sda as ks
 from keras_sda import plots
+from keras_sda.layers import MaskingNoise
+
+
+def drawn_image(axes):
+    return np.asarray(axes.images[0].get_array())
+
+
+def test_pictures_leave_pyplot_alone():
+    names = [name for name in plots.__all__ if name.startswith("plot_")]
+    for name in names:
+        module = importlib.import_module(getattr(plots, name).__module__)
+        assert not hasattr(module, "plt")
+        assert "pyplot" not in vars(module)
+    figure = plots.plot_filters(np.ones((4, 2)))
+    assert isinstance(figure, Figure)
+    assert not hasattr(figure.canvas.manager, "show"), "no window belongs to it"
 
 
 def test_tile_images():
@@ -30,6 +49,56 @@ def test_filters_are_the_strongest_units(tmp_path):
     assert "2 of 3 units" in axes.get_title()
     table = plots.plot_filters(kernel, count=2).axes[0].images[0].get_array()
     np.testing.assert_array_equal(table, kernel[:, [0, 2]])
+
+
+@pytest.fixture
+def stack():
+    return ks.StackedDenoisingAutoencoder(64, [9, 6, 4], num_classes=10, seed=0)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, -1, -2])
+def test_deeper_filters_are_products_of_kernels(stack, level):
+    kernels = [np.asarray(layer.kernel) for layer in stack.levels]
+    chained = [kernels[0], kernels[0] @ kernels[1], kernels[0] @ kernels[1] @ kernels[2]][level]
+    axes = plots.plot_level_filters(stack, level).axes[0]
+    np.testing.assert_allclose(drawn_image(axes), chained, rtol=1e-5, atol=1e-6)
+    number = level % 3 + 1
+    chain = "" if number == 1 else ", chained linearly down to the input"
+    units = stack.hidden_units[level]
+    assert axes.get_title() == f"Filters of level {number}{chain}: {units} of {units} units"
+    images = drawn_image(plots.plot_level_filters(stack, level, (8, 8, 1)).axes[0])
+    first = chained[:, 0].reshape(8, 8)
+    scaled = (first - first.min()) / np.ptp(first)
+    np.testing.assert_allclose(images[:8, :8], scaled, atol=1e-5)
+
+
+def test_filters_of_other_models():
+    mlp = ks.MLP(6, [5, 3], num_classes=2, seed=0)
+    one, two = (np.asarray(layer.kernel) for layer in mlp.levels)
+    drawn = drawn_image(plots.plot_level_filters(mlp).axes[0])
+    np.testing.assert_allclose(drawn, one @ two, rtol=1e-5, atol=1e-6)
+    vae = ks.VariationalAutoencoder(6, hidden_units=(5,), latent_dim=2, seed=0)
+    names = [kernel.shape for kernel in plots.level_kernels(vae)]
+    assert names == [(6, 5), (5, 2)], "hidden layer and mean, without the log-variance"
+    convolutional = ks.ConvolutionalAutoencoder((8, 8, 1), filters=(4, 2), seed=0)
+    kernel = plots.level_kernels(convolutional)[0]
+    drawn = drawn_image(plots.plot_level_filters(convolutional, level=0).axes[0])
+    first = kernel[:, :, 0, 0]
+    np.testing.assert_allclose(
+        drawn[:3, :3], (first - first.min()) / np.ptp(first), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_filters_refusals(stack):
+    with pytest.raises(ValueError, match="from 0 to 2, or from -3 to -1 .* Received: level=3"):
+        plots.plot_level_filters(stack, level=3)
+    with pytest.raises(ValueError, match=r"as many pixels as a row has values, 64\. Received"):
+        plots.plot_level_filters(stack, image_shape=(28, 28, 1))
+    convolutional = ks.ConvolutionalAutoencoder((8, 8, 1), filters=(4, 2))
+    with pytest.raises(ValueError, match="convolutions below level 2, .*: draw those of the first"):
+        plots.plot_level_filters(convolutional)
+    with pytest.raises(ValueError, match="Received a SoftmaxRegression, which has none: pass"):
+        plots.plot_level_filters(ks.SoftmaxRegression(4, num_classes=2))
 
 
 @pytest.mark.parametrize("image_shape", [(2, 2, 1), None])
@@ -64,6 +133,30 @@ def test_model(noise, digits):
             assert len(drawn) == 3
             np.testing.assert_array_equal(drawn[1].ravel()[rows[0] == 0], 0)
             assert (drawn[1].ravel() == 0).sum() > (rows[0] == 0).sum()
+            again = plots.plot_model(model, rows, (8, 8, 1)).axes[1]
+            np.testing.assert_array_equal(drawn_image(again)[:, :8], drawn[1])
+
+
+def test_images_need_no_shape(rng):
+    rows = rng.uniform(size=(3, 8, 8, 1)).astype("float32")
+    model = ks.ConvolutionalAutoencoder((8, 8, 1), filters=(2,), noise="gaussian", seed=0)
+    figure = plots.plot_model(model, rows)
+    np.testing.assert_allclose(drawn_image(figure.axes[0])[:, :8], rows[0, :, :, 0])
+
+
+def test_corrupting_leaves_the_random_stream_alone():
+    rows = np.ones((50, 20), "float32")
+    noise, other = MaskingNoise(0.3, seed=1), MaskingNoise(0.3, seed=1)
+    first = plots.corrupt_rows(noise, rows, seed=5)
+    np.testing.assert_array_equal(plots.corrupt_rows(noise, rows, seed=5), first)
+    assert (plots.corrupt_rows(noise, rows, seed=6) != first).any()
+    assert 0.6 < first.mean() < 0.8
+    np.testing.assert_array_equal(noise(rows, training=True), other(rows, training=True))
+    noise.level.assign(0.9)
+    more = plots.corrupt_rows(noise, rows, seed=5)
+    assert more.mean() < 0.2, "the level is that of now"
+    assert (more <= first).all(), "the draw is the same"
+    np.testing.assert_allclose(noise.level, 0.9)
 
 
 def test_learning_curves():
@@ -75,3 +168,11 @@ def test_learning_curves():
     np.testing.assert_array_equal(lines[1].get_ydata(), [3.5, 2.5])
     errors = [line.get_ydata()[0] for line in figure.axes[2].get_lines()]
     assert errors == [50, 25]
+
+
+def test_learning_curves_of_one_phase():
+    pretraining = plots.plot_learning_curves([{"loss": [3.0, 2.0]}], {})
+    assert [axes.get_title() for axes in pretraining.axes] == ["level 1"], "no empty panel"
+    fit = plots.plot_learning_curves([], {"loss": [3.0, 2.0]}, title="training")
+    assert [axes.get_title() for axes in fit.axes] == ["training"]
+    np.testing.assert_array_equal(fit.axes[0].get_lines()[0].get_ydata(), [3, 2])

@@ -62,6 +62,26 @@ def read(variable: keras.Variable) -> Any:
     return tensorflow.read(variable)
 
 
+@contextlib.contextmanager
+def exact_float32() -> Iterator[None]:
+    """Computes products of float32 in full inside the `with` block.
+
+    On graphics processors TensorFlow and JAX round the factors to 10 bits (TF32) by default, which
+    is far from what other runtimes compute.
+    """
+    name = keras.backend.backend()
+    with contextlib.ExitStack() as stack:
+        if name == "tensorflow":
+            from keras_sda.backend import tensorflow
+
+            stack.enter_context(tensorflow.exact_float32())
+        elif name == "jax":
+            import jax
+
+            stack.enter_context(jax.default_matmul_precision("float32"))
+        yield
+
+
 def can_group_steps(model: keras.Model) -> bool:
     """Whether several training steps of a model may run in one call of the backend.
 

@@ -37,6 +37,7 @@ class FastFit(keras.Model):
 
     Attributes:
         steps_per_call: How many steps a call has taken in the latest `fit`; `None`: Keras' own way.
+        rows_an_epoch: How many rows the latest `fit` was given; `None`: not known, as of datasets.
     """
 
     steps_per_execution: int
@@ -46,12 +47,15 @@ class FastFit(keras.Model):
         self._fast = SimpleNamespace(functions={}, data=None)
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
+        self.rows_an_epoch: int | None = None
 
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""
         arguments = dict(_FIT.bind(self, *args, **kwargs).arguments)
         del arguments["self"]
         self.steps_per_call = self._choose_steps(arguments)
+        x: Any = arguments.get("x")
+        self.rows_an_epoch = len(x) if is_table(x) else None
         batch_size = arguments.get("batch_size") or 32
         _feed_validation_by_batches(arguments, batch_size)
         if self.steps_per_call is None:
@@ -62,7 +66,7 @@ class FastFit(keras.Model):
             shuffle = arguments.pop("shuffle", True)
             batches = RowBatches(*tables, batch_size=batch_size, shuffle=shuffle)
             return super().fit(batches, shuffle=False, **arguments)
-        x, y, weight = (arguments.pop(name, None) for name in ("x", "y", "sample_weight"))
+        _, y, weight = (arguments.pop(name, None) for name in ("x", "y", "sample_weight"))
         arguments.pop("batch_size", None)
         fast = self._fast
         fast.data = keras.utils.pack_x_y_sample_weight(x, y, weight)
@@ -157,6 +161,9 @@ class FastFit(keras.Model):
             return super().make_train_function(force)
         if self.train_function is not None and not force:
             return self.train_function
+        if self.optimizer is not None and not self.optimizer.built:
+            # Inside the traced function it would take a second tracing.
+            self.optimizer.build(self.trainable_variables)
         train = backend.many_steps(self, self._fast.data)
 
         def function(_):

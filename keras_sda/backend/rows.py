@@ -21,6 +21,8 @@ class ComputedRows:
         self.x = x
         self.function = function
         self.shape = (len(x), width)
+        self.ndim = 2
+        self.size = len(x) * width
         self.dtype = np.dtype(dtype)
 
     def __len__(self) -> int:

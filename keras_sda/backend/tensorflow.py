@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,6 +19,29 @@ def global_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         tf.random.set_seed(before)
+
+
+@contextlib.contextmanager
+def exact_float32() -> Iterator[None]:
+    """Computes products of float32 in full; see `keras_sda.backend`."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def saved_model_runner(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Returns a function that runs rows through all endpoints of a SavedModel, by name."""
+    loaded = tf.saved_model.load(str(path))
+    names = [name for name in loaded.signatures if name != "serving_default"]
+
+    def run(rows):
+        inputs = tf.constant(rows)
+        return {name: getattr(loaded, name)(inputs).numpy() for name in names}
+
+    return run
 
 
 def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:

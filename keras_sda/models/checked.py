@@ -151,6 +151,13 @@ class CheckedModel(FastFit):
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
         self.check_rows(x, owner)
+        if self.num_classes is not None and y is None and isinstance(x, np.ndarray):
+            hint = (
+                ": use pretrain(x) for rows without labels." if hasattr(self, "pretrain") else "."
+            )
+            raise ValueError(
+                f"{type(self).__name__}.{owner} needs the labels `y` of the rows. Received none{hint}"
+            )
         if not isinstance(y, np.ndarray) or not isinstance(x, np.ndarray):
             return
         owner = f"{type(self).__name__}.{owner}"

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_sda._validation import check_positive_int
 from keras_sda.codes import run_in_batches
-from keras_sda.exporting import export_saved_model
+from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 
 
@@ -67,22 +67,26 @@ class Classifier(CheckedModel):
         return run_in_batches(lambda rows: self.hidden(rows, level % count), x)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Writes a SavedModel with the endpoints `serve`, which is `predict`, and `encode`.
+        """Writes the model for another runtime, and checks there that it computes the same.
 
-        Both take any number of rows. Other formats are as in `keras.Model.export`.
+        As `Autoencoder.export`, but the outputs are `serve`, which is `predict`, and `encode`, the
+        last hidden layer: there is no reconstruction that could be scored.
 
         Args:
-            filepath: Folder to write.
-            format: `"tf_saved_model"`, or another of Keras' formats, with `serve` alone.
-            **kwargs: As in `keras.Model.export`.
+            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
+            **kwargs: `scaling`, `rows` and `tolerance`, as in `Autoencoder.export`; others are as
+                in `keras.Model.export`.
+
+        Returns:
+            The largest difference of each output between the exported model and this one.
 
         Raises:
-            ValueError: If the backend cannot write a SavedModel.
+            ValueError: As in `Autoencoder.export`, or if a `threshold` is given.
+            ImportError: If a package is missing.
         """
-        if format == "tf_saved_model":
-            export_saved_model(self, {"serve": self, "encode": self.hidden}, filepath)
-        else:
-            super().export(filepath, format=format, **kwargs)
+        outputs = {"serve": self, "encode": self.hidden}
+        return export_model(self, outputs, filepath, format, **kwargs)
 
 
 def make_head(num_classes, head, owner, dtype, **options):

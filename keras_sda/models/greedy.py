@@ -49,7 +49,7 @@ class GreedyPretraining:
             shuffle: Whether rows are shuffled before each epoch.
             cache: Where codes are kept: `"memory"`, `"disk"`, `"recompute"`, or `"auto"`, which
                 chooses by their size; see `pretrain_layers` for what each takes.
-            verbose: As in Keras' `fit`, plus a line as each level begins and ends unless 0.
+            verbose: 0 is silent, 2 tells more; see `pretrain_layers`.
             cache_dir: Folder for codes on disk; by default where temporary files go.
 
         Returns:

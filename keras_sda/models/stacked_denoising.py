@@ -7,7 +7,7 @@ import keras
 
 from keras_sda import pretraining, regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
-from keras_sda.exporting import export_autoencoder
+from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
 from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
@@ -371,23 +371,27 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         self.train_function = self.test_function = self.predict_function = None
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Writes a SavedModel with the endpoints `serve`, `encode` and `reconstruct`.
+        """Writes the model for another runtime, and checks there that it computes the same.
 
-        `serve` is `predict`: class probabilities, or the reconstruction without a head. All take
-        any number of rows. Other formats are as in `keras.Model.export`.
+        As `Autoencoder.export`: the outputs are `serve`, `encode`, `reconstruct` and `score`.
+        `serve` is `predict`: class probabilities, or the reconstruction without a head. The other
+        three are those of `autoencoder`, all levels up and down again.
 
         Args:
-            filepath: Folder to write.
-            format: `"tf_saved_model"`, or another of Keras' formats, with `serve` alone.
-            **kwargs: As in `keras.Model.export`.
+            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
+            **kwargs: `scaling`, `threshold`, `rows` and `tolerance`, as in `Autoencoder.export`;
+                others are as in `keras.Model.export`.
+
+        Returns:
+            The largest difference of each output between the exported model and this one.
 
         Raises:
-            ValueError: If the backend cannot write a SavedModel.
+            ValueError: As in `Autoencoder.export`.
+            ImportError: If a package is missing.
         """
-        if format == "tf_saved_model":
-            export_autoencoder(self, self.autoencoder, filepath)
-        else:
-            super().export(filepath, format=format, **kwargs)
+        outputs = {**self.autoencoder.outputs_to_export(), "serve": self}
+        return export_model(self, outputs, filepath, format, **kwargs)
 
     def get_config(self):
         """Returns the constructor's arguments."""

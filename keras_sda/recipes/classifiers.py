@@ -211,16 +211,17 @@ SDA = Recipe(
         "noise_level": 0.3,
         "kernel_initializer": SigmoidGlorotUniform(),
         "dropout": 0.3,
-        "finetune_noise_level": 0.2,
+        "finetune_noise_level": 0.1,
     },
     data=MNIST,
     pretrain={"optimizer": "sgd", "learning_rate": 0.1, "epochs": 15, "batch_size": 100},
     fit={
         "optimizer": "sgd",
-        "learning_rate": 2.0,
+        "learning_rate": 4.0,
+        "options": {"weight_decay": 4e-6},
         "schedule": "cosine",
         "loss": _LABELS,
-        "epochs": 80,
+        "epochs": 60,
         "batch_size": 100,
     },
     published=1.30,
@@ -229,10 +230,10 @@ SDA = Recipe(
     quick={
         "arguments": {"hidden_units": [200, 200, 200]},
         "pretrain": {"epochs": 5, "batch_size": 20},
-        "fit": {"epochs": 25, "batch_size": 20},
+        "fit": {"epochs": 25, "batch_size": 20, "learning_rate": 2.0},
     },
-    note="Larger batches and steps, dropout and noise in fine-tuning; for the tutorial's own "
-    "protocol see sda-tutorial.",
+    note="Larger batches and steps; dropout, noise and a little weight decay in fine-tuning; for the "
+    "tutorial's own protocol see sda-tutorial.",
     **_ERROR,
 )
 
@@ -253,6 +254,7 @@ SDA_TUTORIAL = SDA.but(
     pretrain={"learning_rate": 0.001, "batch_size": 1, "shuffle": False},
     fit={
         "learning_rate": 0.1,
+        "options": None,
         "schedule": "constant",
         "epochs": 1000,
         "batch_size": 1,
@@ -261,7 +263,10 @@ SDA_TUTORIAL = SDA.but(
     },
     at_most=None,
     seeds=1,
-    quick={"pretrain": {"epochs": 5, "batch_size": 20, "learning_rate": 0.02}},
+    quick={
+        "pretrain": {"epochs": 5, "batch_size": 20, "learning_rate": 0.02},
+        "fit": {"epochs": 25, "batch_size": 20},
+    },
     note="Pixels are divided by 255 instead of 256; the best epoch's weights are restored.",
 )
 
@@ -275,10 +280,11 @@ SDA_DIGITS = SDA.but(
         "noise": "gaussian",
         "noise_level": 0.2,
         "dropout": 0.2,
+        "finetune_noise_level": 0.2,
     },
     data={"name_or_path": "digits"},
     pretrain={"batch_size": 20},
-    fit={"learning_rate": 1.0, "epochs": 60, "batch_size": 20},
+    fit={"learning_rate": 1.0, "options": None, "epochs": 60, "batch_size": 20},
     published=None,
     at_most=3.0,
     slack=1.0,

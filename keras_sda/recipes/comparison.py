@@ -14,6 +14,7 @@ from keras_sda.recipes.recipe import MNIST, MNIST_60000, Recipe
 _FIT = {
     "optimizer": "sgd",
     "learning_rate": 1.0,
+    "options": None,
     "schedule": "cosine",
     "epochs": 40,
     "batch_size": 100,
@@ -34,6 +35,7 @@ def _cell(kind: str, levels: int, rows: int, units: int = 200) -> Recipe:
         published=None,
         at_most=None,
         seeds=3,
+        quick={"fit": {**base.quick["fit"], "learning_rate": _FIT["learning_rate"]}},
         note="",
     )
 

@@ -61,7 +61,10 @@ class Recipe:
     small_data: bool = False
 
     def but(self, name: str, title: str, **changes: Any) -> "Recipe":
-        """Returns a recipe with another name and title; mappings among `changes` are merged."""
+        """Returns a recipe with another name and title; mappings among `changes` are merged.
+
+        An entry of `fit` that becomes `None` is left out.
+        """
         return self._with({"name": name, "title": title, **changes})
 
     def _with(self, changes: Mapping[str, Any]) -> "Recipe":
@@ -70,6 +73,8 @@ class Recipe:
             old = getattr(self, key)
             both = isinstance(value, Mapping) and isinstance(old, Mapping)
             merged[key] = {**old, **value} if both else value
+        if "fit" in merged:
+            merged["fit"] = {name: each for name, each in merged["fit"].items() if each is not None}
         return replace(self, **merged)
 
     def quickened(self) -> "Recipe":

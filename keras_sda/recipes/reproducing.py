@@ -31,7 +31,7 @@ def reproduce(
         seeds: How many seeds, from 0; by default the recipe's own number.
         data_dir: Folder with prepared data.
         quick: Whether to run the small form; its files are named `<name>-quick`.
-        verbose: As in Keras' `fit`.
+        verbose: 0 is silent; see `pretrain_layers`.
 
     Returns:
         The content of the JSON file.

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_sda import datasets
-from keras_sda.callbacks import PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.recipes.figures import BASELINES, FIGURES
 from keras_sda.recipes.recipe import Recipe
 
@@ -32,7 +32,7 @@ def run(
             enlarged to 28 x 28, stand for MNIST.
         seed: Seed of the model: initial weights, noise, shuffling.
         data_dir: Folder with prepared data, for `datasets.load`.
-        verbose: As in Keras' `fit`.
+        verbose: 0 is silent; see `pretrain_layers`.
 
     Returns:
         What was measured (`figure`, `valid`, `baseline`, `epochs`, `minutes`, `history`), the
@@ -144,7 +144,9 @@ def _fit(model, options, data, seed, verbose):
             callbacks.append(stopping)
     if is_classifier and batches is None:
         rows["y"] = y
-    history = model.fit(**rows, **options, callbacks=callbacks, verbose=verbose)
+    if verbose != 0:
+        callbacks.append(LevelProgress(title="fit"))
+    history = model.fit(**rows, **options, callbacks=callbacks, verbose=0)
     return history, stopping
 
 

@@ -78,3 +78,17 @@ def test_biases_and_numpy_scalars(tmp_path):
         np.testing.assert_array_equal(np.array(layer.bias), 1)
     model.save(tmp_path / "model.keras")
     keras.saving.load_model(tmp_path / "model.keras")
+
+
+def test_training_without_labels_is_refused_in_one_sentence(digits):
+    x = digits[0][:20]
+    stack = ks.StackedDenoisingAutoencoder(64, [4], num_classes=10)
+    stack.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(
+        ValueError, match=r"fit\(\) needs the labels `y` .* none: use pretrain\(x\)"
+    ):
+        stack.fit(x)
+    model = ks.SoftmaxRegression(64, 10)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"evaluate\(\) needs the labels `y` .* Received none\.$"):
+        model.evaluate(x)

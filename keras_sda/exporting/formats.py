@@ -1,0 +1,160 @@
+"""The formats: how each is written, and how its own runtime runs what was written."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_sda.exporting.graph import ExportGraph
+
+# From rows to the outputs by name.
+Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of export.
+
+    Args:
+        name: As in `keras.Model.export`.
+        title: What messages call it.
+        suffix: How the file name ends; empty for a folder.
+        backends: Backends of Keras that can write it.
+        write: Function of graph, path and Keras' own options.
+        load: Function of a path that returns how to run what is written there.
+        packages: What has to be installed, by import name.
+        extra: The extra of this package that brings them.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    backends: tuple[str, ...]
+    write: Callable[..., None]
+    load: Callable[[Path], Runner]
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+
+    def check(self, graph: ExportGraph, model: keras.Model) -> None:
+        """Raises a `ValueError` or an `ImportError` if the model cannot be written here."""
+        backend = keras.backend.backend()
+        if backend not in self.backends:
+            titles = " or the ".join(_BACKENDS[name] for name in self.backends)
+            raise ValueError(
+                f"{self.title} can be written with the {titles} backend "
+                f"of Keras. Received backend {backend!r}: load the saved .keras file under "
+                f"TensorFlow and export there."
+            )
+        if self.packages and _dtypes(model) != {"float32"}:
+            raise ValueError(
+                f"{self.title} holds models that compute in float32. Received "
+                f"dtype={model.dtype_policy.name!r}: make the model again with dtype='float32', "
+                "hand it the weights by set_weights(model.get_weights()), and export that."
+            )
+        missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ImportError(
+                f"Export to {self.title} needs {', '.join(self.packages)}, of which "
+                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: "
+                f'pip install "keras-sda[{self.extra}]"'
+            )
+
+    def check_target(self, target: Path) -> None:
+        """Raises a `ValueError` if something stands at `target` that must not be replaced."""
+        if not self.suffix:
+            if target.exists() and not (target / "saved_model.pb").exists():
+                raise ValueError(
+                    f"{target} exists and is no SavedModel: give the name of a folder that does "
+                    "not exist yet, or of an earlier export."
+                )
+        elif target.suffix != self.suffix or target.is_dir():
+            raise ValueError(
+                f"{self.title} is written to a file whose name ends in {self.suffix}. Received: "
+                f"{target}"
+            )
+
+
+def _dtypes(model):
+    return {model.compute_dtype, model.variable_dtype}
+
+
+def _write_saved_model(graph, path, verbose=False, **options):
+    archive = keras.export.ExportArchive()
+    for part in graph.parts:
+        archive.track(part)
+    for name in graph.names:
+        archive.add_endpoint(name, graph.endpoint(name), input_signature=graph.signature, **options)
+    archive.write_out(path, verbose=verbose)
+
+
+def _load_saved_model(path):
+    from keras_sda.backend import tensorflow
+
+    return tensorflow.saved_model_runner(path)
+
+
+def _write_by_keras(name):
+    def write(graph, path, verbose=False, **options):
+        signature = graph.signature
+        graph.export(path, format=name, input_signature=signature, verbose=verbose, **options)
+
+    return write
+
+
+def _load_onnx(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(rows):
+        return dict(zip(names, session.run(names, {"inputs": rows}), strict=True))
+
+    return run
+
+
+def _load_litert(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(str(path)).get_signature_runner()
+    return lambda rows: run(inputs=rows)
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format(
+            name="tf_saved_model",
+            title="SavedModel",
+            suffix="",
+            backends=("tensorflow", "jax"),
+            write=_write_saved_model,
+            load=_load_saved_model,
+        ),
+        Format(
+            name="onnx",
+            title="ONNX",
+            suffix=".onnx",
+            backends=("tensorflow",),
+            write=_write_by_keras("onnx"),
+            load=_load_onnx,
+            packages=("onnx", "tf2onnx", "onnxruntime"),
+            extra="onnx",
+        ),
+        Format(
+            name="litert",
+            title="LiteRT",
+            suffix=".tflite",
+            backends=("tensorflow",),
+            write=_write_by_keras("litert"),
+            load=_load_litert,
+            packages=("ai_edge_litert",),
+            extra="litert",
+        ),
+    )
+}

@@ -1,0 +1,147 @@
+"""One Keras model that gives every output of an export, from raw rows on."""
+
+import math
+import numbers
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_sda.datasets.scaling import Scaling
+
+
+class ExportGraph(keras.Model):
+    """Runs rows through the scaling and gives a dictionary of all outputs, by name.
+
+    Args:
+        model: The model to export; owns the variables and knows the shape of a row.
+        functions: From names to functions of scaled rows, such as Keras models.
+        scaling: A `datasets.Scaling` that rows pass first, or `None`.
+        threshold: Adds the output `anomaly`: whether `score` lies above. `None` for none.
+
+    Raises:
+        ValueError: If scaling or threshold do not fit the model.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
+    >>> model.row_shape = (2,)
+    >>> graph = ExportGraph(model, {"serve": model}, scaling=Scaling(offset=1.0))
+    >>> graph(np.array([[1.0, 2.0]])).keys()
+    dict_keys(['serve'])
+    >>> graph(np.array([[1.0, 2.0]]))["serve"].numpy().tolist()
+    [[0.0, 2.0]]
+    """
+
+    def __init__(self, model, functions, scaling=None, threshold=None):
+        # Not the model's own policy: under mixed precision it would round raw values first.
+        super().__init__(dtype=model.variable_dtype, name="export")
+        owner = f"{type(model).__name__}.export()"
+        self.row_shape = model.row_shape
+        self.scaling = _checked_scaling(scaling, self.row_shape, owner)
+        self.threshold = _checked_threshold(threshold, functions, owner)
+        # Tracked, so that their variables are written; not all of them are reached from `model`.
+        layers = [part for part in functions.values() if isinstance(part, keras.Layer)]
+        self.parts = [model, *(layer for layer in layers if layer is not model)]
+        self._given = SimpleNamespace(functions=dict(functions))
+        self.build((None, *self.row_shape))
+
+    def build(self, input_shape):
+        # Everything in it is built already.
+        pass
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the outputs, in the order in which they are listed."""
+        return [*self._given.functions, *([] if self.threshold is None else ["anomaly"])]
+
+    @property
+    def signature(self) -> list[Any]:
+        """What the graph takes: any number of rows."""
+        shape = (None, *self.row_shape)
+        return [keras.InputSpec(dtype=self.variable_dtype, shape=shape, name="inputs")]
+
+    def call(self, inputs, training=False):
+        rows = self._scaled(inputs)
+        return {name: self.output(name, rows) for name in self.names}
+
+    def endpoint(self, name: str) -> Any:
+        """Returns the function of raw rows that gives one output alone."""
+        return lambda inputs: self.output(name, self._scaled(inputs))
+
+    def output(self, name: str, rows: Any) -> Any:
+        """Returns one output for rows that are scaled already."""
+        if name == "anomaly":
+            return self.output("score", rows) > self.threshold
+        function = self._given.functions[name]
+        is_layer = isinstance(function, keras.Layer)
+        values = function(rows, training=False) if is_layer else function(rows)
+        return ops.cast(values, self.variable_dtype)
+
+    def _scaled(self, inputs):
+        """Applies the scaling, as exact as `Scaling` itself, which computes in float64."""
+        scaling = self.scaling
+        if scaling is None:
+            return inputs
+        # An offset in two parts keeps the digits of columns far from zero: taking away the first
+        # loses none there, and the second is what float32 could not hold of it. It is taken away
+        # after the product, as TensorFlow's optimizer adds up constants that follow each other.
+        offset, factor = self._column_values(scaling.offset), self._column_values(scaling.factor)
+        coarse = offset.astype(self.variable_dtype)
+        fine = ((offset - coarse) * factor).astype(self.variable_dtype)
+        rows = (inputs - coarse) * factor.astype(self.variable_dtype)
+        if fine.any():
+            rows = rows - fine
+        if scaling.low is not None:
+            rows = ops.maximum(rows, scaling.low)
+        return rows if scaling.high is None else ops.minimum(rows, scaling.high)
+
+    def _column_values(self, values):
+        values = np.asarray(values, dtype="float64")
+        return values.reshape(self.row_shape) if values.ndim else values
+
+    def raw(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows that the scaling turns into the given ones, where it cuts nothing off."""
+        if self.scaling is None:
+            return rows
+        factor, offset = (
+            self._column_values(values) for values in (self.scaling.factor, self.scaling.offset)
+        )
+        return rows / factor + offset
+
+
+def _checked_scaling(scaling, row_shape, owner):
+    if scaling is None or scaling == Scaling():
+        return None
+    if not isinstance(scaling, Scaling):
+        raise ValueError(
+            f"Argument `scaling` of {owner} must be a keras_sda.datasets.Scaling, such as "
+            f"`data.scaling`. Received: scaling={scaling!r}"
+        )
+    columns = math.prod(row_shape)
+    for values in (scaling.offset, scaling.factor):
+        if isinstance(values, tuple) and len(values) != columns:
+            raise ValueError(
+                f"Argument `scaling` of {owner} must have one value per column, here {columns}. "
+                f"Received a scaling of {len(values)} columns: pass that of the training data."
+            )
+    return scaling
+
+
+def _checked_threshold(threshold, functions, owner):
+    if threshold is None:
+        return None
+    if "score" not in functions:
+        raise ValueError(
+            f"Argument `threshold` of {owner} needs a model with a reconstruction error, which "
+            f"this one does not have. Received: threshold={threshold!r}; leave it out."
+        )
+    is_number = isinstance(threshold, numbers.Real) and not isinstance(threshold, bool)
+    if not is_number or not math.isfinite(threshold):
+        raise ValueError(
+            f"Argument `threshold` of {owner} must be a finite number, in the units of "
+            f"reconstruction_error. Received: threshold={threshold!r}"
+        )
+    return float(threshold)

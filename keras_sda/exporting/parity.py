@@ -1,0 +1,76 @@
+"""Whether what was written computes what the Keras model computes."""
+
+import functools
+
+import numpy as np
+
+from keras_sda.backend import exact_float32
+from keras_sda.codes import run_in_batches
+from keras_sda.exporting.formats import Runner
+from keras_sda.exporting.graph import ExportGraph
+
+# Rows compared where many are given; real rows are alike, so that more would tell little more.
+MOST_ROWS = 1000
+
+# Rows drawn where none are given.
+DRAWN_ROWS = 32
+
+
+def rows_to_compare(graph: ExportGraph, rows: np.ndarray | None) -> np.ndarray:
+    """Returns the first of the given rows, or rows that are uniform in [0, 1] once scaled."""
+    if rows is not None:
+        return rows[:MOST_ROWS]
+    drawn = np.random.default_rng(0).random((DRAWN_ROWS, *graph.row_shape))
+    return graph.raw(drawn)
+
+
+def largest_differences(
+    graph: ExportGraph, run: Runner, rows: np.ndarray, tolerance: float
+) -> dict[str, float]:
+    """Returns the largest difference of each output between the Keras model and a runtime.
+
+    Args:
+        graph: What was written.
+        run: How its runtime runs it: once on the first row, once on the others, so that the number
+            of rows is seen to be free.
+        rows: Rows as the export takes them.
+        tolerance: Scores so close to the threshold may fall on either side of it.
+
+    Returns:
+        From names to differences: absolute; where a row has values beyond 1, such as scores,
+        relative to the largest of them, as float32 is. For `anomaly` the share of rows judged
+        otherwise.
+    """
+    with exact_float32():
+        scaled = rows if graph.scaling is None else graph.scaling(rows)
+        scaled = scaled.astype(graph.variable_dtype)
+        raw = rows.astype(graph.variable_dtype)
+        parts = [run(part) for part in (raw[:1], raw[1:]) if len(part)]
+        expected = {
+            name: run_in_batches(functools.partial(graph.output, name), scaled)
+            for name in graph.names
+            if name != "anomaly"
+        }
+    differences = {}
+    for name, values in expected.items():
+        given = np.concatenate([part[name] for part in parts])
+        differences[name] = _difference(values, given)
+    if graph.threshold is not None:
+        given = np.concatenate([part["anomaly"] for part in parts]).astype(bool)
+        score = expected["score"]
+        is_clear = np.abs(score - graph.threshold) > tolerance * _size(score)
+        differences["anomaly"] = float((is_clear & ((score > graph.threshold) != given)).mean())
+    return differences
+
+
+def _difference(expected, given):
+    if given.shape != expected.shape:
+        raise ValueError(f"shape {given.shape} instead of {expected.shape}")
+    differences = np.abs(expected.astype("float64") - given.astype("float64"))
+    sizes = _size(expected).reshape(-1, *[1] * (expected.ndim - 1))
+    return float((differences / sizes).max())
+
+
+def _size(values):
+    """Returns for each row its largest absolute value, at least 1."""
+    return np.maximum(np.abs(values.reshape(len(values), -1)).max(axis=1).astype("float64"), 1.0)

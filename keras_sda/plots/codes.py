@@ -1,0 +1,176 @@
+"""Codes as points of a plane or a space, with their labels as coloured text."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from keras_sda._validation import check_choice, check_same_length
+from keras_sda.plots.images import class_colour
+
+METHODS = ("pca", "tsne")
+
+# Longer names of classes would cover each other: points and a legend stand for them.
+_LONGEST_TEXT = 2
+
+
+def plot_codes(
+    codes,
+    labels=None,
+    method="pca",
+    dimensions=None,
+    seed=0,
+    classes=None,
+    count=1000,
+    title="Codes",
+):
+    """Draws codes in two or three dimensions, each as its label in the colour of its class.
+
+    Codes of as many units as `dimensions` are drawn as they are, others by `project_codes`. Names
+    of classes longer than two characters are put in a legend, with points in the picture.
+
+    Args:
+        codes: Array of shape `(rows, units)`; maps of shape `(rows, height, width, channels)` are
+            taken as rows of numbers.
+        labels: Class number, or name, of each row; `None` draws points.
+        method: `"pca"` or `"tsne"`, for codes of more units.
+        dimensions: 2 or 3; by default 3 for codes of three units, else 2.
+        seed: Seed of the projection and of the choice of rows.
+        classes: Name of each class number, if it has one.
+        count: How many rows to draw at most, chosen at random: more cannot be told apart.
+        title: Title of the picture, to which the way of projection is added.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If an argument does not fit, such as codes of fewer units than dimensions.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> figure = plot_codes(rng.normal(size=(50, 2)), labels=rng.integers(0, 10, 50))
+    >>> figure.axes[0].get_title(), len(figure.axes[0].texts)
+    ('Codes', 50)
+    """
+    codes = _as_table(codes)
+    if dimensions is None:
+        dimensions = 3 if codes.shape[1] == 3 else 2
+    if labels is not None:
+        labels = np.asarray(labels)
+        check_same_length(codes, labels, "plot_codes()")
+    if len(codes) > count:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(codes), count, replace=False))
+        codes, labels = codes[chosen], None if labels is None else labels[chosen]
+    points, way = _project(codes, method, dimensions, seed)
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axes = figure.add_subplot(projection="3d" if dimensions == 3 else None)
+    if labels is None:
+        _draw_points(axes, points, class_colour(0))
+    else:
+        _draw_labels(axes, points, labels, classes)
+    _frame(axes, points, way)
+    axes.set_title(f"{title}, {way}" if way else title)
+    return figure
+
+
+def project_codes(codes, method="pca", dimensions=2, seed=0):
+    """Returns codes as points of fewer dimensions; those that have no more stay as they are.
+
+    Args:
+        codes: Array of shape `(rows, units)`.
+        method: `"pca"`, the directions of the largest variance, or `"tsne"`, which keeps
+            neighbours together and says nothing about distances; both by scikit-learn.
+        dimensions: 2 or 3.
+        seed: Makes the result repeatable.
+
+    Returns:
+        Array of shape `(rows, dimensions)`.
+
+    Raises:
+        ValueError: If an argument does not fit.
+
+    Example:
+
+    >>> project_codes(np.random.default_rng(0).normal(size=(20, 8)), dimensions=3).shape
+    (20, 3)
+    """
+    return _project(_as_table(codes), method, dimensions, seed)[0]
+
+
+def _as_table(codes):
+    codes = np.asarray(codes, dtype="float64")
+    if codes.ndim < 2 or len(codes) == 0:
+        raise ValueError(
+            f"Codes are drawn from an array of shape (rows, units). Received shape {codes.shape}."
+        )
+    return codes.reshape(len(codes), -1)
+
+
+def _project(codes, method, dimensions, seed):
+    """Returns points and, in words, how they were made of the codes; empty if they are these."""
+    check_choice("method", method, METHODS, "plot_codes()")
+    check_choice("dimensions", dimensions, (2, 3), "plot_codes()")
+    rows, units = codes.shape
+    if units == dimensions:
+        return codes, ""
+    if units < dimensions or rows <= dimensions:
+        raise ValueError(
+            f"Codes are drawn in {dimensions} dimensions if they have as many units, and more rows "
+            f"than that. Received {rows} rows of {units} units."
+        )
+    if method == "tsne":
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (rows - 1) / 3)
+        projection = TSNE(dimensions, perplexity=perplexity, init="pca", random_state=seed)
+        return projection.fit_transform(codes), f"t-SNE of {units} units"
+    from sklearn.decomposition import PCA
+
+    projection = PCA(dimensions, random_state=seed)
+    points = projection.fit_transform(codes)
+    kept = 100 * float(np.nan_to_num(projection.explained_variance_ratio_).sum())
+    return points, f"PCA of {units} units ({kept:.0f} % of the variance)"
+
+
+def _draw_labels(axes, points, labels, classes):
+    values = np.unique(labels)
+    numbers = {value: number for number, value in enumerate(values.tolist())}
+    if labels.dtype.kind in "iu":  # the colour of a class is that of its number
+        numbers = {value: value for value in values.tolist()}
+    texts = {value: str(value if classes is None else classes[value]) for value in numbers}
+    if max(map(len, texts.values())) <= _LONGEST_TEXT:
+        for point, label in zip(points, labels.tolist(), strict=True):
+            axes.text(
+                *point,
+                texts[label],
+                color=class_colour(numbers[label]),
+                fontsize=9,
+                ha="center",
+                va="center",
+                clip_on=True,
+            )
+        return
+    for value, number in numbers.items():
+        of_class = points[labels == value]
+        _draw_points(axes, of_class, class_colour(number), texts[value])
+    axes.legend(loc="best")
+
+
+def _draw_points(axes, points, colour, label=None):
+    axes.scatter(*points.T, s=14, color=colour, label=label, alpha=0.7)
+
+
+def _frame(axes, points, way):
+    """Sets limits, which texts do not, and names the axes."""
+    kind = "component" if way.startswith("PCA") else "unit"
+    for number, name in enumerate("xyz"[: points.shape[1]]):
+        low, high = points[:, number].min(), points[:, number].max()
+        margin = 0.04 * (high - low) or 1.0
+        axes.set(**{f"{name}lim": (low - margin, high + margin)})
+        if way.startswith("t-SNE"):  # its units of length mean nothing
+            axes.set(**{f"{name}ticks": []})
+        else:
+            axes.set(**{f"{name}label": f"{kind} {number + (kind == 'component')}"})
+    if points.shape[1] == 3:
+        axes.set_box_aspect(None, zoom=0.9)  # or the name of the third axis is cut off
+    axes.set_axisbelow(True)
+    axes.grid(alpha=0.25)

@@ -1,0 +1,58 @@
+"""Learning curves."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+
+def plot_learning_curves(pretraining, finetuning, title="fine-tuning"):
+    """Draws the loss of each level by epoch and, beside it, the error of fine-tuning.
+
+    Args:
+        pretraining: One dictionary per level, as `History.history`; may be empty.
+        finetuning: The dictionary of `fit`, with `accuracy` and `val_accuracy` if there were any;
+            empty after pretraining alone.
+        title: What the `fit` of the last panel was.
+
+    Returns:
+        The figure.
+    """
+    has_fit = bool(finetuning) or not pretraining
+    panels = len(pretraining) + has_fit
+    figure = Figure(figsize=(3.6 * max(1.2, panels), 3.4), layout="constrained")
+    all_axes = figure.subplots(1, panels, squeeze=False)[0]
+    for level, (axes, history) in enumerate(zip(all_axes, pretraining, strict=False)):
+        _draw_curves(axes, history, ("loss", "val_loss"))
+        axes.set(title=f"level {level + 1}", ylabel="reconstruction loss")
+    if not has_fit:
+        return figure
+    axes = all_axes[-1]
+    if "accuracy" in finetuning:
+        errors = {
+            name: 100 * (1 - np.asarray(finetuning[name]))
+            for name in ("accuracy", "val_accuracy")
+            if name in finetuning
+        }
+        _draw_curves(axes, errors, ("accuracy", "val_accuracy"))
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(title=title, ylabel="error in %")
+    else:
+        _draw_curves(axes, finetuning, ("loss", "val_loss"))
+        axes.set(title=title, ylabel="loss")
+    return figure
+
+
+def _draw_curves(axes, history, names):
+    for name, label in zip(names, ("training", "validation"), strict=True):
+        if name in history:
+            epochs = np.arange(1, len(history[name]) + 1)
+            marker = "o" if len(epochs) == 1 else None
+            axes.plot(epochs, history[name], label=label, marker=marker)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()

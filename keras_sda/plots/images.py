@@ -1,0 +1,76 @@
+"""What the pictures share: rows as images, tiles of images, colours of classes."""
+
+import math
+
+import numpy as np
+
+# Paul Tol's "muted" scheme, told apart by colour-blind readers too. For text on white, cyan and
+# sand are a little darker here, and black and grey stand in for the pale grey and the olive.
+_CLASS_COLOURS = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#4FA8D8",
+    "#882255",
+    "#C2A23A",
+    "#44AA99",
+    "#AA4499",
+    "#000000",
+    "#7F7F7F",
+)
+
+
+def class_colour(number):
+    """Returns the colour of a class; after the tenth they come again."""
+    return _CLASS_COLOURS[int(number) % len(_CLASS_COLOURS)]
+
+
+def tile_images(images, columns=None, gap=1, background=1.0):
+    """Puts images beside and below each other into one large image.
+
+    Args:
+        images: Array of shape `(count, height, width)`.
+        columns: Images in a row; by default about as many as rows.
+        gap: Pixels between two images.
+        background: Value of the gaps and of empty places.
+
+    Returns:
+        Array of shape `(rows * (height + gap) - gap, columns * (width + gap) - gap)`.
+
+    Example:
+
+    >>> tile_images(np.zeros((3, 2, 2)), columns=2).shape
+    (5, 5)
+    """
+    count, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    tiled = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), background)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = row * (height + gap), column * (width + gap)
+        tiled[top : top + height, left : left + width] = image
+    return tiled
+
+
+def as_images(rows, image_shape):
+    """Returns rows as images of shape `(count, height, width)`; colours are averaged.
+
+    Raises:
+        ValueError: If a row has not as many values as an image.
+    """
+    rows = np.asarray(rows, dtype="float64")
+    values = math.prod(rows.shape[1:])
+    if values != math.prod(image_shape):
+        raise ValueError(
+            f"Argument `image_shape` must have as many pixels as a row has values, {values}. "
+            f"Received: image_shape={tuple(image_shape)}"
+        )
+    images = rows.reshape(len(rows), *image_shape)
+    return images.mean(axis=-1) if images.ndim == 4 else images
+
+
+def shape_of_images(model, image_shape):
+    """Returns the given shape, or that of the model's rows if they are images, or `None`."""
+    shape = image_shape if image_shape is not None else getattr(model, "row_shape", ())
+    return tuple(shape) if len(shape) in (2, 3) else None

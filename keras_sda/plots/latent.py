@@ -1,0 +1,142 @@
+"""What a variational autoencoder makes of codes: its manifold, and one unit at a time."""
+
+import statistics
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from keras_sda._validation import check_positive_int
+from keras_sda.plots.images import as_images, shape_of_images, tile_images
+
+
+def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
+    """Draws what a variational autoencoder of two latent units makes of codes all over its prior.
+
+    The codes form a grid, at quantiles of the normal distribution that are evenly apart, so that
+    every tile stands for the same share of what the model would draw by chance.
+
+    Args:
+        model: A `VariationalAutoencoder` with `latent_dim=2`.
+        image_shape: Shape of an input image; by default the model's, if its rows are images.
+        count: Tiles in a row and in a column, at least 2.
+        coverage: Share of each unit's prior between the outermost tiles, in (0, 1).
+
+    Returns:
+        The figure. Unit 0 grows to the right, unit 1 upwards.
+
+    Raises:
+        ValueError: If the model is no such, or its rows are no images.
+
+    Example:
+
+    ```python
+    plots.plot_manifold(vae, image_shape=(28, 28, 1)).savefig("manifold.png")
+    ```
+    """
+    owner = "plot_manifold()"
+    if not hasattr(model, "traverse") or model.latent_dim != 2:
+        units = getattr(model, "latent_dim", None)
+        what = type(model).__name__ + ("" if units is None else f" with {units}")
+        raise ValueError(
+            f"{owner} expects a VariationalAutoencoder with 2 latent units. Received a {what}: "
+            "draw traversals of more units, or the codes of other models."
+        )
+    if check_positive_int("count", count, owner) < 2 or not 0 < coverage < 1:
+        raise ValueError(
+            f"{owner} needs `count` of at least 2 and `coverage` between 0 and 1. "
+            f"Received: count={count!r}, coverage={coverage!r}"
+        )
+    shape = _image_shape(model, image_shape, owner)
+    shares = np.linspace((1 - coverage) / 2, (1 + coverage) / 2, count)
+    values = np.array([statistics.NormalDist().inv_cdf(share) for share in shares])
+    # The first row of tiles is the uppermost.
+    second, first = np.meshgrid(values[::-1], values, indexing="ij")
+    codes = np.stack([first.ravel(), second.ravel()], axis=1)
+    images = as_images(model.decode(codes.astype(model.variable_dtype)), shape)
+    figure = Figure(figsize=(7, 7.2), layout="constrained")
+    axes = figure.subplots()
+    tiles = tile_images(images, columns=count, gap=0)
+    axes.imshow(tiles, cmap="gray", interpolation="nearest", aspect="equal")
+    shown = np.unique(np.linspace(0, count - 1, min(count, 5)).round().astype(int))
+    height, width = images.shape[1:]
+    names = [f"{value:.2f}" for value in values.round(2) + 0.0]  # no "-0.00"
+    axes.set_xticks((shown + 0.5) * width - 0.5, [names[tile] for tile in shown])
+    axes.set_yticks((shown + 0.5) * height - 0.5, [names[::-1][tile] for tile in shown])
+    axes.set(
+        xlabel="latent unit 0",
+        ylabel="latent unit 1",
+        title=f"Decoded codes at {count} x {count} quantiles of the prior",
+    )
+    return figure
+
+
+def plot_traversals(model, start=None, units=None, values=None, image_shape=None, count=10):
+    """Draws what changes as one latent unit of a variational autoencoder moves and the rest stay.
+
+    Args:
+        model: A `VariationalAutoencoder`.
+        start: The code to start from, or a row, whose code is taken; by default zeros, the middle
+            of the prior.
+        units: Numbers of the units, one line of images each; by default the `count` of them that
+            change the image most.
+        values: The values each unit takes; by default 11 from -3 to 3.
+        image_shape: Shape of an input image; by default the model's, if its rows are images.
+        count: How many units to draw at most, if `units` are not given.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the model is no variational autoencoder, or an argument does not fit.
+
+    Example:
+
+    ```python
+    plots.plot_traversals(vae, start=x[0], image_shape=(28, 28, 1)).savefig("traversals.png")
+    ```
+    """
+    owner = "plot_traversals()"
+    if not hasattr(model, "traverse"):
+        raise ValueError(
+            f"{owner} expects a VariationalAutoencoder. Received a {type(model).__name__}: draw "
+            "its codes or its filters instead."
+        )
+    shape = _image_shape(model, image_shape, owner)
+    start = np.zeros(model.latent_dim) if start is None else np.asarray(start)
+    values = np.linspace(-3, 3, 11) if values is None else np.asarray(values)
+    candidates = range(model.latent_dim) if units is None else list(units)
+    lines = {unit: as_images(model.traverse(start, unit, values), shape) for unit in candidates}
+    drawn = list(candidates)
+    if units is None:
+        change = [float(np.var(lines[unit], axis=0).sum()) for unit in drawn]
+        drawn = sorted(np.argsort(change, kind="stable")[::-1][:count].tolist())
+    images = np.concatenate([lines[unit] for unit in drawn])
+    height, width = images.shape[1:]
+    tiles = tile_images(images, columns=len(values), background=images.max())
+    # Inches of an image, so that lines of few and of many fill the page alike.
+    side = min(0.75, 8 / len(values))
+    size = (side * len(values) + 0.9, side * len(drawn) * height / width + 1.1)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(tiles, cmap="gray", interpolation="nearest")
+    centres = (np.arange(max(len(values), len(drawn)))[:, None] + 0.5) * (width + 1, height + 1) - 1
+    axes.set_xticks(centres[: len(values), 0], [f"{value:.2g}" for value in values])
+    axes.set_yticks(centres[: len(drawn), 1], [str(unit) for unit in drawn])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(
+        xlabel="value of the unit",
+        ylabel="latent unit",
+        title=f"One latent unit at a time: {len(drawn)} of {model.latent_dim}",
+    )
+    return figure
+
+
+def _image_shape(model, image_shape, owner):
+    shape = shape_of_images(model, image_shape)
+    if shape is None:
+        raise ValueError(
+            f"{owner} draws images. Received a model of rows of shape "
+            f"{tuple(model.row_shape)}: pass image_shape=(height, width, channels)."
+        )
+    return shape

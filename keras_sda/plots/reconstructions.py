@@ -1,0 +1,102 @@
+"""Rows, what noise makes of them, and what an autoencoder makes of that."""
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from keras_sda.plots.images import as_images, shape_of_images, tile_images
+
+
+def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, title=None):
+    """Draws rows of inputs, below them their corrupted versions, if any, and the reconstructions.
+
+    Args:
+        inputs: Array of shape `(count, features)`.
+        corrupted: The same rows with noise, or `None` where there is none.
+        reconstructed: What the autoencoder makes of the corrupted rows, or of the inputs.
+        image_shape: Shape of an input image; `None` draws three tables, rows by features.
+        title: Title above all, or `None`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If an image has not as many pixels as a row has values.
+    """
+    strips = {"inputs": inputs, "corrupted": corrupted, "reconstructed": reconstructed}
+    strips = {name: table for name, table in strips.items() if table is not None}
+    low, high = float(np.min(inputs)), float(np.max(inputs))
+    height = (1.1 if image_shape else 2) * len(strips) + (0.3 if title else 0)
+    figure = Figure(figsize=(9, height), layout="constrained")
+    all_axes = figure.subplots(len(strips), 1)
+    for axes, (name, table) in zip(all_axes, strips.items(), strict=True):
+        if image_shape is None:
+            axes.imshow(table, aspect="auto", cmap="viridis", vmin=low, vmax=high)
+            axes.set(ylabel="row")
+        else:
+            strip = tile_images(as_images(table, image_shape), columns=len(table), background=high)
+            axes.imshow(strip, cmap="gray", vmin=low, vmax=high)
+            axes.set_axis_off()
+        axes.set_title(name, loc="left", fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_model(model, rows, image_shape=None, seed=0, title=None):
+    """Draws rows, the same corrupted by the model's noise if it has any, and what it rebuilds.
+
+    Args:
+        model: An autoencoder, or a stack, whose first level's noise is taken.
+        rows: The rows to draw, a dozen or so.
+        image_shape: Shape of an input image; by default the model's, if its rows are images.
+        seed: Seed of the noise, which is the same in each call; see `corrupt_rows`.
+        title: Title above all, or `None`.
+
+    Returns:
+        The figure.
+    """
+    rows = np.asarray(rows)
+    noise = getattr(model, "noise", None)
+    if hasattr(model, "noise_layers"):
+        noise = model.noise_layers[0]
+    corrupted = None
+    if noise is not None:
+        corrupted = corrupt_rows(noise, rows, seed).astype(rows.dtype)
+    rebuilt = model.reconstruct(rows if corrupted is None else corrupted)
+    shape = shape_of_images(model, image_shape)
+    return plot_reconstructions(rows, corrupted, rebuilt, shape, title)
+
+
+def corrupt_rows(noise, rows, seed=0):
+    """Returns rows with the noise of a layer, the same in each call, at the noise's level of now.
+
+    The layer's own random stream is put back to where it was, so that training goes on as if
+    nothing had been drawn. A layer that draws otherwise than from a `keras.random.SeedGenerator` of
+    its own, as every layer of Keras and of this package has, is beyond that.
+
+    Args:
+        noise: A noise layer, or any Keras layer that corrupts in training.
+        rows: Array of rows.
+        seed: Seed of the draw.
+
+    Returns:
+        NumPy array of the shape of `rows`.
+
+    Example:
+
+    >>> from keras_sda.layers import MaskingNoise
+    >>> noise, rows = MaskingNoise(0.5), np.ones((4, 16), "float32")
+    >>> bool((corrupt_rows(noise, rows) == corrupt_rows(noise, rows)).all())
+    True
+    """
+    before = [(value, keras.ops.convert_to_numpy(value)) for value in noise.variables]
+    streams = [value for value in noise.variables if value.name == "seed_generator_state"]
+    try:
+        for number, stream in enumerate(streams):
+            stream.assign([seed, number])
+        corrupted = noise(rows, training=True)
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+    return keras.ops.convert_to_numpy(keras.ops.cast(corrupted, keras.config.floatx()))
