@@ -155,11 +155,13 @@ def draw_surface(folder):
 
 
 def save(figure, folder, name):
-    """Writes a picture of at most 120 kB; one of grey images, if larger, in 32 shades."""
+    """Writes a picture of at most 120 kB, with fewer colours than it has if it needs be."""
     path = folder / f"{name}.png"
     figure.savefig(path, dpi=90)
-    if path.stat().st_size > 120_000:
-        Image.open(path).convert("RGB").quantize(32).save(path, optimize=True)
+    for colours in (256, 32):  # 32 are enough for grey images
+        if path.stat().st_size > 120_000:
+            figure.savefig(path, dpi=90)
+            Image.open(path).convert("RGB").quantize(colours).save(path, optimize=True)
     print(f"{path}: {np.ceil(path.stat().st_size / 1000):.0f} kB", flush=True)
 
 

@@ -124,4 +124,8 @@ def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, A
         tf.TensorSpec((None,), tf.int32),
         tf.TensorSpec((), tf.int32),
     )
-    return tf.function(train, input_signature=signature)
+    function = tf.function(train, input_signature=signature)
+    # Each model traces it once; TensorFlow counts by the line of code, over all models, and would
+    # warn of one function that is traced again and again.
+    function._omit_frequent_tracing_warning = True
+    return function

@@ -1,10 +1,12 @@
 """Many steps per call give what single steps give; only faster."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
 
-from keras_sda import MLP, datasets
+from keras_sda import MLP, DenoisingAutoencoder, datasets
 from keras_sda.backend.fast_fit import FastFit, wants_every_batch
 from keras_sda.callbacks import StopOnNonFiniteLoss
 from keras_sda.layers import MaskingNoise, TiedDense
@@ -180,3 +182,23 @@ def test_pretraining_says_which_way_it_went(split_digits):
     model.compile("sgd")
     model.fit(split_digits.train.x, batch_size=20, verbose=0)
     assert (model.gradient, model.steps_per_call) == ("written out", 63)
+
+
+def test_many_small_models_bring_no_warning_of_retracing(digits):
+    messages = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            messages.append(record.getMessage())
+
+    handler = Handler()
+    logging.getLogger("tensorflow").addHandler(handler)
+    try:
+        for seed in range(8):
+            model = DenoisingAutoencoder(64, 2, seed=seed)
+            model.compile("sgd")
+            model.fit(digits[0][:20], batch_size=20, epochs=1, verbose=0)
+            assert model.steps_per_call == 1
+    finally:
+        logging.getLogger("tensorflow").removeHandler(handler)
+    assert not [message for message in messages if "retracing" in message]
