@@ -153,7 +153,8 @@ def train(way, started, seed, quick):
     fit = recipe.fit
     steps = fit["epochs"] * -(-len(data.train.x) // fit["batch_size"])
     rate = keras.optimizers.schedules.CosineDecay(fit["learning_rate"], decay_steps=steps)
-    model.compile(keras.optimizers.SGD(rate, **fit.get("options", {})), fit["loss"], metrics=["accuracy"])
+    optimizer = keras.optimizers.SGD(rate, **fit.get("options", {}))
+    model.compile(optimizer, fit["loss"], metrics=["accuracy"])
     model.fit(
         *data.train,
         epochs=fit["epochs"],

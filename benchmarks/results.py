@@ -65,9 +65,7 @@ def speed() -> str:
     for ours in ("ours, TensorFlow", "ours, JAX"):
         for rival in ("plain Keras", "PyTorch", "limit"):
             ratios = [cell["ratios"][ours][rival] for cell in cells]
-            shown = [
-                f"{r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})" for r in ratios
-            ]
+            shown = [f"{r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})" for r in ratios]
             lines.append(f"| **{ours} / {rival}** | " + " | ".join(shown) + " |")
     three = content["three_levels"]
     seconds = [f"{name} {figure['median']:.1f} s" for name, figure in three["seconds"].items()]

@@ -23,7 +23,7 @@ __version__ = "0.2.0"
 
 def __getattr__(name):
     # Matplotlib is loaded when something is drawn, the recipes when one is asked for.
-    if name in ("plots", "recipes"):
+    if name in ("plots", "recipes", "sklearn"):
         return importlib.import_module(f"keras_sda.{name}")
     raise AttributeError(f"module 'keras_sda' has no attribute {name!r}")
 
@@ -51,4 +51,5 @@ __all__ = [
     "pretrain_layers",
     "recipes",
     "regularizers",
+    "sklearn",
 ]

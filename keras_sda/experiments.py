@@ -166,7 +166,9 @@ def train_stack(
         )
         if verbose != 0:
             print(f"Fine-tuning: {optimizer}, step size {learning_rate:g}, {schedule}", flush=True)
-        progress = [] if verbose == 0 else [LevelProgress(verbose == 2, title="Fine-tuning")]
+        callbacks = [StopOnNonFiniteLoss(), *([] if valid is None else [stopping])]
+        if verbose != 0:
+            callbacks.append(LevelProgress(verbose == 2, title="Fine-tuning"))
         with _timed(metrics, "finetuning"):
             history = model.fit(
                 *train,
@@ -174,7 +176,7 @@ def train_stack(
                 batch_size=batch_size,
                 validation_data=None if valid is None else tuple(valid),
                 validation_batch_size=1024,
-                callbacks=[StopOnNonFiniteLoss(), *([] if valid is None else [stopping]), *progress],
+                callbacks=callbacks,
                 verbose=0,
             )
         metrics["finetuning"] = history.history

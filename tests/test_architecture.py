@@ -110,6 +110,7 @@ def public_objects():
         keras_sda.datasets,
         keras_sda.presets,
         importlib.import_module("keras_sda.plots"),
+        importlib.import_module("keras_sda.sklearn"),
     ):
         for name in getattr(module, "__all__", dir(module)):
             thing = getattr(module, name)

@@ -152,11 +152,10 @@ class CheckedModel(FastFit):
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
         self.check_rows(x, owner)
         if self.num_classes is not None and y is None and isinstance(x, np.ndarray):
-            hint = (
-                ": use pretrain(x) for rows without labels." if hasattr(self, "pretrain") else "."
-            )
+            remedy = ": use pretrain(x) for rows without" if hasattr(self, "pretrain") else ""
             raise ValueError(
-                f"{type(self).__name__}.{owner} needs the labels `y` of the rows. Received none{hint}"
+                f"{type(self).__name__}.{owner} needs the labels `y` of the rows. "
+                f"Received none{remedy}."
             )
         if not isinstance(y, np.ndarray) or not isinstance(x, np.ndarray):
             return

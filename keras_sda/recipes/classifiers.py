@@ -232,8 +232,8 @@ SDA = Recipe(
         "pretrain": {"epochs": 5, "batch_size": 20},
         "fit": {"epochs": 25, "batch_size": 20, "learning_rate": 2.0},
     },
-    note="Larger batches and steps; dropout, noise and a little weight decay in fine-tuning; for the "
-    "tutorial's own protocol see sda-tutorial.",
+    note="Larger batches and steps; dropout, noise and a little weight decay in fine-tuning. For "
+    "the tutorial's own protocol see sda-tutorial.",
     **_ERROR,
 )
 

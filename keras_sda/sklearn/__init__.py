@@ -1,0 +1,32 @@
+"""The stacked denoising autoencoder as scikit-learn estimators.
+
+All take raw features, dense or sparse, scale them themselves, and pretrain on every row they get.
+Loaded when first asked for: `import keras_sda` alone does not import scikit-learn.
+"""
+
+from keras_sda.sklearn.classifier import SDAClassifier
+from keras_sda.sklearn.outlier_detector import SDAOutlierDetector
+from keras_sda.sklearn.regressor import SDARegressor
+from keras_sda.sklearn.transformer import SDATransformer
+
+_WEIGHT_REASON = (
+    "Training by mini-batches of shuffled rows: a row that is there twice comes in other batches, "
+    "under other noise, than one row of weight 2."
+)
+
+# For `sklearn.utils.estimator_checks.check_estimator(expected_failed_checks=...)`.
+EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
+    name: {
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHT_REASON,
+        "check_sample_weight_equivalence_on_sparse_data": _WEIGHT_REASON,
+    }
+    for name in ("SDAClassifier", "SDARegressor")
+} | {"SDATransformer": {}, "SDAOutlierDetector": {}}
+
+__all__ = [
+    "EXPECTED_FAILED_CHECKS",
+    "SDAClassifier",
+    "SDAOutlierDetector",
+    "SDARegressor",
+    "SDATransformer",
+]

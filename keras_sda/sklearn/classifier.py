@@ -1,0 +1,198 @@
+"""The classifier: pretrained on all rows, fine-tuned on those with a label."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from keras_sda.codes import run_in_batches
+from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
+
+
+@documented(supervised=SUPERVISED)
+@dataclass(kw_only=True, eq=False, repr=False)
+class SDAClassifier(ClassifierMixin, SupervisedEstimator):
+    """A classifier whose layers are pretrained as denoising autoencoders, without labels.
+
+    `fit` pretrains on every row and then trains the whole network on those with a label. A row
+    without one has the label -1, as in scikit-learn's `semi_supervised`; `unlabelled` says when.
+    To measure accuracy, give the scorer labelled rows only.
+
+    `sample_weight` weighs rows in supervised training, relative to each other. Weight 0 is the
+    same as no label: such a row still takes part in pretraining, which weighs all rows alike.
+
+    `partial_fit` settles scaling and classes and pretrains at its first call, on the rows of that
+    call, and trains one supervised epoch per call. A first call without any label pretrains only.
+
+    Args:
+        {shared}
+        {supervised}
+        unlabelled: Which label means none. `"auto"`: -1, but where just one other class occurs
+            -1 is a class itself, as in {-1, 1}; and in `partial_fit` it is one if `classes` holds
+            it. A label, such as -1 or `"?"`, means none always; `None` takes all as classes, as
+            for {-1, 0, 1}.
+
+    Attributes:
+        classes_: The classes, sorted; the order of the columns of `predict_proba`.
+        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
+        scaling_: The `keras_sda.datasets.Scaling` of the features.
+        histories_: One dictionary of losses per epoch for each level pretrained.
+        history_: The same for supervised training.
+        n_features_in_: Number of features.
+        feature_names_in_: Their names, where `fit` got a table with names.
+
+    Raises:
+        ValueError: If data or parameters do not fit, or fewer than two classes have labels.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> few = np.full_like(y, -1)
+    >>> few[::10] = y[::10]  # 15 of 150 rows keep their label
+    >>> classifier = SDAClassifier(hidden_units=(16,), random_state=0).fit(X, few)
+    >>> classifier.predict(X[:2]), classifier.predict_proba(X).shape
+    (array([0, 0]), (150, 3))
+
+    Reference:
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
+    """
+
+    unlabelled: Any = "auto"
+
+    _loss = "sparse_categorical_crossentropy"
+
+    def fit(self, X, y, sample_weight=None):
+        """Pretrains on all rows, then trains on those with a label.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+            y: Labels of shape `(rows,)`, numbers or strings.
+            sample_weight: Weights of shape `(rows,)` for supervised training.
+
+        Returns:
+            The estimator.
+        """
+        self._check_parameters()
+        X, y = validate_data(self, X, y, accept_sparse="csr")
+        weight = self._check_weight(sample_weight, X)
+        labelled = self._has_label(y)
+        check_classification_targets(y[labelled])
+        self._settle_classes(y[labelled])
+        labelled &= weight > 0
+        if not labelled.any():
+            raise ValueError(
+                "SDAClassifier.fit() needs rows with both a label and a weight above 0. "
+                "Received none."
+            )
+        self._begin(X)
+        self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Pretrains at the first call; trains one supervised epoch at each.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+            y: Labels of shape `(rows,)`.
+            classes: All classes; needed at the first call.
+            sample_weight: Weights of shape `(rows,)` for supervised training.
+
+        Returns:
+            The estimator.
+        """
+        self._check_parameters()
+        self._check_no_early_stopping()
+        is_first = not hasattr(self, "model_")
+        X, y = validate_data(self, X, y, accept_sparse="csr", reset=is_first)
+        weight = self._check_weight(sample_weight, X)
+        if is_first:
+            if classes is None:
+                raise ValueError(
+                    "SDAClassifier.partial_fit() needs `classes`, all classes there are, at its "
+                    "first call. Received none."
+                )
+            self._settle_classes(column_or_1d(classes))
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            raise ValueError(
+                "SDAClassifier.partial_fit() takes the same `classes` at each call, here "
+                f"{self.classes_.tolist()}. Received: {np.unique(classes).tolist()}"
+            )
+        labelled = self._has_label(y, self.classes_)
+        unknown = set(y[labelled].tolist()) - set(self.classes_.tolist())
+        if unknown:
+            raise ValueError(
+                f"SDAClassifier.partial_fit() knows the classes {self.classes_.tolist()}. "
+                f"Received also: {', '.join(map(repr, sorted(unknown, key=str)))}"
+            )
+        labelled &= weight > 0
+        if is_first:
+            self._begin(X)
+        if labelled.any():
+            self._finetune(X, y, weight, labelled, epochs=1)
+        return self
+
+    def predict_proba(self, X):
+        """Returns the probabilities of the classes, shape `(rows, classes)`, float64.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+        """
+        rows = self._known_rows(X)
+        shares = run_in_batches(self.model_, rows).astype("float64")
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    def predict_log_proba(self, X):
+        """Returns the logarithms of `predict_proba`.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+        """
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X):
+        """Returns the most probable class of each row, shape `(rows,)`.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+        """
+        numbers = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[numbers]
+
+    def _has_label(self, y, classes=None):
+        """Returns which rows have a label, as an array of booleans."""
+        if self.unlabelled is None:
+            return np.ones(len(y), dtype=bool)
+        labels = y.tolist()  # as strings and -1 may stand together
+        is_auto = isinstance(self.unlabelled, str) and self.unlabelled == "auto"
+        none = -1 if is_auto else self.unlabelled
+        labelled = np.array([label != none for label in labels], dtype=bool)
+        if not is_auto:
+            return labelled
+        known = set(y[labelled].tolist()) if classes is None else set(classes.tolist())
+        is_class = len(known) < 2 if classes is None else none in known
+        return np.ones(len(y), dtype=bool) if is_class else labelled
+
+    def _settle_classes(self, labels):
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise ValueError(
+                "SDAClassifier needs labels of at least two classes. Received "
+                + ("no label." if len(classes) == 0 else f"one class: {classes.tolist()}")
+            )
+        self.classes_ = classes
+
+    def _head(self):
+        return {"num_classes": len(self.classes_)}
+
+    def _targets(self, labels):
+        return np.searchsorted(self.classes_, labels).astype("int64")
+
+    def _strata(self, labels):
+        return labels

@@ -1,0 +1,170 @@
+"""The regressor: pretrained on all rows, fine-tuned on those with a target."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from keras_sda._validation import check_choice
+from keras_sda.codes import run_in_batches
+from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
+
+
+@documented(supervised=SUPERVISED)
+@dataclass(kw_only=True, eq=False, repr=False)
+class SDARegressor(RegressorMixin, SupervisedEstimator):
+    """A regressor whose layers are pretrained as denoising autoencoders, without targets.
+
+    `fit` pretrains on every row and then trains the whole network, under a linear layer and by
+    squared error. Targets, one or several, are standardised inside, so that any unit will do. With
+    `unlabelled="nan"`, rows whose target is NaN take part in pretraining only.
+
+    `sample_weight` weighs rows in supervised training, relative to each other. Weight 0 is the
+    same as no target: such a row still takes part in pretraining, which weighs all rows alike.
+
+    `partial_fit` settles scaling and pretrains at its first call, on the rows of that call, and
+    trains one supervised epoch per call.
+
+    Args:
+        {shared}
+        {supervised}
+        unlabelled: `"nan"`: a row whose target (or one of them) is NaN has none; `None`, the
+            default, refuses NaN, which is a mistake more often.
+
+    Attributes:
+        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and gives
+            standardised targets.
+        scaling_: The `keras_sda.datasets.Scaling` of the features.
+        target_mean_: What was subtracted from each target in training.
+        target_scale_: What each target was then divided by.
+        histories_: One dictionary of losses per epoch for each level pretrained.
+        history_: The same for supervised training, on standardised targets.
+        n_features_in_: Number of features.
+        feature_names_in_: Their names, where `fit` got a table with names.
+
+    Raises:
+        ValueError: If data or parameters do not fit, or no row has a target.
+
+    Example:
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(200, 5))
+    >>> y = 100 + X[:, 0] - X[:, 1]
+    >>> few = np.where(np.arange(200) < 50, y, np.nan)
+    >>> regressor = SDARegressor(hidden_units=(16,), unlabelled="nan", random_state=0)
+    >>> regressor.fit(X, few).predict(X).shape
+    (200,)
+
+    Reference:
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
+    """
+
+    unlabelled: str | None = None
+
+    _loss = "mean_squared_error"
+
+    def fit(self, X, y, sample_weight=None):
+        """Pretrains on all rows, then trains on those with a target.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+            y: Targets of shape `(rows,)` or `(rows, targets)`.
+            sample_weight: Weights of shape `(rows,)` for supervised training.
+
+        Returns:
+            The estimator.
+        """
+        X, y, weight, labelled = self._check(X, y, sample_weight, "fit")
+        self._settle_targets(y[labelled])
+        self._begin(X)
+        self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
+        return self
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """Pretrains at the first call; trains one supervised epoch at each.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+            y: Targets of shape `(rows,)` or `(rows, targets)`.
+            sample_weight: Weights of shape `(rows,)` for supervised training.
+
+        Returns:
+            The estimator.
+        """
+        self._check_no_early_stopping()
+        is_first = not hasattr(self, "model_")
+        X, y, weight, labelled = self._check(X, y, sample_weight, "partial_fit", is_first)
+        if is_first:
+            self._settle_targets(y[labelled])
+            self._begin(X)
+        elif y.shape[1:] != self._target_shape:
+            raise ValueError(
+                "SDARegressor.partial_fit() takes targets of the same shape at each call, here "
+                f"(rows{''.join(f', {width}' for width in self._target_shape)}). "
+                f"Received shape {y.shape}."
+            )
+        if labelled.any():
+            self._finetune(X, y, weight, labelled, epochs=1)
+        return self
+
+    def predict(self, X):
+        """Returns the prediction for each row, of the shape of the targets, float64.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+        """
+        rows = self._known_rows(X)
+        outputs = run_in_batches(self.model_, rows).astype("float64")
+        return (outputs * self.target_scale_ + self.target_mean_).reshape(-1, *self._target_shape)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check(self, X, y, sample_weight, method, reset=True):
+        """Returns checked rows, targets and weights, and which rows have a target to train on."""
+        self._check_parameters()
+        check_choice("unlabelled", self.unlabelled, (None, "nan"), "SDARegressor")
+        if self.unlabelled is None or y is None:
+            X, y = validate_data(
+                self, X, y, accept_sparse="csr", y_numeric=True, multi_output=True, reset=reset
+            )
+            y = y.astype("float64")
+        else:
+            X = validate_data(self, X, accept_sparse="csr", reset=reset)
+            y = check_array(
+                y, ensure_2d=False, dtype="float64", ensure_all_finite="allow-nan", input_name="y"
+            )
+            check_consistent_length(X, y)
+        weight = self._check_weight(sample_weight, X)
+        labelled = ~np.isnan(y).reshape(len(y), -1).any(axis=1) & (weight > 0)
+        if reset and not labelled.any():
+            raise ValueError(
+                f"SDARegressor.{method}() needs at least one row with both a target and a weight "
+                "above 0. Received none."
+            )
+        return X, y, weight, labelled
+
+    def _settle_targets(self, targets):
+        self._target_shape = targets.shape[1:]
+        columns = targets.reshape(len(targets), -1)
+        self.target_mean_ = columns.mean(axis=0)
+        varies = columns.max(axis=0) > columns.min(axis=0)
+        self.target_scale_ = np.where(varies, columns.std(axis=0), 1.0)
+
+    def _head(self):
+        # Zeros, as in the classifier: the first steps come from the data, not from chance.
+        units = len(self.target_mean_)
+        return {"head": keras.layers.Dense(units, kernel_initializer="zeros", name="head")}
+
+    def _targets(self, labels):
+        columns = labels.reshape(len(labels), -1)
+        return ((columns - self.target_mean_) / self.target_scale_).astype("float32")
+
+    def _strata(self, labels):
+        return None

@@ -1,0 +1,140 @@
+"""What classifier and regressor share: fine-tuning on the rows that have a label."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_consistent_length
+
+from keras_sda._validation import check_fraction, check_non_negative_int, check_positive_int
+from keras_sda.sklearn.base import StackedEstimator
+from keras_sda.sklearn.rows import scaled_rows
+
+SUPERVISED = """\
+epochs: Passes of supervised training over the labelled rows: many, as labelled rows are few and
+            a pass over them costs little.
+        learning_rate: Step size of supervised training, for an optimizer given by name; Adam's
+            usual one.
+        dropout: Share of the codes dropped after each level in supervised training; none, as in
+            `StackedDenoisingAutoencoder`.
+        finetune_noise_level: Level of the first level's noise on the input in supervised training;
+            none, as in `StackedDenoisingAutoencoder`.
+        early_stopping: Whether to hold out labelled rows and to stop once their loss no longer
+            improves, keeping the best weights. Off, as few labels are better trained on.
+        validation_fraction: Share, in (0, 1), of the labelled rows that it holds out; they take
+            part in pretraining.
+        patience: Epochs without improvement after which it stops."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SupervisedEstimator(StackedEstimator):
+    """Pretrains on all rows and fine-tunes on those with a label.
+
+    A subclass provides the head, the loss, and what is done to labels.
+    """
+
+    epochs: int = 100
+    learning_rate: float = 1e-3
+    dropout: float = 0.0
+    finetune_noise_level: float = 0.0
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    patience: int = 10
+
+    _loss = ""
+
+    def _head(self) -> dict[str, Any]:
+        """Returns the model's arguments for its head."""
+        raise NotImplementedError
+
+    def _targets(self, labels: np.ndarray) -> np.ndarray:
+        """Returns labels in the form in which the head gives them."""
+        raise NotImplementedError
+
+    def _strata(self, labels: np.ndarray) -> np.ndarray | None:
+        """Returns the groups whose shares held-out rows keep, or `None`."""
+        raise NotImplementedError
+
+    def _check_parameters(self):
+        owner = type(self).__name__
+        check_non_negative_int("epochs", self.epochs, owner)
+        check_positive_int("patience", self.patience, owner)
+        if check_fraction("validation_fraction", self.validation_fraction, owner) in (0, 1):
+            raise ValueError(
+                f"Argument `validation_fraction` of {owner} must lie in (0, 1). "
+                f"Received: validation_fraction={self.validation_fraction!r}"
+            )
+
+    def _check_weight(self, sample_weight, X):
+        """Returns one weight per row, at least one of them above 0."""
+        owner = type(self).__name__
+        if sample_weight is None:
+            return np.ones(X.shape[0])
+        weight = check_array(
+            sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight"
+        )
+        if weight.ndim != 1:
+            raise ValueError(
+                f"{owner} needs `sample_weight` with one number per row. "
+                f"Received shape {weight.shape}."
+            )
+        check_consistent_length(X, weight)
+        if (weight < 0).any() or not (weight > 0).any():
+            raise ValueError(
+                f"{owner} needs numbers of at least 0 in `sample_weight`, and at least one "
+                f"non-zero number. Received numbers from {weight.min():g} to {weight.max():g}."
+            )
+        return weight
+
+    def _begin(self, X):
+        """Builds, pretrains and compiles the model, once the labels are known."""
+        head = {"dropout": self.dropout, "finetune_noise_level": self.finetune_noise_level}
+        model, _ = self._start(X, **head, **self._head())
+        model.compile(self._fresh_optimizer(self.learning_rate), self._loss)
+        self.model_ = model
+        self.history_: dict[str, list[float]] = {}
+
+    def _finetune(self, X, y, weight, labelled, epochs, early_stopping=False):
+        """Trains the whole network on the labelled rows."""
+        numbers = np.flatnonzero(labelled)
+        options: dict[str, Any] = {}
+        if early_stopping:
+            numbers, held_out = train_test_split(
+                numbers,
+                test_size=self.validation_fraction,
+                random_state=self._seed,
+                stratify=self._strata(y[numbers]),
+            )
+            options["validation_data"] = self._tables(X, y, weight, held_out)
+            options["callbacks"] = [
+                keras.callbacks.EarlyStopping(
+                    "val_loss", patience=self.patience, restore_best_weights=True
+                )
+            ]
+        rows, targets, row_weights = self._tables(X, y, weight, numbers)
+        history = self.model_.fit(
+            rows,
+            targets,
+            sample_weight=row_weights,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            verbose=self.verbose,
+            **options,
+        )
+        for name, values in history.history.items():
+            self.history_.setdefault(name, []).extend(values)
+
+    def _tables(self, X, y, weight, numbers):
+        """Returns rows, targets, and weights of mean 1 (`None` if all are equal), for `fit`."""
+        weight = weight[numbers]
+        weight = None if (weight == weight[0]).all() else weight / weight.mean()
+        return scaled_rows(X[numbers], self.scaling_), self._targets(y[numbers]), weight
+
+    def _check_no_early_stopping(self):
+        if self.early_stopping:
+            raise ValueError(
+                f"{type(self).__name__}.partial_fit() trains one epoch per call, in which "
+                "early_stopping=True has nothing to stop: use fit(), or early_stopping=False."
+            )

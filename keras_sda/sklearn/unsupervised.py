@@ -1,0 +1,40 @@
+"""What transformer and outlier detector share: training without labels."""
+
+from dataclasses import dataclass
+
+from sklearn.utils.validation import validate_data
+
+from keras_sda._validation import check_non_negative_int
+from keras_sda.sklearn.base import StackedEstimator
+
+UNSUPERVISED = """\
+epochs: Passes of training all levels together on reconstruction, after pretraining; none by
+            default, as pretraining alone trains one level in full.
+        learning_rate: Step size of it, for an optimizer given by name; Adam's usual one."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class UnsupervisedEstimator(StackedEstimator):
+    """Pretrains level by level and, if asked to, trains all levels together."""
+
+    epochs: int = 0
+    learning_rate: float = 1e-3
+
+    def _fit(self, X):
+        """Trains on all rows and returns them scaled."""
+        check_non_negative_int("epochs", self.epochs, type(self).__name__)
+        X = validate_data(self, X, accept_sparse="csr")
+        self.model_, rows = self._start(X)
+        self.history_: dict[str, list[float]] = {}
+        self._train_together(rows)
+        return rows
+
+    def _train_together(self, rows):
+        if self.epochs:
+            if not self.model_.compiled:
+                self.model_.compile(self._fresh_optimizer(self.learning_rate))
+            history = self.model_.fit(
+                rows, epochs=self.epochs, batch_size=self.batch_size, verbose=self.verbose
+            )
+            for name, values in history.history.items():
+                self.history_.setdefault(name, []).extend(values)

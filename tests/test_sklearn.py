@@ -1,0 +1,483 @@
+"""The scikit-learn estimators: scikit-learn's own checks, and what these do not look at."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import joblib
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import keras_sda
+from keras_sda.sklearn import (
+    EXPECTED_FAILED_CHECKS,
+    SDAClassifier,
+    SDAOutlierDetector,
+    SDARegressor,
+    SDATransformer,
+)
+
+ESTIMATORS = [SDAClassifier, SDARegressor, SDATransformer, SDAOutlierDetector]
+QUICK = {"hidden_units": (6,), "pretrain_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """150 rows of 5 features in unlike units, with three classes."""
+    rng = np.random.default_rng(0)
+    y = np.arange(150) % 3
+    x = rng.normal(size=(150, 5)) + 2.0 * np.eye(5)[y]
+    return x * [1.0, 10.0, 0.1, 1.0, 5.0] + [100.0, 0.0, -3.0, 7.0, 0.0], y
+
+
+def kernel(estimator):
+    return np.asarray(estimator.model_.levels[0].kernel)
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def codes_by_hand(estimator, x):
+    """The codes of one sigmoid level on standardised features, in float64."""
+    layer = estimator.model_.levels[0]
+    standardised = (x - x.mean(axis=0)) / x.std(axis=0)
+    return sigmoid(standardised @ np.asarray(layer.kernel, "float64") + np.asarray(layer.bias))
+
+
+@pytest.mark.tensorflow_only  # the others take as long again, and the estimators know no backend
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_scikit_learns_own_checks(cls):
+    expected = EXPECTED_FAILED_CHECKS[cls.__name__]
+    results = check_estimator(cls(), expected_failed_checks=expected, on_skip=None, on_fail=None)
+    failed = [
+        (result["check_name"], result["exception"])
+        for result in results
+        if result["status"] == "failed"
+    ]
+    assert not failed
+    # An entry that no longer fails is to be removed.
+    xfailed = {result["check_name"] for result in results if result["status"] == "xfail"}
+    assert xfailed == set(expected)
+    assert len(expected) <= 3
+    assert all(len(reason) > 20 for reason in expected.values())
+    assert sum(result["status"] == "passed" for result in results) > 40
+
+
+def test_expected_failures_name_all_estimators():
+    assert set(EXPECTED_FAILED_CHECKS) == {cls.__name__ for cls in ESTIMATORS}
+    assert keras_sda.sklearn.SDAClassifier is SDAClassifier
+
+
+def test_classifier_by_hand(rows):
+    x, y = rows
+    names = np.array(["one", "two", "three"])[y]
+    classifier = SDAClassifier(**QUICK, epochs=5).fit(x, names)
+    head = classifier.model_.head
+    logits = codes_by_hand(classifier, x) @ np.asarray(head.kernel) + np.asarray(head.bias)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.predict_proba(x), shares, atol=1e-6)
+    np.testing.assert_allclose(classifier.predict_log_proba(x), np.log(shares), atol=1e-5)
+    assert classifier.classes_.tolist() == ["one", "three", "two"]
+    expected = classifier.classes_[shares.argmax(axis=1)]
+    assert (classifier.predict(x) == expected).all()
+    assert len(classifier.histories_) == 1
+    assert len(classifier.history_["loss"]) == 5
+
+
+def test_regressor_by_hand(rows):
+    x, _ = rows
+    y = np.stack([1000 + x[:, 0], np.full(len(x), 4.0)], axis=1)  # the second is constant
+    regressor = SDARegressor(**QUICK, epochs=5).fit(x, y)
+    head = regressor.model_.head
+    outputs = codes_by_hand(regressor, x) @ np.asarray(head.kernel) + np.asarray(head.bias)
+    expected = outputs * [y[:, 0].std(), 1.0] + y.mean(axis=0)
+    np.testing.assert_allclose(regressor.predict(x), expected, rtol=1e-6)
+    one = SDARegressor(**QUICK, epochs=5).fit(x, y[:, 0])
+    assert one.predict(x).shape == (len(x),)
+
+
+def test_estimators_learn_from_unscaled_data(rows):
+    x, y = rows
+    assert SDAClassifier(random_state=0).fit(x, y).score(x, y) > 0.85
+    target = 1e6 + 1e3 * (x[:, 0] - 100) + 300 * x[:, 1]
+    assert SDARegressor(random_state=0).fit(x, target).score(x, target) > 0.85
+
+
+def test_transformer_by_hand(rows):
+    x, _ = rows
+    transformer = SDATransformer(**QUICK).fit(x)
+    codes = transformer.transform(x)
+    np.testing.assert_allclose(codes, codes_by_hand(transformer, x), atol=1e-6)
+    layer = transformer.model_.levels[0]
+    visible = codes @ kernel(transformer).T + np.asarray(layer.visible_bias)
+    expected = visible * x.std(axis=0) + x.mean(axis=0)
+    np.testing.assert_allclose(transformer.inverse_transform(codes), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_transformer_gives_all_levels(rows):
+    x, _ = rows
+    deep = QUICK | {"hidden_units": (6, 4)}
+    every = SDATransformer(**deep, level="all").fit(x)
+    codes = every.transform(x)
+    assert codes.shape == (150, 10)
+    np.testing.assert_allclose(codes[:, :6], every.encode(x, level=0), atol=1e-6)
+    np.testing.assert_allclose(codes[:, 6:], every.encode(x), atol=1e-6)
+    last = SDATransformer(**deep, level=1).fit(x)
+    np.testing.assert_array_equal(
+        every.inverse_transform(codes), last.inverse_transform(codes[:, 6:])
+    )
+    names = every.get_feature_names_out()
+    assert names.tolist() == [f"sdatransformer{number}" for number in range(10)]
+
+
+def test_training_all_levels_together_lowers_the_error(rows):
+    x, _ = rows
+    deep = QUICK | {"hidden_units": (6, 4), "pretrain_epochs": 10, "learning_rate": 0.01}
+    greedy = SDAOutlierDetector(**deep).fit(x)
+    together = SDAOutlierDetector(**deep, epochs=30).fit(x)
+    assert together.score_samples(x).mean() > greedy.score_samples(x).mean()
+    assert len(together.history_["loss"]) == 30
+
+
+def test_unlabelled_rows_are_pretrained_on(rows):
+    x, y = rows
+    few = np.where(np.arange(150) < 60, y, -1)
+    untuned = SDAClassifier(**QUICK, epochs=0).fit(x, few)
+    # The same levels, pretrained on the same rows, with no labels at all.
+    np.testing.assert_array_equal(kernel(untuned), kernel(SDATransformer(**QUICK).fit(x)))
+    alone = SDAClassifier(**QUICK, epochs=0).fit(x[:60], y[:60])
+    assert np.abs(kernel(untuned) - kernel(alone)).max() > 1e-4
+    assert untuned.classes_.tolist() == [0, 1, 2]
+
+
+def test_unlabelled_rows_are_not_fine_tuned_on(rows):
+    x, y = rows
+    few = np.where(np.arange(150) < 60, y, -1)
+    # Without pretraining and scaling, the only things that may see them, they change nothing.
+    plain = QUICK | {"pretrain_epochs": 0, "scale": None, "epochs": 3}
+    with_them = SDAClassifier(**plain).fit(x, few)
+    without = SDAClassifier(**plain).fit(x[:60], y[:60])
+    np.testing.assert_array_equal(with_them.predict_proba(x), without.predict_proba(x))
+    target = np.where(few == -1, np.nan, x[:, 0])
+    with_them = SDARegressor(**plain, unlabelled="nan").fit(x, target)
+    without = SDARegressor(**plain).fit(x[:60], target[:60])
+    np.testing.assert_array_equal(with_them.predict(x), without.predict(x))
+
+
+def test_which_label_means_none(rows):
+    x, y = rows
+    quick = QUICK | {"pretrain_epochs": 0, "epochs": 0}
+
+    def classes(labels, **options):
+        return SDAClassifier(**quick, **options).fit(x, labels).classes_.tolist()
+
+    assert classes(np.where(y == 0, -1, y)) == [1, 2]
+    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # else there would be one class
+    assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
+    assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
+    assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"at least two classes. Received one class: \[1\]"):
+        classes(np.where(y == 0, -1, 1), unlabelled=-1)
+
+
+def test_weight_zero_is_no_label(rows):
+    x, y = rows
+    weight = np.where(np.arange(150) < 60, 2.0, 0.0)
+    by_weight = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=weight)
+    by_label = SDAClassifier(**QUICK, epochs=3).fit(x, np.where(weight > 0, y, -1))
+    np.testing.assert_array_equal(by_weight.predict_proba(x), by_label.predict_proba(x))
+    target = np.where(weight > 0, x[:, 0], np.nan)
+    by_weight = SDARegressor(**QUICK, epochs=3).fit(x, x[:, 0], sample_weight=weight)
+    by_label = SDARegressor(**QUICK, epochs=3, unlabelled="nan").fit(x, target)
+    np.testing.assert_array_equal(by_weight.predict(x), by_label.predict(x))
+
+
+def test_weights_are_relative_and_matter(rows):
+    x, y = rows
+    weight = np.where(y == 1, 8.0, 1.0)
+    light = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=weight)
+    heavy = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=64 * weight)
+    np.testing.assert_allclose(light.predict_proba(x), heavy.predict_proba(x), atol=1e-6)
+    alike = SDAClassifier(**QUICK, epochs=3).fit(x, y)
+    assert light.predict_proba(x)[:, 1].mean() > alike.predict_proba(x)[:, 1].mean() + 0.01
+
+
+@pytest.mark.tensorflow_only  # elsewhere, rows that are not in memory are shuffled otherwise
+@pytest.mark.parametrize("scale", ["standard", "unit", "symmetric", None])
+def test_sparse_gives_what_dense_gives(rows, scale):
+    x, y = rows
+    x = np.where(x > np.median(x, axis=0), x, 0.0)
+    x[:, 3] = 2.0
+    loss = "auto" if scale == "unit" else "squared_error"
+    options = QUICK | {"scale": scale, "reconstruction_loss": loss, "epochs": 2}
+    dense = SDAClassifier(**options).fit(x, y)
+    packed = sparse.csc_array(x)
+    thin = SDAClassifier(**options).fit(packed, y)
+    np.testing.assert_allclose(thin.scaling_(x), dense.scaling_(x), atol=1e-6)
+    np.testing.assert_allclose(kernel(thin), kernel(dense), atol=1e-5)
+    np.testing.assert_allclose(thin.predict_proba(packed), dense.predict_proba(x), atol=1e-5)
+    np.testing.assert_allclose(thin.encode(packed), dense.encode(x), atol=1e-5)
+
+
+def test_sparse_rows_are_never_dense_all_at_once(monkeypatch):
+    rows = sparse.random_array((5000, 40), density=0.05, format="csr", rng=0)
+    heights = []
+    to_array = sparse.csr_array.toarray
+
+    def note(matrix, *args, **kwargs):
+        heights.append(matrix.shape[0])
+        return to_array(matrix, *args, **kwargs)
+
+    monkeypatch.setattr(sparse.csr_array, "toarray", note)
+    options = QUICK | {"pretrain_epochs": 1, "scale": "unit"}
+    detector = SDAOutlierDetector(**options).fit(rows)
+    detector.predict(rows)
+    assert 0 < max(heights) <= 4096
+    assert min(heights) >= 1
+
+
+def test_score_is_minus_the_reconstruction_error(rows):
+    x, _ = rows
+    detector = SDAOutlierDetector(**QUICK, contamination=0.2).fit(x)
+    scaled = ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
+    errors = detector.model_.reconstruction_error(scaled)
+    np.testing.assert_allclose(detector.score_samples(x), -errors, rtol=1e-5)
+    layer = detector.model_.levels[0]
+    visible = codes_by_hand(detector, x) @ kernel(detector).T + np.asarray(layer.visible_bias)
+    by_hand = (scaled - visible) ** 2
+    np.testing.assert_allclose(detector.feature_errors(x), by_hand, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(-detector.score_samples(x), by_hand.sum(axis=1), rtol=1e-4)
+
+    assert detector.threshold_ == -detector.offset_
+    assert (detector.predict(x) == -1).sum() == 30
+    is_outlier = errors > detector.threshold_
+    assert ((detector.predict(x) == -1) == is_outlier).all()
+    assert ((detector.decision_function(x) < 0) == is_outlier).all()
+    # One value far off lets the score fall, and is pointed at.
+    far = x[:1] + np.array([0, 0, 50, 0, 0])
+    assert detector.score_samples(far)[0] < detector.score_samples(x).min()
+    assert detector.predict(far).tolist() == [-1]
+    assert detector.feature_errors(far).argmax() == 2
+
+
+def test_detector_by_cross_entropy(rows):
+    x, _ = rows
+    x = (x - x.min(axis=0)) / (x.max(axis=0) - x.min(axis=0))
+    options = QUICK | {"reconstruction_loss": "binary_crossentropy", "scale": None}
+    detector = SDAOutlierDetector(**options).fit(x)
+    sums = detector.feature_errors(x).sum(axis=1)
+    np.testing.assert_allclose(sums, -detector.score_samples(x), rtol=1e-4)
+    with pytest.raises(ValueError, match="SDAOutlierDetector.score_samples.* in \\[0, 1\\]"):
+        detector.score_samples(x + 1)
+
+
+def test_detector_does_not_cut_outliers_off(rows):
+    x, _ = rows
+    detector = SDAOutlierDetector(**QUICK, scale="unit").fit(x)
+    scores = detector.score_samples(np.vstack([x.max(axis=0), 10 * x.max(axis=0)]))
+    assert scores[1] < 10 * scores[0]
+
+
+def test_pipeline_and_grid_search_survive_a_new_process(digits, tmp_path):
+    x, y = digits[0][:300], digits[1][:300]
+    pipeline = make_pipeline(
+        StandardScaler(), SDAClassifier(pretrain_epochs=3, epochs=20, scale=None, random_state=0)
+    )
+    grid = {
+        "sdaclassifier__noise": ["masking", "gaussian"],
+        "sdaclassifier__hidden_units": [(16,), [24]],
+    }
+    search = GridSearchCV(pipeline, grid, cv=2).fit(x, y)
+    assert search.best_score_ > 0.6
+    assert len(set(search.cv_results_["mean_test_score"])) > 1
+    joblib.dump(search.best_estimator_, tmp_path / "best.joblib")
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import joblib, json, numpy as np\n"
+        "best = joblib.load('best.joblib')\n"
+        "print(json.dumps(best.predict_proba(np.load('x.npy')).tolist()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    again = np.array(json.loads(done.stdout.splitlines()[-1]))
+    np.testing.assert_array_equal(again, search.predict_proba(x))
+
+
+def test_cross_val_score_repeats_itself(rows):
+    x, y = rows
+    classifier = SDAClassifier(**QUICK, epochs=3)
+    first, second = (cross_val_score(classifier, x, y, cv=2) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_seeds(rows):
+    x, _ = rows
+    same = [SDATransformer(**QUICK).fit_transform(x) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    other = SDATransformer(**QUICK | {"random_state": 1}).fit_transform(x)
+    assert np.abs(other - same[0]).max() > 1e-3
+    drawn = [
+        SDATransformer(**QUICK | {"random_state": np.random.RandomState(3)}).fit_transform(x)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_keras_objects_as_parameters(rows):
+    x, _ = rows
+    noise = keras_sda.layers.MaskingNoise(0.2)
+    options = QUICK | {
+        "noise": noise,
+        "optimizer": keras.optimizers.SGD(0.1),
+        "kernel_initializer": keras_sda.initializers.SigmoidGlorotUniform(),
+    }
+    transformer = SDATransformer(**options).fit(x)
+    assert transformer.noise is noise
+    assert transformer.model_.noise_layers[0] is not noise
+    codes = clone(transformer).fit_transform(x)
+    np.testing.assert_array_equal(codes, transformer.transform(x))
+
+
+def test_pickling_leaves_the_estimator_alone(rows):
+    x, y = rows
+    classifier = SDAClassifier(**QUICK, epochs=2).fit(x, y)
+    model = classifier.model_
+    again = pickle.loads(pickle.dumps(classifier))
+    assert classifier.model_ is model
+    np.testing.assert_array_equal(again.predict_proba(x), classifier.predict_proba(x))
+    assert again.get_params() == classifier.get_params()
+    again.partial_fit(x, y)  # goes on training
+    assert len(again.history_["loss"]) == 3
+    assert pickle.loads(pickle.dumps(SDAClassifier(epochs=7))).epochs == 7
+
+
+def test_tables_with_names(rows):
+    x, _ = rows
+    table = pd.DataFrame(x, columns=list("abcde"), index=range(1000, 1150))
+    transformer = SDATransformer(**QUICK).set_output(transform="pandas").fit(table)
+    assert transformer.feature_names_in_.tolist() == list("abcde")
+    codes = transformer.transform(table)
+    assert codes.columns.tolist() == [f"sdatransformer{number}" for number in range(6)]
+    assert codes.index.tolist() == table.index.tolist()
+    with pytest.raises(ValueError, match="feature names should match"):
+        transformer.transform(table[list("edcba")])
+
+
+def test_partial_fit_pretrains_once_and_goes_on(rows):
+    x, y = rows
+    classifier = SDAClassifier(**QUICK, learning_rate=0.01)
+    # No label in the first call: it pretrains, as a transformer on the same rows.
+    classifier.partial_fit(x, np.full(150, -1), classes=[0, 1, 2])
+    np.testing.assert_array_equal(kernel(classifier), kernel(SDATransformer(**QUICK).fit(x)))
+    assert classifier.history_ == {}
+    np.testing.assert_allclose(classifier.predict_proba(x), 1 / 3, atol=1e-6)
+    histories = classifier.histories_
+    for _ in range(5):
+        classifier.partial_fit(x[:90], y[:90])
+    assert classifier.histories_ is histories
+    assert len(classifier.history_["loss"]) == 5
+    assert classifier.history_["loss"][-1] < classifier.history_["loss"][0]
+    genuine = SDAClassifier(**QUICK).partial_fit(x, y - 1, classes=[-1, 0, 1])
+    assert genuine.classes_.tolist() == [-1, 0, 1]
+
+
+def test_partial_fit_of_regressor_and_transformer(rows):
+    x, _ = rows
+    regressor = SDARegressor(**QUICK)
+    for _ in range(3):
+        regressor.partial_fit(x, x[:, 0])
+    assert len(regressor.history_["loss"]) == 3
+    transformer = SDATransformer(**QUICK).partial_fit(x[:100])
+    before, scaling = kernel(transformer), transformer.scaling_
+    transformer.partial_fit(x[100:])
+    assert np.abs(kernel(transformer) - before).max() > 1e-5
+    assert transformer.scaling_ is scaling
+    transformer.set_params(epochs=2).partial_fit(x)
+    assert len(transformer.history_["loss"]) == 2
+
+
+def test_early_stopping_keeps_the_best(rows):
+    x, y = rows
+    options = QUICK | {"learning_rate": 0.3, "epochs": 200, "patience": 3}
+    classifier = SDAClassifier(**options, early_stopping=True, validation_fraction=0.2)
+    losses = classifier.fit(x, y).history_["val_loss"]
+    assert len(losses) < 200
+    assert len(losses) == np.argmin(losses) + 1 + 3
+    regressor = SDARegressor(**options, early_stopping=True).fit(x, x[:, 0])
+    assert "val_loss" in regressor.history_
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (SDAClassifier, {"epochs": -1}, "`epochs` of SDAClassifier must be a whole number"),
+        (SDARegressor, {"epochs": 1.5}, "`epochs` of SDARegressor must be a whole number"),
+        (SDATransformer, {"epochs": -1}, "`epochs` of SDATransformer must be a whole number"),
+        (SDAClassifier, {"patience": 0}, "`patience` of SDAClassifier must be a whole number"),
+        (SDAClassifier, {"validation_fraction": 1}, r"must lie in \(0, 1\). Received"),
+        (SDAClassifier, {"scale": "log"}, "`scale` of SDAClassifier must be one of 'unit'"),
+        (SDAClassifier, {"hidden_units": 8}, "`hidden_units` of .* must list the units"),
+        (SDAClassifier, {"noise_level": 2}, r"must lie in \[0, 1\]"),
+        (SDARegressor, {"unlabelled": -1}, "`unlabelled` of SDARegressor must be one of None"),
+        (SDATransformer, {"level": 1}, "`level` of SDATransformer must be 'all' or a number from"),
+        (SDATransformer, {"level": "last"}, "must be 'all' or a number from -1 to 0. Received"),
+        (SDAOutlierDetector, {"contamination": 0}, r"must lie in \(0, 0.5\]. Received"),
+        (SDAOutlierDetector, {"contamination": 0.6}, r"must lie in \(0, 0.5\]. Received"),
+        (SDAOutlierDetector, {"contamination": "auto"}, r"must lie in \[0, 1\]. Received"),
+    ],
+)
+def test_refused_parameters(rows, cls, options, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**QUICK | options).fit(*rows)
+
+
+def test_refused_data(rows):
+    x, y = rows
+    classifier, regressor = SDAClassifier(**QUICK), SDARegressor(**QUICK)
+    with pytest.raises(ValueError, match="at least two classes. Received no label"):
+        SDAClassifier(**QUICK, unlabelled=-1).fit(x, np.full(150, -1))
+    with pytest.raises(ValueError, match="both a label and a weight above 0. Received none"):
+        classifier.fit(x, np.where(y == 0, -1, y), sample_weight=(y == 0).astype(float))
+    with pytest.raises(ValueError, match="both a target and a weight above 0. Received none"):
+        SDARegressor(**QUICK, unlabelled="nan").fit(x, np.full(150, np.nan))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        regressor.fit(x, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match="at least one non-zero number. Received numbers from 0"):
+        classifier.fit(x, y, sample_weight=np.zeros(150))
+    with pytest.raises(ValueError, match="numbers of at least 0 in `sample_weight`"):
+        classifier.fit(x, y, sample_weight=-np.ones(150))
+    with pytest.raises(ValueError, match="one number per row. Received shape"):
+        classifier.fit(x, y, sample_weight=np.ones((150, 2)))
+    with pytest.raises(ValueError, match="needs `classes`, all classes there are"):
+        classifier.partial_fit(x, y)
+    with pytest.raises(ValueError, match="has nothing to stop: use fit"):
+        SDAClassifier(**QUICK, early_stopping=True).partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"knows the classes \[0, 1\]. Received also: 2"):
+        classifier.partial_fit(x, y, classes=[0, 1])
+
+
+def test_refused_later(rows):
+    x, y = rows
+    quick = QUICK | {"pretrain_epochs": 0}
+    classifier = SDAClassifier(**quick).partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"same `classes` at each call, here \[0, 1, 2\]"):
+        classifier.partial_fit(x, y, classes=[0, 1])
+    regressor = SDARegressor(**quick).partial_fit(x, x[:, 0])
+    with pytest.raises(ValueError, match=r"here \(rows\). Received shape \(150, 2\)"):
+        regressor.partial_fit(x, x[:, :2])
+    transformer = SDATransformer(**quick).fit(x)
+    with pytest.raises(ValueError, match=r"codes of shape \(rows, 6\).* Received shape \(150, 5\)"):
+        transformer.inverse_transform(x)
