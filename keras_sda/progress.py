@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
 
     Example:
 
-    >>> duration(9.2), duration(247), duration(7500)
+    >>> duration(8.7), duration(247), duration(7500)
     ('9 s', '4:07 min', '2:05 h')
     """
     whole = math.ceil(seconds) if seconds < 10 else round(seconds)

@@ -60,7 +60,7 @@ def test_the_command_itself_trains_on_digits(tmp_path, monkeypatch):
     assert "digits: 1,257 train, 180 valid, 360 test; network 64-32-16-10" in out
     assert "Level 1 of 2: 64 -> 32 units, AdditiveGaussianNoise(0.2), binary_crossentropy" in out
     assert "Level 2 of 2: loss" in out
-    assert out.count("Epoch 2/") == 3
+    assert out.count("epoch 2/2") == 3
     assert "Validation: error" in out
     assert "Test: error" in out
     assert "95 % interval" in out
