@@ -99,7 +99,8 @@ def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, A
     """
 
     def one_step(data):
-        return model.train_step(data)
+        with fused_updates(model.optimizer):
+            return model.train_step(data)
 
     def train(data, rows, batch_size):
         def step(index):
@@ -129,3 +130,69 @@ def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, A
     # warn of one function that is traced again and again.
     function._omit_frequent_tracing_warning = True
     return function
+
+
+@contextlib.contextmanager
+def fused_updates(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Lets SGD and Adam update each variable in one pass over it, to the same numbers.
+
+    Keras writes an update as several operations, each of which reads and writes arrays as large as
+    the variable: for small batches they cost as much as the matrix products. TensorFlow has them
+    in one. Other optimizers, and gradients that are not plain tensors, stay as they are. Numbers
+    are the same but for rounding, mostly that of `1 - beta_2` to float32, by which the size of a
+    step differs by 2e-5 of itself.
+    """
+    fused = _FUSED.get(type(optimizer))
+    if fused is None or getattr(optimizer, "amsgrad", False):
+        yield
+        return
+    usual = optimizer.update_step
+
+    def update_step(gradient, variable, learning_rate):
+        if not isinstance(gradient, tf.Tensor) or gradient.dtype != variable.dtype:
+            return usual(gradient, variable, learning_rate)
+        return fused(optimizer, gradient, variable, tf.cast(learning_rate, variable.dtype))
+
+    optimizer.update_step = update_step
+    try:
+        yield
+    finally:
+        del optimizer.update_step
+
+
+def _fused_sgd(optimizer, gradient, variable, learning_rate):
+    if optimizer.momentum == 0:
+        return tf.raw_ops.ResourceApplyGradientDescent(
+            var=variable.handle, alpha=learning_rate, delta=gradient
+        )
+    momentums = optimizer.momentums[optimizer._get_variable_index(variable)]
+    return tf.raw_ops.ResourceApplyKerasMomentum(
+        var=variable.handle,
+        accum=momentums.value.handle,
+        lr=learning_rate,
+        grad=gradient,
+        momentum=optimizer.momentum,
+        use_nesterov=optimizer.nesterov,
+    )
+
+
+def _fused_adam(optimizer, gradient, variable, learning_rate):
+    index = optimizer._get_variable_index(variable)
+    step = tf.cast(optimizer.iterations.value + 1, variable.dtype)
+    beta_1 = tf.constant(optimizer.beta_1, variable.dtype)
+    beta_2 = tf.constant(optimizer.beta_2, variable.dtype)
+    return tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=optimizer._momentums[index].value.handle,
+        v=optimizer._velocities[index].value.handle,
+        beta1_power=tf.pow(beta_1, step),
+        beta2_power=tf.pow(beta_2, step),
+        lr=learning_rate,
+        beta1=beta_1,
+        beta2=beta_2,
+        epsilon=optimizer.epsilon,
+        grad=gradient,
+    )
+
+
+_FUSED = {keras.optimizers.SGD: _fused_sgd, keras.optimizers.Adam: _fused_adam}
