@@ -406,24 +406,24 @@ def _pattern(node):
 def notebook_pages(folder: Path) -> dict[str, str]:
     """Returns one page per notebook as it stands, with the outputs it holds, and their index.
 
+    The index is `notebooks/README.md`, whose links lead to these pages; they follow its order.
+
     Args:
         folder: Where pictures in the outputs are written.
     """
-    pages, titles = {}, []
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    readme = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    names = re.findall(r"\]\((\w+)\.ipynb\)", readme)
+    pages = {}
+    for name in names:
+        path = ROOT / "notebooks" / f"{name}.ipynb"
         content = json.loads(path.read_text(encoding="utf-8"))
-        pages[f"notebooks/{path.stem}.md"] = _notebook(path, content, folder)
-        titles.append(path.stem)
-    lines = ["# Notebooks", ""]
-    if titles:
-        lines += [
-            "They lie in `notebooks/` and run from top to bottom; shown here as they stand.",
-            "",
-        ]
-        lines += ["```{toctree}", ":maxdepth: 1", "", *titles, "```", ""]
-    else:
-        lines += ["There are none yet.", ""]
-    return {**pages, "notebooks/index.md": "\n".join(lines)}
+        pages[f"notebooks/{name}.md"] = _notebook(path, content, folder)
+    tree = ["```{toctree}", ":hidden:", "", *names, "```", ""]
+    return {**pages, "notebooks/index.md": _link_notebooks(readme) + "\n" + "\n".join(tree)}
+
+
+def _link_notebooks(text):
+    return re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", text)
 
 
 def _notebook(path, content, folder):
@@ -431,8 +431,9 @@ def _notebook(path, content, folder):
     for number, cell in enumerate(content["cells"]):
         text = "".join(cell["source"]).rstrip()
         if cell["cell_type"] == "markdown":
-            # What they link to in the repository is not on this site.
-            lines += [re.sub(r"(?<!!)\[([^\]]+)\]\((?!\w+:|#)[^)]+\)", r"\1", text), ""]
+            # Of what they link to in the repository only the other notebooks are on this site.
+            text = _link_notebooks(text)
+            lines += [re.sub(r"(?<!!)\[([^\]]+)\]\((?!\w+:|#|\w+\.md\))[^)]+\)", r"\1", text), ""]
         elif cell["cell_type"] == "code" and text:
             lines += ["```python", text, "```", ""]
             for index, output in enumerate(cell.get("outputs", [])):

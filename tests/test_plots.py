@@ -176,3 +176,12 @@ def test_learning_curves_of_one_phase():
     fit = plots.plot_learning_curves([], {"loss": [3.0, 2.0]}, title="training")
     assert [axes.get_title() for axes in fit.axes] == ["training"]
     np.testing.assert_array_equal(fit.axes[0].get_lines()[0].get_ydata(), [3, 2])
+
+
+def test_learning_curves_of_what_fit_returns():
+    history = keras.callbacks.History()
+    history.history = {"loss": [3.0, 2.0]}
+    figure = plots.plot_learning_curves([history])
+    assert [axes.get_title() for axes in figure.axes] == ["level 1"]
+    np.testing.assert_array_equal(figure.axes[0].get_lines()[0].get_ydata(), [3, 2])
+    assert len(plots.plot_learning_curves([history], history).axes) == 2

@@ -5,18 +5,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 
-def plot_learning_curves(pretraining, finetuning, title="fine-tuning"):
+def plot_learning_curves(pretraining, finetuning=None, title="fine-tuning"):
     """Draws the loss of each level by epoch and, beside it, the error of fine-tuning.
 
     Args:
-        pretraining: One dictionary per level, as `History.history`; may be empty.
-        finetuning: The dictionary of `fit`, with `accuracy` and `val_accuracy` if there were any;
-            empty after pretraining alone.
+        pretraining: What `pretrain` returned, a Keras `History` for each level, or the dictionaries
+            in them; may be empty.
+        finetuning: What `fit` returned, or the dictionary in it, with `accuracy` and `val_accuracy`
+            if there were any; `None` or empty after pretraining alone.
         title: What the `fit` of the last panel was.
 
     Returns:
         The figure.
     """
+    pretraining = [getattr(history, "history", history) for history in pretraining]
+    finetuning = getattr(finetuning, "history", finetuning) or {}
     has_fit = bool(finetuning) or not pretraining
     panels = len(pretraining) + has_fit
     figure = Figure(figsize=(3.6 * max(1.2, panels), 3.4), layout="constrained")
