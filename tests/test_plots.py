@@ -1,5 +1,6 @@
 import importlib
 
+import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
