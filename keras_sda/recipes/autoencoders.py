@@ -149,7 +149,7 @@ DEEP_3_PROTOCOL = Recipe(
     figure="squared error",
     data=MNIST_60000,
     fit={"optimizer": "adam", "learning_rate": 5e-3, "epochs": 10, "batch_size": 64},
-    quick={"fit": {"epochs": 40, "learning_rate": 3e-3, "batch_size": 32}},
+    quick={"fit": {"epochs": 80, "learning_rate": 3e-3, "batch_size": 32}},
 )
 
 DEEP_3 = DEEP_3_PROTOCOL.but(

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
     for report in reports:
         mean, half = summary(report)
         runs = report["runs"]
-        minutes = sum(sum(run["minutes"].values()) for run in runs) / len(runs)
+        # The median, as a run during which the machine did something else tells nothing.
+        minutes = statistics.median(sum(run["minutes"].values()) for run in runs)
         epochs = sorted({run["epochs"] for run in runs})
         measured = number(mean) if half is None else f"{number(mean)} ± {number(half, mean)}"
         missed = report["at_most"] is not None and mean > report["at_most"]
