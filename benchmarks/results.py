@@ -1,6 +1,7 @@
 """Makes the README's tables of `results/*.json`, which recipes and benchmarks have written.
 
 keras-sda reproduce NAME --output benchmarks/results
+python benchmarks/few_labels.py
 python benchmarks/pretraining_speed.py --output benchmarks/results/speed
 python benchmarks/results.py      # puts the tables into the README
 """
@@ -73,6 +74,22 @@ def speed() -> str:
     return "\n".join([*lines, "", f"Whole pretraining, {whole}: {', '.join(seconds)}."])
 
 
+def few_labels() -> str:
+    """Returns the table of what pretraining is worth with few labels, in Markdown."""
+    content = report.read(RESULTS / "few_labels.json")
+    lines = ["| classifier | test accuracy in %, mean and 95 % interval |", "| --- | --- |"]
+    for name, figure in content["summary"].items():
+        lines.append(f"| {name} | {_percent(figure)} |")
+    for name, figure in content["gain_of_pretraining"].items():
+        lines.append(f"| gain of pretraining, {name}, in points | {_percent(figure, '+')} |")
+    return "\n".join(lines)
+
+
+def _percent(figure, sign=""):
+    mean, low, high = (100 * value for value in (figure["mean"], *figure["interval"]))
+    return f"{mean:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+
+
 def with_block(text: str, name: str, block: str) -> str:
     """Returns a page with what stands between two marks replaced."""
     before, rest = text.split(START.format(name))
@@ -82,5 +99,6 @@ def with_block(text: str, name: str, block: str) -> str:
 if __name__ == "__main__":
     page = README.read_text(encoding="utf-8")
     page = with_block(page, "figures", tables())
+    page = with_block(page, "few labels", few_labels())
     page = with_block(page, "speed", speed())
     README.write_text(page, encoding="utf-8")

@@ -93,6 +93,7 @@ def test_readme_shows_the_measured_results():
     spec.loader.exec_module(results)
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert results.tables() in page
+    assert results.few_labels() in page
     assert results.speed() in page
 
 
@@ -178,16 +179,18 @@ def test_notebooks_are_shown_as_they_stand(generated, tmp_path, monkeypatch):
     output = {"data": {"text/plain": ["1"]}}
     picture = {"data": {"image/png": "AAAA", "text/plain": ["<Figure>"]}}
     cells = [
-        {"cell_type": "markdown", "source": ["# Title\n", "See [here](../docs/index.md)."]},
+        {"cell_type": "markdown", "source": ["# Title\n", "See [a](../docs/a.md), [b](b.ipynb)."]},
         {"cell_type": "code", "source": ["f()"], "outputs": [output, picture]},
     ]
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "first.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "notebooks" / "README.md").write_text("# All\n\n- [Title](first.ipynb)\n")
     monkeypatch.setattr(generated, "ROOT", tmp_path)
     pages = generated.notebook_pages(tmp_path / "site")
+    assert pages["notebooks/index.md"].startswith("# All\n\n- [Title](first.md)\n")
     assert "\nfirst\n" in pages["notebooks/index.md"]
     code = "```python\nf()\n```\n\n```text\n1\n```\n\n![Output](first-1-1.png)"
-    assert pages["notebooks/first.md"].startswith(f"# Title\nSee here.\n\n{code}\n")
+    assert pages["notebooks/first.md"].startswith(f"# Title\nSee a, [b](b.md).\n\n{code}\n")
     assert (tmp_path / "site" / "first-1-1.png").exists()
 
 

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import joblib
 import keras
@@ -481,3 +482,21 @@ def test_refused_later(rows):
     transformer = SDATransformer(**quick).fit(x)
     with pytest.raises(ValueError, match=r"codes of shape \(rows, 6\).* Received shape \(150, 5\)"):
         transformer.inverse_transform(x)
+
+
+@pytest.mark.tensorflow_only
+def test_few_labels_benchmark_runs(tmp_path):
+    script = Path(__file__).parent.parent / "benchmarks" / "few_labels.py"
+    command = [sys.executable, script, "--quick", "--repeats", "2", "--output", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "few_labels.json").read_text())
+    for name, values in content["test_accuracy"].items():
+        assert content["summary"][name]["mean"] == pytest.approx(np.mean(values))
+        low, high = content["summary"][name]["interval"]
+        # Student's t of two values: 12.706 times half their distance.
+        assert (high - low) / 2 == pytest.approx(12.706 * abs(values[1] - values[0]) / 2, rel=1e-4)
+    tried = content["search"]["network, pretrained"]
+    best = max(entry["valid_accuracy"] for entry in tried)
+    first = next(entry for entry in tried if entry["valid_accuracy"] == best)
+    assert first["options"] == content["chosen"]["network, pretrained"]
