@@ -98,8 +98,8 @@ def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., A
             next(batches, None)
         return dict(model.replayed_logs), state
 
-    function = with_torch if keras.backend.backend() == "torch" else with_jax
-    function.replays = True  # type: ignore[attr-defined]
+    function: Any = with_torch if keras.backend.backend() == "torch" else with_jax
+    function.replays = True
     return function
 
 

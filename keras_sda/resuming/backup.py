@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -60,14 +61,13 @@ class Backup(keras.callbacks.Callback):
         keep: Whether the states of a finished `fit` stay, so that the same call again returns its
             weights and history without training. By default they are removed, so that a second
             `fit` trains on.
-        verbose: 1 prints a line when training goes on from a state, or is interrupted; 0 prints
-            only that a state could not be written.
+        verbose: Whether to print a line when training goes on from a state.
 
     Attributes:
         resumed: The position training went on from, such as `"epoch 3, step 40"`, or `None`.
+        earlier_seconds: For how long it had gone on until then.
         steps_per_call: How many steps a call took when the state was saved; see `FastFit`.
-        seconds: For how long this training has gone on, runs that were interrupted included, as far
-            as they were saved.
+        advice: How the line ends that is printed after an interruption.
 
     Raises:
         ValueError: Before training, if the state belongs to other data or other arguments, if the
@@ -92,7 +92,8 @@ class Backup(keras.callbacks.Callback):
         self.keep = keep
         self.verbose = verbose
         self.resumed = None
-        self.seconds = 0.0
+        self.earlier_seconds = 0.0
+        self.advice = "the same call again goes on from there"
         self.steps_per_call: int | None = None
         self._context: dict[str, Any] | None = None
         self._is_prepared = False
@@ -140,7 +141,7 @@ class Backup(keras.callbacks.Callback):
             arguments["initial_epoch"] = self._epochs if done else self._state["epoch"]
         self._is_full = False
         self._saved = None if self._state is None else self._state["position"]
-        self._seconds_before = self.seconds = 0.0
+        self.earlier_seconds = 0.0
         self._start = time.perf_counter()
         self._signals = HeldSignals()
         self._is_prepared = True
@@ -208,7 +209,7 @@ class Backup(keras.callbacks.Callback):
         if state is None:
             return
         self.resumed = state["position"]
-        self._seconds_before = state["seconds"]
+        self.earlier_seconds = state["seconds"]
         if state["step"] and not self._trained.knows_position:
             raise ValueError(
                 f"The state after {state['position']} in {self._files.folder} can be gone on from "
@@ -259,7 +260,6 @@ class Backup(keras.callbacks.Callback):
         """Writes a state, or says why it could not be."""
         model = self.model
         position = f"{self._place}epoch {epoch + (step > 0)}" + (f", step {step}" if step else "")
-        self.seconds = self._seconds_before + time.perf_counter() - self._start
         state = {
             "fingerprint": self._fingerprint,
             "position": position,
@@ -267,7 +267,7 @@ class Backup(keras.callbacks.Callback):
             "step": step,
             "steps_per_call": model.steps_per_call,
             "stopped": step == 0 and (model.stop_training or epoch >= self._epochs),
-            "seconds": self.seconds,
+            "seconds": self.earlier_seconds + time.perf_counter() - self._start,
             "variables": _values(model.variables),
             "optimizer": _values(model.optimizer.variables),
             "shuffling": backend.shuffling_state(),
@@ -314,15 +314,13 @@ class Backup(keras.callbacks.Callback):
                 callback.on_resume()
 
     def _interrupt(self):
-        """Ends training after a signal."""
-        folder = self._files.folder
+        """Ends training after the signal that came."""
         if self._saved:
-            message = f"saved after {self._saved} in {folder}"
+            message = f"saved after {self._saved} in {self._files.folder}"
         else:
             message = "before the first state was saved"
-        if self.verbose:
-            _say(f"Interrupted, {message}; the same call again goes on from there.")
-        raise interruption(self._signals.received, message)
+        _say(f"Interrupted, {message}; {self.advice}.")
+        raise interruption(self._signals.received or signal.SIGINT, message)
 
 
 def _say(text: str) -> None:

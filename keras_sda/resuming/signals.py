@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM, held back until training has come to a point that it can go on from."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -53,6 +55,24 @@ def interruption(number: int, message: str) -> BaseException:
     if number == signal.SIGINT:
         return KeyboardInterrupt(message)
     return Terminated(message)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM end the block by `Terminated`, so that it cleans up behind it."""
+
+    def end(number, frame):
+        raise Terminated
+
+    before = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and before is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if is_main and before is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Terminated(SystemExit):

@@ -65,7 +65,7 @@ class StateFiles:
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
         """Returns the latest whole state, or `None`, and the names of damaged files after it."""
         remove_partial(self.folder)
-        damaged = []
+        damaged: list[str] = []
         for path in reversed(self.paths()):
             try:
                 return _read(path), damaged
