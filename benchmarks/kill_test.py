@@ -1,0 +1,199 @@
+"""Kills `keras-sda train` at random moments, resumed until it is done: are the weights the same?
+
+One run is never disturbed. Each of the others gets a signal at a moment drawn evenly from the time
+that the undisturbed run took from its first line of output on, goes on by `--resume`, gets the next
+signal, and so on; the last attempt ends by itself. Then the run must have the weights and the
+history of the undisturbed one, bit for bit, the same files, and none of them broken.
+
+Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam, and the patience
+rule that stops fine-tuning and puts the best weights back.
+
+    python benchmarks/kill_test.py --runs 30      # SIGKILL; about half an hour on two cores
+    python benchmarks/kill_test.py --runs 3 --signal TERM
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import _measuring
+
+OPTIONS = [
+    *("--units", "64,32", "--noise", "masking", "--noise-level", "0.3", "--batch-size", "10"),
+    *("--pretrain-epochs", "10", "--pretrain-optimizer", "adam"),
+    *("--pretrain-learning-rate", "0.001", "--epochs", "20", "--optimizer", "adam"),
+    *("--learning-rate", "0.003", "--schedule", "constant", "--patience", "5"),
+]
+QUICK = ["--pretrain-epochs", "3", "--epochs", "4"]
+STATUSES = {"KILL": -signal.SIGKILL, "INT": 130, "TERM": 143}
+MOST_ATTEMPTS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=30, help="default: %(default)s")
+    parser.add_argument("--kills", type=int, default=2, help="at most, per run; default: 2")
+    parser.add_argument("--signal", choices=STATUSES, default="KILL", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
+    parser.add_argument("--quick", action="store_true", help="a few epochs only")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "resuming"
+    )
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    name = "kill_test" + ("" if arguments.signal == "KILL" else f"_{arguments.signal.lower()}")
+    path = arguments.output / f"{name}.json"
+    try:
+        for report in kill_test(arguments, folder):
+            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(
+        f"{report['bit_equal']} of {report['runs']} runs bit-equal, {report['whole_histories']} "
+        f"histories whole, {report['broken_files']} broken files, {report['kills']} signals: {path}"
+    )
+    sys.exit(0 if report["passed"] else 1)
+
+
+def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yields, after each run, what became of all so far."""
+    options = [*OPTIONS, *(QUICK if arguments.quick else [])]
+    draw = random.Random(arguments.seed)  # noqa: S311  # no secret
+    whole = folder / "undisturbed"
+    attempt = Attempt([*options, "--output", str(whole)])
+    status, lines = attempt.end()
+    if status != 0:
+        raise RuntimeError(f"The undisturbed run ended with {status}: {attempt.errors}")
+    seconds = attempt.seconds
+    runs = []
+    for number in range(arguments.runs):
+        run = folder / f"run{number}"
+        moments: list[dict[str, Any]] = []
+        problems: list[str] = []
+        for _ in range(MOST_ATTEMPTS):
+            has_begun = (run / "config.json").exists()
+            where = ["--resume", str(run)] if has_begun else [*options, "--output", str(run)]
+            attempt = Attempt(where)
+            if len(moments) < arguments.kills:
+                status, lines = attempt.end(draw.uniform(0, seconds), arguments.signal)
+            else:
+                status, lines = attempt.end()
+            if status == 0:
+                break
+            if status != STATUSES[arguments.signal]:
+                problems.append(f"status {status}: {attempt.errors[-500:]}")
+                break
+            moments.append({"seconds": round(attempt.seconds, 3), "after": lines[-1:]})
+            told = attempt.errors.strip().splitlines()
+            if arguments.signal != "KILL" and (len(told) != 1 or "--resume" not in told[0]):
+                problems.append(f"not one line that says how to go on: {attempt.errors[-500:]}")
+        runs.append({"moments": moments, "problems": problems, **compare(whole, run)})
+        print(f"run {number + 1} of {arguments.runs}: {runs[-1]}", flush=True)
+        shutil.rmtree(run, ignore_errors=True)
+        yield _report(arguments, options, whole, seconds, runs)
+
+
+def _report(arguments, options, whole, seconds, runs):
+    report = {
+        "command": " ".join(["python", "benchmarks/kill_test.py", *sys.argv[1:]]),
+        "hardware": _measuring.hardware(),
+        "versions": json.loads((whole / "config.json").read_text())["versions"],
+        "options": options,
+        "signal": arguments.signal,
+        "undisturbed_seconds": round(seconds, 1),
+        "runs": len(runs),
+        "kills": sum(len(run["moments"]) for run in runs),
+        "bit_equal": sum(run["bit_equal"] for run in runs),
+        "whole_histories": sum(run["whole_history"] for run in runs),
+        "broken_files": sum(len(run["broken_files"]) for run in runs),
+        "each": runs,
+    }
+    passed = all(run["bit_equal"] and run["whole_history"] for run in runs)
+    clean = not any(run["broken_files"] or run["problems"] for run in runs)
+    return {**report, "passed": passed and clean}
+
+
+class Attempt:
+    """One process of `keras-sda train`; its clock starts with its first line of output."""
+
+    def __init__(self, options: list[str]):
+        program = [sys.executable, "-m", "keras_sda_launcher", "train", *options]
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as this
+        self.process = subprocess.Popen(  # noqa: S603  # our own program
+            program, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        )
+        self.lines: list[str] = []
+        self.seconds = 0.0
+        self._begun = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._begun.set()
+            self.lines.append(line.rstrip())
+        self._begun.set()
+
+    def end(self, after: float | None = None, name: str = "KILL") -> tuple[int, list[str]]:
+        """Waits for the end, or sends a signal after some seconds; returns status and output."""
+        self._begun.wait()
+        start = time.perf_counter()
+        if after is not None:
+            try:
+                self.process.wait(after)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(getattr(signal, f"SIG{name}"))
+        status = self.process.wait()
+        self.seconds = time.perf_counter() - start
+        self._reader.join()
+        return status, self.lines
+
+    @property
+    def errors(self) -> str:
+        """What was written to standard error."""
+        self._errors.seek(0)
+        return self._errors.read()
+
+
+def compare(whole: Path, run: Path) -> dict[str, Any]:
+    """Returns whether a run has the weights, the history and the files of the undisturbed one."""
+    import keras
+    import numpy as np
+
+    import keras_sda  # noqa: F401  # Keras finds the classes of the models there
+
+    files = [{str(path.relative_to(top)) for path in top.rglob("*")} for top in (whole, run)]
+    broken = sorted(files[0] ^ files[1])
+    pictures = [path for path in run.glob("*.png") if b"IEND" not in path.read_bytes()[-12:]]
+    broken += [path.name for path in pictures]
+    equal = same_history = False
+    try:
+        models = [keras.saving.load_model(top / "model.keras") for top in (whole, run)]
+        pairs = zip(*(model.get_weights() for model in models), strict=True)
+        equal = all(np.array_equal(one, other) for one, other in pairs)
+        figures = [json.loads((top / "metrics.json").read_text()) for top in (whole, run)]
+        for figure in figures:
+            del figure["minutes"]
+        same_history = figures[0] == figures[1]
+    except (OSError, ValueError) as error:
+        broken.append(str(error))
+    return {"bit_equal": equal, "whole_history": same_history, "broken_files": broken}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
