@@ -9,7 +9,7 @@ Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam
 rule that stops fine-tuning and puts the best weights back.
 
     python benchmarks/kill_test.py --runs 30      # SIGKILL; about half an hour on two busy cores
-    python benchmarks/kill_test.py --runs 3 --signal TERM
+    python benchmarks/kill_test.py --runs 6 --signal INT TERM
 """
 
 import argparse
@@ -50,7 +50,13 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--kills", type=int, default=2, help="at most, per run; default: 2")
-    parser.add_argument("--signal", choices=STATUSES, default="KILL", help="default: %(default)s")
+    parser.add_argument(
+        "--signal",
+        choices=STATUSES,
+        nargs="+",
+        default=["KILL"],
+        help="one for all runs, or several in turns; default: KILL",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     parser.add_argument("--quick", action="store_true", help="a few epochs only")
     parser.add_argument(
@@ -64,8 +70,8 @@ def main() -> None:
         importlib.import_module(name)
     folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    name = "kill_test" + ("" if arguments.signal == "KILL" else f"_{arguments.signal.lower()}")
-    path = arguments.output / f"{name}.json"
+    path = arguments.output / "-".join(["kill_test", *map(str.lower, arguments.signal)])
+    path = path.with_suffix(".json")
     try:
         for report in kill_test(arguments, folder):
             path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -91,6 +97,7 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
     runs = []
     for number in range(arguments.runs):
         run = folder / f"run{number}"
+        name = arguments.signal[number % len(arguments.signal)]
         moments: list[dict[str, Any]] = []
         problems: list[str] = []
         for _ in range(MOST_ATTEMPTS):
@@ -98,19 +105,22 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
             where = ["--resume", str(run)] if has_begun else [*options, "--output", str(run)]
             attempt = Attempt(where)
             if len(moments) < arguments.kills:
-                status, lines = attempt.end(draw.uniform(0, seconds), arguments.signal)
+                status, lines = attempt.end(draw.uniform(0, seconds), name)
             else:
                 status, lines = attempt.end()
             if status == 0:
                 break
-            if status != STATUSES[arguments.signal]:
+            if status != STATUSES[name]:
                 problems.append(f"status {status}: {attempt.errors[-500:]}")
                 break
             moments.append({"seconds": round(attempt.seconds, 3), "after": lines[-1:]})
             told = attempt.errors.strip().splitlines()
-            if arguments.signal != "KILL" and (len(told) != 1 or "--resume" not in told[0]):
+            is_done = (run / "metrics.json").exists() and not (run / "backup").exists()
+            if name != "KILL" and not is_done and (len(told) != 1 or "--resume" not in told[0]):
                 problems.append(f"not one line that says how to go on: {attempt.errors[-500:]}")
-        runs.append({"moments": moments, "problems": problems, **compare(whole, run)})
+        runs.append(
+            {"signal": name, "moments": moments, "problems": problems, **compare(whole, run)}
+        )
         print(f"run {number + 1} of {arguments.runs}: {runs[-1]}", flush=True)
         shutil.rmtree(run, ignore_errors=True)
         yield _report(arguments, options, whole, seconds, runs)
@@ -122,7 +132,7 @@ def _report(arguments, options, whole, seconds, runs):
         "hardware": _measuring.hardware(),
         "versions": json.loads((whole / "config.json").read_text())["versions"],
         "options": options,
-        "signal": arguments.signal,
+        "signals": arguments.signal,
         "undisturbed_seconds": round(seconds, 1),
         "runs": len(runs),
         "kills": sum(len(run["moments"]) for run in runs),
