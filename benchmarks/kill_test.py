@@ -1,8 +1,8 @@
 """Kills `keras-sda train` at random moments, resumed until it is done: are the weights the same?
 
-One run is never disturbed. Each of the others gets a signal at a moment drawn evenly from the time
-that the undisturbed run took from its first line of output on, goes on by `--resume`, gets the next
-signal, and so on; the last attempt ends by itself. Then the run must have the weights and the
+One run is never disturbed. Each of the others gets a signal at a random moment: some time after a
+line of output drawn from all that the undisturbed run has printed, one per epoch. It goes on by
+`--resume`, may get the next signal, and so on; the last attempt ends by itself. Then the run must have the weights and the
 history of the undisturbed one, bit for bit, the same files, and none of them broken.
 
 Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam, and the patience
@@ -13,16 +13,15 @@ rule that stops fine-tuning and puts the best weights back.
 """
 
 import argparse
-import importlib
 import io
 import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -63,11 +62,6 @@ def main() -> None:
         "--output", type=Path, default=Path(__file__).parent / "results" / "resuming"
     )
     arguments = parser.parse_args()
-    # What an attempt needs, before the first is forked.
-    for name in ("cli", "experiments", "plots", "datasets"):
-        importlib.import_module(f"keras_sda.{name}")
-    for name in ("matplotlib.pyplot", "scipy.stats", "sklearn.datasets"):
-        importlib.import_module(name)
     folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "-".join(["kill_test", *map(str.lower, arguments.signal)])
@@ -90,10 +84,10 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
     draw = random.Random(arguments.seed)  # noqa: S311  # no secret
     whole = folder / "undisturbed"
     attempt = Attempt([*options, "--output", str(whole)])
-    status, lines = attempt.end()
+    status = attempt.end()
     if status != 0:
         raise RuntimeError(f"The undisturbed run ended with {status}: {attempt.errors}")
-    seconds = attempt.seconds
+    seconds, lines = attempt.seconds, len(attempt.lines)
     runs = []
     for number in range(arguments.runs):
         run = folder / f"run{number}"
@@ -105,15 +99,16 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
             where = ["--resume", str(run)] if has_begun else [*options, "--output", str(run)]
             attempt = Attempt(where)
             if len(moments) < arguments.kills:
-                status, lines = attempt.end(draw.uniform(0, seconds), name)
+                delay = draw.uniform(0, 2 * seconds / lines)
+                status = attempt.end(draw.randint(1, lines), delay, name)
             else:
-                status, lines = attempt.end()
+                status = attempt.end()
             if status == 0:
                 break
             if status != STATUSES[name]:
                 problems.append(f"status {status}: {attempt.errors[-500:]}")
                 break
-            moments.append({"seconds": round(attempt.seconds, 3), "after": lines[-1:]})
+            moments.append({"seconds": round(attempt.seconds, 3), "after": attempt.lines[-1:]})
             told = attempt.errors.strip().splitlines()
             is_done = (run / "metrics.json").exists() and not (run / "backup").exists()
             if name != "KILL" and not is_done and (len(told) != 1 or "--resume" not in told[0]):
@@ -147,69 +142,39 @@ def _report(arguments, options, whole, seconds, runs):
 
 
 class Attempt:
-    """One process of `keras-sda train`; its clock starts with its first line of output.
-
-    Forked from this process, which has imported everything and computed nothing, so that an attempt
-    does not take longer to start than to train.
-    """
+    """One process of `keras-sda train`; its clock starts with its first line of output."""
 
     def __init__(self, options: list[str]):
+        program = [sys.executable, "-m", "keras_sda_launcher", "train", *options]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as this
-        output, entry = os.pipe()
-        self.process = os.fork()
-        if self.process == 0:
-            os.dup2(entry, 1)
-            os.dup2(self._errors.fileno(), 2)
-            _train(options)
-        os.close(entry)
+        # Where this script runs in the background, Ctrl-C would be ignored.
+        self.process = subprocess.Popen(  # noqa: S603  # our own program
+            program,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         self.lines: list[str] = []
-        self.seconds = 0.0
-        self._begun = threading.Event()
-        self._reader = threading.Thread(target=self._read, args=(output,))
-        self._reader.start()
 
-    def _read(self, output):
-        with os.fdopen(output) as lines:
-            for line in lines:
-                self._begun.set()
-                self.lines.append(line.rstrip())
-        self._begun.set()
-
-    def end(self, after: float | None = None, name: str = "KILL") -> tuple[int, list[str]]:
-        """Waits for the end, or sends a signal after some seconds; returns status and output."""
-        self._begun.wait()
-        start = time.perf_counter()
-        if after is not None:
-            self._reader.join(after)  # which ends with the process
-            if self._reader.is_alive():
-                os.kill(self.process, getattr(signal, f"SIG{name}"))
-        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-        self.seconds = time.perf_counter() - start
-        self._reader.join()
-        return status, self.lines
+    def end(self, after: int | None = None, delay: float = 0, name: str = "KILL") -> int:
+        """Waits for the end, or sends a signal some time after a line of output; returns status."""
+        start = None
+        for line in self.process.stdout or ():
+            start = start or time.perf_counter()
+            self.lines.append(line.rstrip())
+            if len(self.lines) == after:
+                time.sleep(delay)
+                self.process.send_signal(getattr(signal, f"SIG{name}"))
+        status = self.process.wait()
+        self.seconds = time.perf_counter() - (start or time.perf_counter())
+        return status
 
     @property
     def errors(self) -> str:
         """What was written to standard error."""
         self._errors.seek(0)
         return self._errors.read()
-
-
-def _train(options):
-    """Runs the command in a forked process, and ends that as Python itself would."""
-    from keras_sda import cli
-
-    status = 70
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        cli.main(["train", *options], prog_name="keras-sda")
-        status = 0
-    except SystemExit as stop:
-        status = stop.code or 0
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 def compare(whole: Path, run: Path) -> dict[str, Any]:
