@@ -2,8 +2,9 @@
 
 One run is never disturbed. Each of the others gets a signal at a random moment: some time after a
 line of output drawn from all that the undisturbed run has printed, one per epoch. It goes on by
-`--resume`, may get the next signal, and so on; the last attempt ends by itself. Then the run must have the weights and the
-history of the undisturbed one, bit for bit, the same files, and none of them broken.
+`--resume`, may get the next signal, and so on; the last attempt ends by itself. Then the run must
+have the weights and the history of the undisturbed one, bit for bit, the same files, and none of
+them broken.
 
 Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam, and the patience
 rule that stops fine-tuning and puts the best weights back.

@@ -5,6 +5,7 @@ give. TensorFlow is imported in `backend/tensorflow.py` alone.
 """
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,11 +51,11 @@ def _backend_seed(seed: int) -> Iterator[None]:
 
 
 def shuffling_state() -> dict[str, Any]:
-    """Returns the state of the generators that rows are shuffled by: NumPy's, and PyTorch's.
+    """Returns the state of the generators that `fit` shuffles by: those of Python, NumPy, PyTorch.
 
     TensorFlow's cannot be asked; `backend.fast_fit` shuffles by NumPy's.
     """
-    state = {"numpy": np.random.get_state(), "torch": None}
+    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": None}
     if keras.backend.backend() == "torch":
         import torch
 
@@ -68,6 +69,7 @@ def set_shuffling_state(state: dict[str, Any]) -> None:
     Args:
         state: The state.
     """
+    random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     if state["torch"] is not None:
         import torch
