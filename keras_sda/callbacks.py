@@ -22,9 +22,11 @@ from keras_sda._validation import (
     check_positive_int,
 )
 from keras_sda.progress import LevelProgress
+from keras_sda.resuming.backup import Backup
 from keras_sda.tracking import LevelTensorBoard
 
 __all__ = [
+    "Backup",
     "KLWarmup",
     "LevelProgress",
     "LevelTensorBoard",

@@ -231,35 +231,86 @@ def main():
     help="Precision.",
 )
 @click.option("--output", type=click.Path(), help="Run folder. [default: runs/DATA-seedSEED]")
+@click.option(
+    "--resume",
+    type=click.Path(),
+    metavar="RUN",
+    help="Go on with the interrupted run in this folder, with its options.",
+)
+@click.option("--no-backup", is_flag=True, help="Save no states to go on from.")
+@click.option(
+    "--backup-steps",
+    type=click.IntRange(min=1),
+    help="Steps from one state to the next, besides those after each epoch.",
+)
 @click.option("--quiet", is_flag=True, help="Print the results only.")
 def train(**options):
     """Pretrain a stack level by level, fine-tune it, and evaluate it.
 
     Without options it trains on scikit-learn's handwritten digits. The model, its options, every
     epoch's figures and pictures are written to a run folder.
+
+    The state of training is saved there after every epoch. Ctrl-C and SIGTERM save it, too, and end
+    with status 130 and 143; `--resume RUN` goes on after them, or after a crash, to the weights of
+    a run that was never interrupted.
     """
+    import inspect
+
     import keras
 
     from keras_sda import runs
-    from keras_sda.experiments import train_stack
+    from keras_sda.experiments import how_to_go_on, train_stack
+    from keras_sda.resuming.signals import Terminated, terminable
 
-    quiet, output = options.pop("quiet"), options.pop("output")
+    context = click.get_current_context()
+    given = [name for name in options if _is_given(context, name)]
+    quiet, output, resume = (options.pop(name) for name in ("quiet", "output", "resume"))
     verbose = 0 if quiet else 1
     options |= {
         "noise": None if options["noise"] == "none" else options["noise"],
         "scale": None if options["scale"] == "none" else options["scale"],
         "tied": not options.pop("untied"),
         "pretrain": not options.pop("no_pretrain"),
+        "backup": not options.pop("no_backup"),
     }
     for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
+    if resume is None:
+        folder = runs.new_folder(output, options["data"], options["seed"])
+    else:
+        if output is not None:
+            raise click.UsageError("Give --resume or --output: a run goes on in its own folder.")
+        folder = Path(resume)
+        renamed = {"untied": "tied", "no_pretrain": "pretrain", "no_backup": "backup"}
+        names = [renamed.get(name, name) for name in given]
+        again = {name: options[name] for name in names if name in options}
+        known = inspect.signature(train_stack).parameters
+        found = runs.options_to_resume(folder, again, known)
+        if found is None:
+            click.echo(f"{folder} is finished; there is nothing to go on with.")
+            return
+        options = found
     if options["dtype"] == "float64":
         keras.config.set_floatx("float64")  # or Keras would cast the data to float32
-    folder = runs.new_folder(output, options["data"], options["seed"])
     try:
-        train_stack(folder, **options, verbose=verbose)
-    finally:
+        with terminable():
+            train_stack(folder, **options, verbose=verbose)
+    except (KeyboardInterrupt, Terminated) as interruption:
+        can_go_on = options.get("backup", True) and (folder / runs.CONFIG).exists()
+        if not can_go_on:
+            runs.discard_if_untrained(folder)
+        if not str(interruption):  # nobody has told yet
+            advice = f"; {how_to_go_on(folder)}" if can_go_on else ""
+            click.echo(f"Interrupted{advice}.", err=True)
+        sys.exit(143 if isinstance(interruption, Terminated) else 130)
+    except BaseException:
         runs.discard_if_untrained(folder)
+        raise
+
+
+def _is_given(context, name):
+    """Whether an option stands in the command, and not only its default."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _on_rows(command):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import keras
 
 from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
-from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import StackedDenoisingAutoencoder
 
@@ -47,6 +48,8 @@ def train_stack(
     finetune_noise_level: float = 0.2,
     seed: int = 0,
     dtype: str = "float32",
+    backup: bool = True,
+    backup_steps: int | None = None,
     verbose: Any = "auto",
 ) -> dict[str, Any]:
     """Trains a stack on a data set and writes a run folder; what `keras-sda train` does.
@@ -59,7 +62,8 @@ def train_stack(
     data choose, test data are read once, at the end.
 
     Args:
-        folder: Existing, empty folder; see `runs` for what is written there.
+        folder: Existing folder, empty, or that of the same run after an interruption; see `runs`
+            for what is written there.
         data: Name or path for `datasets.load`, as are `data_dir`, `target`, `split` and `scale`.
         data_dir: Folder with prepared data.
         target: Label column of a table.
@@ -88,6 +92,10 @@ def train_stack(
         seed: Makes the run repeatable.
         dtype: Precision: `"float32"`, `"float64"` (with `keras.config.set_floatx("float64")`, or
             Keras casts the data to float32) or a policy such as `"mixed_bfloat16"`.
+        backup: Whether to save the state of training in the folder after each epoch; see
+            `callbacks.Backup`. With the same options and a folder that has states, training goes on
+            from there.
+        backup_steps: Steps from one state to the next, besides those after each epoch.
         verbose: 0 prints results only; otherwise as in `pretrain`.
 
     Returns:
@@ -137,8 +145,18 @@ def train_stack(
         "scaling": loaded.scaling.to_dict(),
         "versions": runs.versions(),
     }
-    runs.save_json(config, folder / runs.CONFIG)
+    if not (folder / runs.CONFIG).exists():  # an interrupted run keeps its own
+        runs.save_json(config, folder / runs.CONFIG)
 
+    def saving() -> list[Backup]:
+        if not backup:
+            return []
+        callback = Backup(folder / runs.BACKUP, backup_steps, keep=True, verbose=int(verbose != 0))
+        callback.advice = how_to_go_on(folder)
+        backups.append(callback)
+        return [callback]
+
+    backups: list[Backup] = []
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "finetuning": {}}
     if pretrain:
         with _timed(metrics, "pretraining"):
@@ -149,10 +167,11 @@ def train_stack(
                 optimizer=pretrain_optimizer,
                 learning_rate=pretrain_learning_rate,
                 validation_data=None if valid is None else valid.x,
-                callbacks=lambda level: [_SaveAfterLevel(model, folder)],
+                callbacks=lambda level: [_SaveAfterLevel(model, folder), *saving()],
                 verbose=verbose,
             )
         metrics["pretraining"] = [history.history for history in histories]
+        metrics["minutes"]["pretraining"] += _earlier_minutes(backups)
         # Now, as supervised fine-tuning forgets how to reconstruct.
         strip = plots.plot_model(model, (loaded.valid or train).x[:12], loaded.image_shape)
         _save_picture(strip, folder / "reconstructions.png")
@@ -169,6 +188,8 @@ def train_stack(
         callbacks = [StopOnNonFiniteLoss(), *([] if valid is None else [stopping])]
         if verbose != 0:
             callbacks.append(LevelProgress(verbose == 2, title="Fine-tuning"))
+        backups.clear()
+        callbacks.extend(saving())
         with _timed(metrics, "finetuning"):
             history = model.fit(
                 *train,
@@ -180,6 +201,7 @@ def train_stack(
                 verbose=0,
             )
         metrics["finetuning"] = history.history
+        metrics["minutes"]["finetuning"] += _earlier_minutes(backups)
         best = history.epoch[-1] if valid is None else stopping.best_epoch
         metrics["best_epoch"] = None if best is None else best + 1
     runs.save_model(model, folder)
@@ -193,8 +215,19 @@ def train_stack(
     _save_picture(curves, folder / "learning_curves.png")
     filters = plots.plot_filters(model.levels[0].kernel, loaded.image_shape)
     _save_picture(filters, folder / "filters.png")
+    runs.finish(folder)
     print(f"Model, figures and pictures: {folder}")
     return metrics
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Returns how to go on with a run that was interrupted."""
+    return f"to go on: keras-sda train --resume {shlex.quote(str(folder))}"
+
+
+def _earlier_minutes(backups):
+    """Returns how many minutes a phase took before it was interrupted."""
+    return sum(backup.earlier_seconds for backup in backups) / 60
 
 
 @contextlib.contextmanager

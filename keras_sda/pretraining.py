@@ -34,6 +34,7 @@ from keras_sda.codes import (
     is_dataset,
     shuffles_itself,
 )
+from keras_sda.resuming import fingerprint
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -154,6 +155,8 @@ def pretrain_layers(
     cache_dir: Any = None,
     verbose: Any = "auto",
     seed: int | None = None,
+    backup_dir: Any = None,
+    backup_steps: int | None = None,
 ) -> list[keras.callbacks.History]:
     """Trains each layer as a denoising autoencoder on the clean codes of the layer below it.
 
@@ -206,6 +209,10 @@ def pretrain_layers(
             where the output is neither terminal nor notebook; see `callbacks.LevelProgress`. 2: a
             line per epoch in any case, and which way training went.
         seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
+        backup_dir: Folder in which the state of training is saved after each epoch. The same call
+            again, after a crash, goes on from there, to the weights and histories of a run that was
+            never disturbed; see `callbacks.Backup`, which may be among `callbacks` instead.
+        backup_steps: Steps from one state to the next, besides those after each epoch.
 
     Returns:
         One `keras.callbacks.History` per level.
@@ -257,6 +264,16 @@ def pretrain_layers(
         for level, value in enumerate(per_level("optimizer", optimizer, num_levels, OWNER))
     ]
     level_callbacks = [_fresh_callbacks(callbacks, level, verbose) for level in range(num_levels)]
+    if backup_dir is not None:
+        for of_level in level_callbacks:
+            backup = callbacks_module.Backup(backup_dir, backup_steps, verbose=int(verbose != 0))
+            of_level.append(backup)
+    backups = [
+        callback
+        for of_level in level_callbacks
+        for callback in of_level
+        if isinstance(callback, callbacks_module.Backup)
+    ]
 
     width = layers[0].input_dim
     within = (0, 1) if level_losses[0] == "binary_crossentropy" else None
@@ -264,6 +281,23 @@ def pretrain_layers(
     held_out = None
     if validation_data is not None:
         held_out = prepare_inputs(validation_data, width, within, "validation_data")
+
+    if backups:
+        # Of all levels, so that a difference in a later one shows before any is trained.
+        context = {
+            "x": fingerprint.of_data(codes),
+            "validation_data": fingerprint.of_data(held_out),
+            "levels": fingerprint.of_object(list(layers)),
+            "noise": fingerprint.of_object(noises),
+            "reconstruction_loss": level_losses,
+            "regularizers": fingerprint.of_object([on_codes, on_kernels]),
+            "optimizers": fingerprint.of_object(optimizers),
+            "epochs_of_levels": level_epochs,
+            "batch_sizes": batch_sizes,
+            "seed": seed,
+        }
+        for backup in backups:
+            backup.set_context(context)
 
     # In multiplications a row, all epochs: what the time left is reckoned by.
     work = [

@@ -38,6 +38,8 @@ class LevelProgress(keras.callbacks.Callback):
 
     # Hears of several batches at once: it draws a few times a second at most.
     works_on_groups = True
+    # Remembers nothing that `Backup` would have to save.
+    only_displays = True
 
     def __init__(self, details=False, title="fit"):
         super().__init__()
@@ -88,6 +90,10 @@ class LevelProgress(keras.callbacks.Callback):
         if self._display.is_live and now - self._drawn > 1 / _FRAMES_A_SECOND:
             self._drawn = now
             self._display.draw(self._line(logs or {}))
+
+    def on_resume(self):
+        """Starts the clocks anew, once the steps of an earlier run have been gone through."""
+        self._start = self._epoch_start = None
 
     def on_epoch_end(self, epoch, logs=None):
         self._step = self.params.get("steps") or self._step

@@ -5,15 +5,16 @@ model.keras            the trained model
 config.json            every option of the run, the data's scaling and classes
 metrics.json           figures, and every epoch's
 learning_curves.png    filters.png    reconstructions.png
+backup/                until the run is finished: the states that it can be gone on from
 ```
 """
 
 import json
-import os
 import platform
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ import keras_sda
 from keras_sda import datasets
 from keras_sda._validation import check_class_labels
 from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
+from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
+BACKUP = "backup"
 
 
 def versions() -> dict[str, str]:
@@ -99,7 +102,8 @@ def new_folder(path: str | None, data: str, seed: int) -> Path:
             folder = Path(f"{stem}-{number}")
     else:
         folder = Path(path)
-    if any(writable_folder(folder).iterdir()):
+    remove_partial(writable_folder(folder))  # of a run that was killed before it began
+    if any(folder.iterdir()):
         raise ValueError(
             f"The output folder {folder} is not empty: name a new one, so that nothing in it "
             "is overwritten."
@@ -125,26 +129,76 @@ def writable_folder(folder: Path) -> Path:
 
 
 def discard_if_untrained(folder: Path) -> None:
-    """Removes a run folder in which no model was saved, as after refused arguments."""
-    if not (folder / MODEL).exists():
-        for name in (CONFIG, f"partial-{CONFIG}", f"partial-{MODEL}"):
-            (folder / name).unlink(missing_ok=True)
+    """Removes a run folder in which nothing trained was saved, as after refused arguments."""
+    if not (folder / MODEL).exists() and not (folder / BACKUP).exists():
+        remove_partial(folder)
+        (folder / CONFIG).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
 
 
+def options_to_resume(
+    folder: Path, given: dict[str, Any], known: Iterable[str]
+) -> dict[str, Any] | None:
+    """Returns the options of a run that was interrupted, or `None` if it is finished.
+
+    Args:
+        folder: Its folder.
+        given: Options that were given once more, and must be what they were.
+        known: Names of the options.
+
+    Raises:
+        ValueError: If the folder holds no run, or an option was another one.
+    """
+    if not (folder / CONFIG).is_file():
+        raise ValueError(
+            f"{folder} holds no run to go on with, as {CONFIG} is missing there: give the folder "
+            "of a run that `keras-sda train` has begun."
+        )
+    config = _read_config(folder)
+    options = {name: config[name] for name in known if name in config}
+    for name, value in given.items():
+        if options.get(name) != value:
+            raise ValueError(
+                f"--resume goes on with the options of the run, where {name} is "
+                f"{options.get(name)!r}. Received {name}={value!r}: leave the option out, or train "
+                "a new run."
+            )
+    remove_partial(folder)
+    is_finished = (folder / METRICS).exists() and not (folder / BACKUP).exists()
+    return None if is_finished else options
+
+
+def finish(folder: Path) -> None:
+    """Removes the states of a run once everything else is written."""
+    remove_folder(folder / BACKUP)
+
+
 def save_model(model: keras.Model, folder: Path) -> None:
-    """Writes the model; an older one stays whole until the new one is."""
-    partial = folder / f"partial-{MODEL}"
-    model.save(partial)
-    os.replace(partial, folder / MODEL)
+    """Writes the model; an older one stays whole until the new one is.
+
+    Raises:
+        OSError: If the disk is full; the message says how to go on.
+    """
+    try:
+        with replacing(folder / MODEL) as partial:
+            model.save(partial)
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+        remedy = "make room, and save it again"
+        if (folder / BACKUP).exists():
+            remedy = f"nothing is lost: make room, then `keras-sda train --resume {folder}`"
+        raise OSError(
+            f"The model could not be written to {folder}, as the disk is full; {remedy}."
+        ) from error
 
 
 def save_json(content: dict[str, Any], path: Path) -> None:
     """Writes JSON; an older file stays whole until the new one is."""
-    partial = path.with_name(f"partial-{path.name}")
-    partial.write_text(json.dumps(content, indent=2, default=_plain) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        text = json.dumps(content, indent=2, default=_plain) + "\n"
+        partial.write_text(text, encoding="utf-8")
 
 
 def _plain(value):
@@ -161,9 +215,8 @@ def save_array(array: np.ndarray, path: str) -> str:
     if target.suffix != ".npy":
         raise ValueError(f"The output must be a file name that ends in .npy. Received: {path}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"partial-{target.name}")
-    np.save(partial, array)
-    os.replace(partial, target)
+    with replacing(target) as partial:
+        np.save(partial, array)
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
 
 
@@ -228,6 +281,13 @@ def _number(labels, classes):
     return np.array([numbers[label] for label in labels.tolist()], dtype="int64")
 
 
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{folder / CONFIG} is damaged ({error}): train the run again.") from error
+
+
 def load_run(folder: str) -> Run:
     """Reads a run folder.
 
@@ -241,10 +301,7 @@ def load_run(folder: str) -> Run:
             f"{path} is no finished run, as {' and '.join(missing)} is missing there: give the "
             "folder that `keras-sda train` has written."
         )
-    try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
+    config = _read_config(path)
     try:
         model = keras.saving.load_model(path / MODEL)
     except (OSError, zipfile.BadZipFile) as error:

@@ -25,6 +25,7 @@ LEVELS = {
     "plots": 1,
     "presets": 1,
     "progress": 1,
+    "resuming": 1,
     "tracking": 1,
     "callbacks": 2,
     "codes": 2,

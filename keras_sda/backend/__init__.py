@@ -5,6 +5,7 @@ give. TensorFlow is imported in `backend/tensorflow.py` alone.
 """
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,6 +48,61 @@ def _backend_seed(seed: int) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def shuffling_state() -> dict[str, Any]:
+    """Returns the state of the generators that `fit` shuffles by: those of Python, NumPy, PyTorch.
+
+    TensorFlow's cannot be asked; `backend.fast_fit` shuffles by NumPy's.
+    """
+    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": None}
+    if keras.backend.backend() == "torch":
+        import torch
+
+        state["torch"] = torch.get_rng_state().numpy().copy()
+    return state
+
+
+def set_shuffling_state(state: dict[str, Any]) -> None:
+    """Puts back what `shuffling_state` has returned.
+
+    Args:
+        state: The state.
+    """
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    if state["torch"] is not None:
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(state["torch"]))
+
+
+def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a training function that leaves batches aside while `model.replayed_logs` are set.
+
+    For JAX and PyTorch, which hand batches over in Python.
+
+    Args:
+        model: A `backend.fast_fit.FastFit`.
+        train_function: What Keras has made to train on a batch, or on several.
+    """
+    if getattr(train_function, "replays", False):
+        return train_function
+
+    def with_torch(batches):
+        logs = model.replayed_logs
+        return train_function(batches) if logs is None else dict(logs)
+
+    def with_jax(state, batches):
+        if model.replayed_logs is None:
+            return train_function(state, batches)
+        for _ in range(model.steps_per_execution):
+            next(batches, None)
+        return dict(model.replayed_logs), state
+
+    function: Any = with_torch if keras.backend.backend() == "torch" else with_jax
+    function.replays = True
+    return function
 
 
 def read(variable: keras.Variable) -> Any:

@@ -38,24 +38,40 @@ class FastFit(keras.Model):
     Attributes:
         steps_per_call: How many steps a call has taken in the latest `fit`; `None`: Keras' own way.
         rows_an_epoch: How many rows the latest `fit` was given; `None`: not known, as of datasets.
+        knows_position: Whether the latest `fit` can be gone on with from within an epoch.
     """
 
     steps_per_execution: int
 
     def __init__(self, *args, **kwargs):
         # In a namespace, as Keras would track what is in it.
-        self._fast = SimpleNamespace(functions={}, data=None)
+        self._fast = SimpleNamespace(functions={}, data=None, may_replay=False, replayed_logs=None)
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
         self.rows_an_epoch: int | None = None
+        self.knows_position = False
 
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""
         arguments = dict(_FIT.bind(self, *args, **kwargs).arguments)
         del arguments["self"]
-        self.steps_per_call = self._choose_steps(arguments)
+        callbacks = listed(arguments.get("callbacks"))
+        backup = _backup_among(callbacks)
+        if backup is None:
+            return self._fit(arguments)
+        arguments["callbacks"] = callbacks
+        with backup.around_fit(self, arguments):
+            return self._fit(arguments, backup)
+
+    def _fit(self, arguments, backup=None):
+        self.steps_per_call = self._choose_steps(arguments, backup)
         x: Any = arguments.get("x")
         self.rows_an_epoch = len(x) if is_table(x) else None
+        self._fast.may_replay = backup is not None
+        # TensorFlow's own shuffling tells nobody where it is.
+        self.knows_position = self.steps_per_call is not None or (
+            self.rows_an_epoch is not None and keras.backend.backend() != "tensorflow"
+        )
         batch_size = arguments.get("batch_size") or 32
         _feed_validation_by_batches(arguments, batch_size)
         if self.steps_per_call is None:
@@ -99,7 +115,7 @@ class FastFit(keras.Model):
             y = batch_size = None
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
-    def _choose_steps(self, arguments):
+    def _choose_steps(self, arguments, backup):
         """Returns how many steps to take per call, or `None` for Keras' own way."""
         arrays = [arguments.get(name) for name in ("x", "y", "sample_weight")]
         given = [array for array in arrays if array is not None]
@@ -113,12 +129,16 @@ class FastFit(keras.Model):
             or not backend.can_group_steps(self)
         ):
             return None
+        if backup is not None and backup.steps_per_call is not None:
+            return backup.steps_per_call
         if any(map(wants_every_batch, listed(arguments.get("callbacks")))):
             return 1
         batch_size = arguments.get("batch_size") or 32
         steps = math.ceil(len(given[0]) / batch_size)
         if self.steps_per_execution > 1:
             return min(steps, self.steps_per_execution)
+        if backup is not None and backup.every is not None:
+            steps = min(steps, backup.every)
         calls = math.ceil(steps / max(1, min(_MOST_STEPS, _MOST_ROWS // batch_size)))
         return math.ceil(steps / calls)
 
@@ -158,7 +178,10 @@ class FastFit(keras.Model):
     def make_train_function(self, force=False):
         """Makes the function that Keras' `fit` calls for each group of steps."""
         if self._fast.data is None:
-            return super().make_train_function(force)
+            super().make_train_function(force)
+            if self._fast.may_replay and self.knows_position:
+                self.train_function = backend.replaying(self, self.train_function)
+            return self.train_function
         if self.train_function is not None and not force:
             return self.train_function
         if self.optimizer is not None and not self.optimizer.built:
@@ -168,6 +191,8 @@ class FastFit(keras.Model):
 
         def function(_):
             fast = self._fast
+            if fast.replayed_logs is not None:
+                return fast.replayed_logs
             if len(fast.row_numbers) == 0:  # an epoch begins
                 order = np.random.permutation if fast.shuffle else np.arange
                 fast.row_numbers = order(fast.num_rows).astype(np.int32)
@@ -183,6 +208,44 @@ class FastFit(keras.Model):
         self.train_function = function
         return function
 
+    # What `callbacks.Backup` asks in order to go on from within an epoch. Keras counts the steps of
+    # an epoch from its beginning; those that were taken before are gone through without training.
+
+    @property
+    def replayed_logs(self) -> dict[str, float] | None:
+        """The logs of the step that is gone on from, until it is come to; else `None`."""
+        return self._fast.replayed_logs
+
+    @replayed_logs.setter
+    def replayed_logs(self, logs):
+        self._fast.replayed_logs = logs
+
+    def rows_left(self) -> np.ndarray | None:
+        """Returns the numbers of the rows that this epoch has still to train on, if it is known."""
+        return self._fast.row_numbers if self._fast.data is not None else None
+
+    def go_on_with(self, rows: np.ndarray | None) -> None:
+        """Trains on these rows in what is left of the epoch.
+
+        Args:
+            rows: What `rows_left` has returned.
+        """
+        if rows is not None:
+            self._fast.row_numbers = rows
+
+    def build_metrics(self) -> None:
+        """Makes the variables of the metrics, which under TensorFlow come with the first step."""
+        if self._fast.data is None:
+            return
+        row = np.zeros(1, np.int32)
+        batch = keras.tree.map_structure(lambda table: table[:1], self._fast.data)
+        if self._fast.by_pieces:
+            batch = _rows_on_device(self._fast.data, row)
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        outputs = self(x, training=False)
+        self.compute_loss(x, y, outputs, weight, training=False)
+        self.compute_metrics(x, y, outputs, weight)
+
     def first_bad_step(self, last_step: int) -> int:
         """Returns the number, from 1, of the first step of an epoch whose loss was not finite.
 
@@ -196,6 +259,14 @@ class FastFit(keras.Model):
 
 def _rows_on_device(tables, rows):
     return keras.tree.map_structure(lambda table: backend.to_device(table[rows]), tables)
+
+
+def _backup_among(callbacks):
+    """Returns the `callbacks.Backup` in a list of callbacks, or `None`."""
+    backups = [callback for callback in callbacks if hasattr(callback, "around_fit")]
+    if len(backups) > 1:
+        raise ValueError(f"fit() takes one Backup. Received {len(backups)} among the callbacks.")
+    return backups[0] if backups else None
 
 
 def _feed_validation_by_batches(arguments, batch_size):

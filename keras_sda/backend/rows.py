@@ -51,7 +51,7 @@ class RowBatches(keras.utils.PyDataset):
         self.tables = tables
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.on_epoch_end()
+        self.order: np.ndarray | None = None
 
     def __len__(self) -> int:
         return -(-len(self.tables[0]) // self.batch_size)
@@ -59,13 +59,14 @@ class RowBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Any:
         rows: Any = slice(index * self.batch_size, (index + 1) * self.batch_size)
         if self.shuffle:
+            if self.order is None:
+                self.order = np.random.permutation(len(self.tables[0]))
             rows = self.order[rows]
         return keras.utils.pack_x_y_sample_weight(*(_take(table, rows) for table in self.tables))
 
     def on_epoch_end(self) -> None:
-        """Draws the order of the next epoch."""
-        if self.shuffle:
-            self.order = np.random.permutation(len(self.tables[0]))
+        """Leaves the order of the next epoch to be drawn once it begins."""
+        self.order = None
 
 
 def _take(table, rows):

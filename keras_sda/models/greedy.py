@@ -27,6 +27,8 @@ class GreedyPretraining:
         cache="auto",
         verbose="auto",
         cache_dir=None,
+        backup_dir=None,
+        backup_steps=None,
     ):
         """Trains the levels one after the other, each as an autoencoder; needs no labels.
 
@@ -51,6 +53,9 @@ class GreedyPretraining:
                 chooses by their size; see `pretrain_layers` for what each takes.
             verbose: 0 is silent, 2 tells more; see `pretrain_layers`.
             cache_dir: Folder for codes on disk; by default where temporary files go.
+            backup_dir: Folder in which the state of training is saved after each epoch; the same
+                call again goes on from there after a crash. See `callbacks.Backup`.
+            backup_steps: Steps from one state to the next, besides those after each epoch.
 
         Returns:
             One `keras.callbacks.History` per level, whose losses are summed over features and
@@ -81,4 +86,6 @@ class GreedyPretraining:
             cache_dir=cache_dir,
             verbose=verbose,
             seed=self.seed,
+            backup_dir=backup_dir,
+            backup_steps=backup_steps,
         )
