@@ -230,6 +230,16 @@ def main():
     type=click.Choice(["float32", "float64", "mixed_bfloat16", "mixed_float16"]),
     help="Precision.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["none", "mirrored", "multi_worker", "tpu"]),
+    default="none",
+    show_default=True,
+    envvar="KERAS_SDA_STRATEGY",
+    show_envvar=True,
+    help="Several devices of this machine, several machines (by TF_CONFIG or Slurm), or a TPU; "
+    "--batch-size is that of all together.",
+)
 @click.option("--output", type=click.Path(), help="Run folder. [default: runs/DATA-seedSEED]")
 @click.option("--quiet", is_flag=True, help="Print the results only.")
 def train(**options):
@@ -241,6 +251,7 @@ def train(**options):
     import keras
 
     from keras_sda import runs
+    from keras_sda.backend import strategies
     from keras_sda.experiments import train_stack
 
     quiet, output = options.pop("quiet"), options.pop("output")
@@ -255,11 +266,56 @@ def train(**options):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
     if options["dtype"] == "float64":
         keras.config.set_floatx("float64")  # or Keras would cast the data to float32
-    folder = runs.new_folder(output, options["data"], options["seed"])
-    try:
-        train_stack(folder, **options, verbose=verbose)
-    finally:
-        runs.discard_if_untrained(folder)
+    strategy = options.pop("strategy")
+    with strategies.entered(strategy), contextlib.ExitStack() as stack:
+        if strategies.is_chief():
+            if strategy != "none" and not quiet:
+                click.echo(f"Strategy {strategy}: {strategies.num_replicas()} replicas")
+        else:
+            output = stack.enter_context(_nothing_printed_nor_kept())
+        folder = runs.new_folder(output, options["data"], options["seed"])
+        try:
+            train_stack(folder, **options, verbose=verbose)
+        finally:
+            runs.discard_if_untrained(folder)
+
+
+@main.command(
+    short_help="Train in several processes of this machine.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="How many processes.",
+)
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
+def launch(workers, arguments):
+    """Run a command such as `train` in several processes that train together.
+
+    What comes after -- is the command of each: keras-sda launch --workers 2 -- train --data mnist.
+    Their output has the number of the worker in front. When one fails, all end, and its exit status
+    is passed on.
+    """
+    # Beside the package, which this process need not wait for.
+    from keras_sda_launcher import load_alone
+
+    return load_alone("launching").launch(arguments, workers)
+
+
+@contextlib.contextmanager
+def _nothing_printed_nor_kept():
+    """Yields a folder that is removed at the end, and prints nothing meanwhile: not the chief."""
+    import tempfile
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield folder
 
 
 def _on_rows(command):

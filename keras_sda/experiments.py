@@ -11,6 +11,7 @@ import keras
 
 from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
+from keras_sda.backend import strategies
 from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import StackedDenoisingAutoencoder
@@ -136,6 +137,7 @@ def train_stack(
         "image_shape": loaded.image_shape,
         "scaling": loaded.scaling.to_dict(),
         "versions": runs.versions(),
+        "replicas": strategies.num_replicas(),
     }
     runs.save_json(config, folder / runs.CONFIG)
 
