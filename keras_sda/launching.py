@@ -21,7 +21,7 @@ STRATEGY_VARIABLE = "KERAS_SDA_STRATEGY"
 
 # Seconds in which workers may end by themselves: after another one failed, so that they can tell
 # what they saw of it; and after a signal.
-GRACE = 20.0
+GRACE = 30.0
 
 
 def free_addresses(count: int) -> list[str]:

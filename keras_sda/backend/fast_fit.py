@@ -198,9 +198,10 @@ class FastFit(strategies.DistributedModel):
         def function(_):
             fast = self._fast
             if len(fast.row_numbers) == 0:  # an epoch begins
-                order = np.random.permutation if fast.shuffle else np.arange
-                order = order(fast.num_rows).astype(np.int32)
-                fast.row_numbers = strategies.agreed(order) if fast.shuffle else order
+                fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
+                if fast.shuffle:
+                    order = np.random.permutation(fast.num_rows).astype(np.int32)
+                    fast.row_numbers = strategies.agreed(order)
             now = self.steps_per_execution * fast.batch_size
             rows, fast.row_numbers = np.split(fast.row_numbers, [now])
             data = fast.data

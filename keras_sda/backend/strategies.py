@@ -138,6 +138,9 @@ class DistributedModel(keras.Model):
     splits, and each replica draws noise of its own.
     """
 
+    train_function: Any
+    test_function: Any
+
     @in_own_scope
     def compile(self, *args, **kwargs):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""

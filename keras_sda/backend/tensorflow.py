@@ -107,7 +107,6 @@ def many_steps(
         one batch after the other, and of the number of rows in a batch. It returns the logs of the
         last step, and after how many steps the loss was still finite.
     """
-
     if is_distributed(model):
         return _many_distributed_steps(model, data, training)
 
@@ -273,8 +272,8 @@ def agreed(array: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=1)
 def _of_first_replica(strategy):
     def offered(array):
-        is_first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
-        return array if is_first else tf.zeros_like(array)
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return array * tf.cast(tf.equal(number, 0), array.dtype)
 
     @tf.function(reduce_retracing=True)
     def reduced(array):

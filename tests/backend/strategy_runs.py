@@ -5,6 +5,7 @@ A script: `python strategy_runs.py mirrored FILE` trains on two logical devices 
 """
 
 import sys
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -91,7 +92,7 @@ def contractive(scope):
 class Watched(ks.layers.MaskingNoise):
     """Masking noise that notes, for each replica, which rows it got and what it left of them."""
 
-    seen = []
+    seen: ClassVar[list] = []
 
     def corrupt(self, inputs):
         import tensorflow as tf
@@ -99,11 +100,11 @@ class Watched(ks.layers.MaskingNoise):
         outputs = super().corrupt(inputs)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
-        def note(rows, kept):
+        def note(replica, rows, kept):
             Watched.seen.append((int(replica), rows[:, 0].copy(), kept[:, 1:].copy()))
             return np.float32(0)
 
-        watching = tf.numpy_function(note, [inputs, outputs], tf.float32)
+        watching = tf.numpy_function(note, [replica, inputs, outputs], tf.float32)
         watching.set_shape(())
         return outputs + watching
 
@@ -172,7 +173,8 @@ def plain_keras(scope):
         noise.compile("sgd", "mse")
     result = {}
     try:
-        model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
+        # Of the last batch, one row, one of two replicas gets none.
+        model.fit(x, y, batch_size=100, shuffle=False, verbose=0)
         result["plain_kernel"] = model.get_weights()[0]
         Shown.seen.clear()
         noise.fit(np.ones((8, 20)), np.ones((8, 20)), batch_size=8, verbose=0)
@@ -189,7 +191,7 @@ def plain_keras(scope):
 class Shown(keras.layers.Layer):
     """Notes what passes."""
 
-    seen = []
+    seen: ClassVar[list] = []
 
     def build(self, shape):
         self.scale = self.add_weight(shape=(), initializer="ones")
