@@ -68,6 +68,7 @@ def scope_of(model: keras.Model) -> Iterator[None]:
     """Enters the scope of the strategy that a model was made in, unless one is entered already.
 
     Raises:
+        ValueError: If the model or its optimizer was made outside of that scope.
         ConnectionError: If, inside the block, another worker is no longer there.
     """
     tensorflow = _tensorflow()

@@ -229,15 +229,30 @@ def scope_of(model: keras.Model) -> Iterator[None]:
     """Enters the scope of the strategy that a model was made in, unless one is entered already.
 
     Raises:
+        ValueError: If the model or its optimizer was made outside of that scope.
         ConnectionError: If, inside the block, another worker is no longer there.
     """
     if not is_distributed(model):
         yield
         return
+    _check_scope(model)
     is_inside = tf.distribute.has_strategy()
     scope = contextlib.nullcontext() if is_inside else model.distribute_strategy.scope()
     with scope, lost_workers_named():
         yield
+
+
+def _check_scope(model):
+    """Raises a `ValueError` if the model or its optimizer has variables from outside the scope."""
+    optimizer = getattr(model, "optimizer", None)
+    belongs = model.distribute_strategy.extended.variable_created_in_scope
+    for variable in [*model.variables, *(optimizer.variables if optimizer else [])]:
+        if not belongs(variable.value):
+            raise ValueError(
+                f"{type(model).__name__} trains under a strategy, but its variable {variable.path} "
+                "was made outside of the strategy's scope: make models, layers, and optimizers "
+                "that are given as instances inside `with strategy.scope():`."
+            )
 
 
 def _has_several_workers(strategy):

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from backend import strategy_runs
 
+import keras_sda as ks
+from keras_sda.backend import strategies
 from keras_sda.launching import free_addresses, worker_environment
 from keras_sda.runs import error_interval
 
@@ -130,3 +133,78 @@ def test_what_keras_lacks_it_still_lacks(runs):
     assert difference > 1e-4, "batches that split unevenly: the weight in _step_of_replica"
     first, second = mirrored["plain_masks"]
     np.testing.assert_array_equal(first, second, "noise of each replica: _noise_of_its_own")
+
+
+def one_device():
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0"])
+
+
+def test_what_was_made_outside_the_scope_is_refused(digits):
+    x = digits[0][:64]
+    layer = ks.layers.TiedDense(4)
+    layer.build((None, 64))
+    model = ks.SoftmaxRegression(64, 10)
+    optimizer = keras.optimizers.SGD()
+    with one_device().scope():
+        with pytest.raises(ValueError, match="kernel was made outside of the strategy's scope"):
+            ks.pretrain_layers([layer], x, epochs=1, verbose=0)
+        with pytest.raises(ValueError, match="SoftmaxRegression trains under a strategy"):
+            model.compile("sgd", "sparse_categorical_crossentropy")
+        inside = ks.SoftmaxRegression(64, 10)
+    inside.compile(optimizer, "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="optimizers that are given as instances"):
+        inside.fit(x, digits[1][:64], verbose=0)
+
+
+def test_rows_in_a_file_and_of_codes_computed_anew(digits, tmp_path):
+    np.save(tmp_path / "rows.npy", digits[0][:100])
+    x = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    kernels = []
+    for scope in (contextlib.nullcontext, one_device().scope):
+        with scope():
+            sda = ks.StackedDenoisingAutoencoder(64, [8, 4], noise=None, seed=0)
+        for cache in ("disk", "recompute"):
+            sda.pretrain(x, epochs=1, batch_size=30, validation_data=x, cache=cache, verbose=0)
+        kernels.append(np.array(sda.levels[1].kernel))
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-5)
+
+
+def test_workers_are_found_in_the_variables_of_slurm(monkeypatch):
+    from keras_sda.backend.tensorflow import worker_resolver
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("SLURM_STEP_NODELIST", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="TF_CONFIG"):
+        worker_resolver()
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "5")
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[01-02,07]")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "2(x2),1")
+    resolver = worker_resolver()
+    expected = [
+        f"node{node}:{port}"
+        for node, port in (("01", 8888), ("01", 8889), ("02", 8888), ("02", 8889), ("07", 8888))
+    ]
+    assert resolver.cluster_spec().as_dict() == {"worker": expected}
+    assert resolver.get_task_info() == ("worker", 3)
+
+
+def test_without_a_strategy_everything_is_local():
+    assert strategies.is_chief()
+    assert strategies.num_replicas() == 1
+    order = np.arange(3)
+    assert strategies.agreed(order) is order
+    with strategies.entered("none"):
+        assert strategies.num_replicas() == 1
+
+
+def test_a_lost_worker_is_named():
+    import tensorflow as tf
+
+    from keras_sda.backend.tensorflow import lost_workers_named
+
+    with pytest.raises(ConnectionError, match="is no longer there.*gone"), lost_workers_named():
+        raise tf.errors.UnavailableError(None, None, "task 1 is gone")
