@@ -1,4 +1,4 @@
-"""Starts the command line quietly, and without TensorFlow where it only explains itself.
+"""Starts the command line quietly, and without TensorFlow where it does not compute.
 
 TensorFlow prints remarks for its developers when it is imported, which importing `keras_sda` does;
 only a module beside the package can hold them back. A log level that the user has set wins.
@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -37,28 +37,29 @@ def _standard_error_held_back() -> Iterator[None]:
             os.close(terminal)
 
 
-def _command_line() -> Callable[..., None]:
-    """Returns `keras_sda.cli.main` without importing the package, for which help need not wait."""
-    path = Path(__file__).with_name("keras_sda") / "cli.py"
-    loader = importlib.machinery.SourceFileLoader("keras_sda_cli", str(path))
+def load_alone(name: str) -> types.ModuleType:
+    """Loads a module of `keras_sda` without importing the package, for which help need not wait."""
+    path = Path(__file__).with_name("keras_sda") / f"{name}.py"
+    loader = importlib.machinery.SourceFileLoader(f"keras_sda_{name}", str(path))
     module = types.ModuleType(loader.name)
     loader.exec_module(module)
-    return module.main
+    return module
 
 
 def main() -> None:
     """Runs `keras-sda`."""
     arguments = sys.argv[1:]
     only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
+    only_starts_others = arguments[:1] == ["launch"]
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         quiet = _standard_error_held_back()
-    if not only_explains:
+    if not only_explains and not only_starts_others:
         with quiet:
             importlib.import_module("keras_sda")
-    _command_line()(prog_name="keras-sda")
+    load_alone("cli").main(prog_name="keras-sda")
 
 
 if __name__ == "__main__":

@@ -230,6 +230,16 @@ def main():
     type=click.Choice(["float32", "float64", "mixed_bfloat16", "mixed_float16"]),
     help="Precision.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["none", "mirrored", "multi_worker", "tpu"]),
+    default="none",
+    show_default=True,
+    envvar="KERAS_SDA_STRATEGY",
+    show_envvar=True,
+    help="Several devices of this machine, several machines (by TF_CONFIG or Slurm), or a TPU; "
+    "--batch-size is that of all together.",
+)
 @click.option("--output", type=click.Path(), help="Run folder. [default: runs/DATA-seedSEED]")
 @click.option(
     "--resume",
@@ -259,8 +269,8 @@ def train(**options):
     import keras
 
     from keras_sda import runs
-    from keras_sda.experiments import how_to_go_on, train_stack
-    from keras_sda.resuming.signals import Terminated, terminable
+    from keras_sda.backend import strategies
+    from keras_sda.experiments import train_stack
 
     context = click.get_current_context()
     given = [name for name in options if _is_given(context, name)]
@@ -275,9 +285,8 @@ def train(**options):
     }
     for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
-    if resume is None:
-        folder = runs.new_folder(output, options["data"], options["seed"])
-    else:
+    strategy = options.pop("strategy")
+    if resume is not None:
         if output is not None:
             raise click.UsageError("Give --resume or --output: a run goes on in its own folder.")
         folder = Path(resume)
@@ -292,6 +301,27 @@ def train(**options):
         options = found
     if options["dtype"] == "float64":
         keras.config.set_floatx("float64")  # or Keras would cast the data to float32
+    with strategies.entered(strategy), contextlib.ExitStack() as stack:
+        is_chief = strategies.is_chief()
+        if is_chief and strategy != "none" and not quiet:
+            click.echo(f"Strategy {strategy}: {strategies.num_replicas()} replicas")
+        if is_chief and resume is None:
+            folder = runs.new_folder(output, options["data"], options["seed"])
+        elif resume is None:
+            folder = Path()
+        # Other workers write nothing, but go on from the states that the chief has written.
+        options["states"] = Path(strategies.agreed_text(str(folder.absolute()))) / runs.BACKUP
+        if not is_chief:
+            folder = stack.enter_context(_nothing_printed_nor_kept())
+        _train_in(folder, options, verbose)
+
+
+def _train_in(folder, options, verbose):
+    """Trains, and tells after an interruption how to go on."""
+    from keras_sda import runs
+    from keras_sda.experiments import how_to_go_on, train_stack
+    from keras_sda.resuming.signals import Terminated, terminable
+
     try:
         with terminable():
             train_stack(folder, **options, verbose=verbose)
@@ -311,6 +341,44 @@ def train(**options):
 def _is_given(context, name):
     """Whether an option stands in the command, and not only its default."""
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+@main.command(
+    short_help="Train in several processes of this machine.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="How many processes.",
+)
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
+def launch(workers, arguments):
+    """Run a command such as `train` in several processes that train together.
+
+    What comes after -- is the command of each: keras-sda launch --workers 2 -- train --data mnist.
+    Their output has the number of the worker in front. When one fails, all end, and its exit status
+    is passed on.
+    """
+    # Beside the package, which this process need not wait for.
+    from keras_sda_launcher import load_alone
+
+    return load_alone("launching").launch(arguments, workers)
+
+
+@contextlib.contextmanager
+def _nothing_printed_nor_kept():
+    """Yields a folder that is removed at the end, and prints nothing meanwhile: not the chief."""
+    import tempfile
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield Path(folder)
 
 
 def _on_rows(command):

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_sda.backend import strategies
 from keras_sda.backend.rows import ComputedRows
 
 OWNER = "pretrain()"
@@ -57,7 +58,9 @@ def peek(dataset: Any) -> Any:
     return next(iter(dataset), None)
 
 
-def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
+def run_in_batches(
+    function: Callable[[Any], Any], x: Any, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
     """Returns the outputs of a function for all rows of `x`, each row computed once.
 
     Batches are large, so that nothing is gained by compiling the function; and unlike Keras'
@@ -66,10 +69,11 @@ def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
     Args:
         function: From a batch of inputs to a tensor with as many rows.
         x: Array of rows, or a dataset of batches.
+        batch_size: Rows of an array computed together.
     """
     if is_dataset(x):
-        return np.concatenate(list(_outputs(function, x)))
-    batches = _outputs(function, x)
+        return np.concatenate(list(_outputs(function, x, batch_size)))
+    batches = _outputs(function, x, batch_size)
     first = next(batches)
     outputs = np.empty((len(x), *first.shape[1:]), first.dtype)
     outputs[: len(first)] = first
@@ -80,15 +84,15 @@ def run_in_batches(function: Callable[[Any], Any], x: Any) -> np.ndarray:
     return outputs
 
 
-def _outputs(function, x):
+def _outputs(function, x, batch_size):
     """Yields a function's outputs batch by batch, as NumPy arrays."""
     if is_dataset(x):
         for batch in _batches(x):
             yield to_numpy(function(_inputs_of(batch)))
         return
     rows = x if isinstance(x, ComputedRows) else np.asarray(x)
-    for start in range(0, len(rows), BATCH_SIZE):
-        yield to_numpy(function(rows[start : start + BATCH_SIZE]))
+    for start in range(0, len(rows), batch_size):
+        yield to_numpy(function(rows[start : start + batch_size]))
 
 
 def _batches(dataset):
@@ -134,7 +138,9 @@ class CodeCache:
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
         needed = self._bytes_at_once()
         if kind == "auto":
-            kind = "memory" if 2 * (needed or 0) <= _available_memory() else "disk"
+            fits = 2 * (needed or 0) <= _available_memory()
+            # The chief's memory decides, so that all workers go the same way.
+            kind = "memory" if strategies.agreed(np.array([fits], "int32"))[0] else "disk"
         self.kind = kind
         if kind == "recompute":
             self._check_recomputable()
@@ -195,7 +201,7 @@ class CodeCache:
         if inputs is None:
             return None
         if self.kind == "memory":
-            return run_in_batches(layer, inputs)
+            return run_in_batches(*_in_parallel(layer, inputs))
         if self.kind == "disk":
             return self._on_disk(layer, inputs, level, name)
 
@@ -213,7 +219,7 @@ class CodeCache:
         # Written as a file, not through memory: there, a full disk would kill the process.
         try:
             with path.open("wb") as file:
-                for batch in _outputs(layer, inputs):
+                for batch in _outputs(*_in_parallel(layer, inputs)):
                     batch.tofile(file)
         except OSError as error:
             # NumPy reports a short write without a number.
@@ -228,6 +234,11 @@ class CodeCache:
         (folder / f"{name}_{level}").unlink(missing_ok=True)
         rows = path.stat().st_size // (batch.itemsize * layer.units)
         return np.memmap(path, dtype=batch.dtype, mode="r", shape=(rows, layer.units))
+
+
+def _in_parallel(layer, inputs):
+    """Returns what `run_in_batches` takes, for all replicas of a strategy to share the work."""
+    return strategies.in_parallel(layer), inputs, BATCH_SIZE * strategies.num_replicas()
 
 
 class _ComputedBatches(keras.utils.PyDataset):

@@ -12,6 +12,7 @@ import keras
 
 from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
+from keras_sda.backend import strategies
 from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import StackedDenoisingAutoencoder
@@ -50,6 +51,7 @@ def train_stack(
     dtype: str = "float32",
     backup: bool = True,
     backup_steps: int | None = None,
+    states: Path | None = None,
     verbose: Any = "auto",
 ) -> dict[str, Any]:
     """Trains a stack on a data set and writes a run folder; what `keras-sda train` does.
@@ -96,6 +98,7 @@ def train_stack(
             `callbacks.Backup`. With the same options and a folder that has states, training goes on
             from there.
         backup_steps: Steps from one state to the next, besides those after each epoch.
+        states: Folder of the states; by default in the folder of the run.
         verbose: 0 prints results only; otherwise as in `pretrain`.
 
     Returns:
@@ -105,7 +108,8 @@ def train_stack(
         ValueError: If an argument or the data do not fit; before training.
         FloatingPointError: If a loss becomes NaN or infinite.
     """
-    options = {name: value for name, value in locals().items() if name not in ("folder", "verbose")}
+    left_out = ("folder", "states", "verbose")
+    options = {name: value for name, value in locals().items() if name not in left_out}
     # Whatever only fine-tuning needs is checked before pretraining, too.
     check_non_negative_int("epochs", epochs, OWNER)
     check_positive_int("batch_size", batch_size, OWNER)
@@ -144,6 +148,7 @@ def train_stack(
         "image_shape": loaded.image_shape,
         "scaling": loaded.scaling.to_dict(),
         "versions": runs.versions(),
+        "replicas": strategies.num_replicas(),
     }
     if not (folder / runs.CONFIG).exists():  # an interrupted run keeps its own
         runs.save_json(config, folder / runs.CONFIG)
@@ -151,7 +156,8 @@ def train_stack(
     def saving() -> list[Backup]:
         if not backup:
             return []
-        callback = Backup(folder / runs.BACKUP, backup_steps, keep=True, verbose=int(verbose != 0))
+        place = folder / runs.BACKUP if states is None else states
+        callback = Backup(place, backup_steps, keep=True, verbose=int(verbose != 0))
         callback.advice = how_to_go_on(folder)
         backups.append(callback)
         return [callback]

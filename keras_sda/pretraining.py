@@ -22,7 +22,7 @@ from keras_sda._validation import (
     check_rows,
     per_level,
 )
-from keras_sda.backend import shuffling_seed
+from keras_sda.backend import shuffling_seed, strategies
 from keras_sda.backend.fast_fit import FastFit
 from keras_sda.backend.rows import is_outside_memory
 from keras_sda.codes import (
@@ -442,7 +442,8 @@ def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Cal
             f"Argument `callbacks` of {OWNER} must be a list of Keras callbacks or a function of "
             f"the level that returns one. Received: callbacks={callbacks!r}"
         )
-    progress = [] if verbose == 0 else [callbacks_module.LevelProgress(details=verbose == 2)]
+    is_silent = verbose == 0 or not strategies.is_chief()
+    progress = [] if is_silent else [callbacks_module.LevelProgress(details=verbose == 2)]
     return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
 
 

@@ -18,6 +18,7 @@ LEVELS = {
     "_validation": 0,
     "backend": 0,
     "initializers": 0,
+    "launching": 0,
     "regularizers": 1,
     "layers": 1,
     "losses": 1,

@@ -75,3 +75,17 @@ def test_inference(tmp_path):
         assert tasks["predict"]["predict"]["share"]["median"] > 0
     for figures in content["latency"].values():
         assert 0 < figures["median"] <= figures["percentile_95"]
+
+
+def test_distribution(tmp_path):
+    content = run("distribution", tmp_path)
+    assert [cell["workers"] for cell in content["cells"]] == ["plain", "plain", 1, 1, 2, 2]
+    for cell in content["cells"]:
+        assert cell["steps_a_second"]["median"] > 0
+        assert cell["parameters"] == 784 * cell["width"] + cell["width"] + 784
+    together = content["cells"][-1]
+    # Two workers send the gradients to each other, once to add and once to share them.
+    assert together["on_loopback_on_paper"] == 2 * 4 * together["parameters"]
+    if together["on_loopback"] is not None:
+        assert together["on_loopback"]["median"] > 0.5 * together["on_loopback_on_paper"]
+    assert content["fitted"].keys() == {"2"}

@@ -147,28 +147,30 @@ def can_group_steps(model: keras.Model) -> bool:
         return False
     from keras_sda.backend import tensorflow
 
-    return tensorflow.runs_on_one_device(model)
+    return tensorflow.takes_rows_by_number(model)
 
 
-def to_device(array: np.ndarray) -> Any:
+def to_device(array: np.ndarray, on_host: bool = False) -> Any:
     """Returns an array as a tensor, real numbers in Keras' float type."""
     from keras_sda.backend import tensorflow
 
-    return tensorflow.to_device(array)
+    return tensorflow.to_device(array, on_host)
 
 
-def endless_dataset() -> Any:
+def endless_dataset(model: keras.Model) -> Any:
     """Returns what `fit` may iterate over where the batches come from elsewhere."""
     from keras_sda.backend import tensorflow
 
-    return tensorflow.endless_dataset()
+    return tensorflow.endless_dataset(model)
 
 
-def many_steps(model: keras.Model, data: Any) -> Callable[..., tuple[dict[str, Any], Any]]:
-    """Returns a function of several training steps; see `keras_sda.backend.tensorflow`."""
+def many_steps(
+    model: keras.Model, data: Any, training: bool = True
+) -> Callable[..., tuple[dict[str, Any], Any]]:
+    """Returns a function of several steps; see `keras_sda.backend.tensorflow`."""
     from keras_sda.backend import tensorflow
 
-    return tensorflow.many_steps(model, data)
+    return tensorflow.many_steps(model, data, training)
 
 
 def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_sda import backend
+from keras_sda.backend import strategies
 from keras_sda.backend.rows import ComputedRows, RowBatches, is_outside_memory
 
 # Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
@@ -24,12 +25,13 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 _FIT = inspect.signature(keras.Model.fit)
 
 
-class FastFit(keras.Model):
+class FastFit(strategies.DistributedModel):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
-    It does so under TensorFlow, on one device, for NumPy arrays, unless an argument of `fit` asks
-    for what only Keras' own way has (`class_weight`, `validation_split`, `steps_per_epoch`). An
-    array in a file (`np.memmap`) is read piece by piece, by either way, and never copied whole.
+    It does so under TensorFlow, on one device or several (TPUs apart), for NumPy arrays, unless an
+    argument of `fit` asks for what only Keras' own way has (`class_weight`, `validation_split`,
+    `steps_per_epoch`). An array in a file (`np.memmap`) is read piece by piece, by either way, and
+    never copied whole.
 
     A callback that wants to hear of every batch gets every batch, one per call. Keras'
     `compile(steps_per_execution=...)` sets the number of steps; left at 1, it is chosen so that
@@ -45,12 +47,15 @@ class FastFit(keras.Model):
 
     def __init__(self, *args, **kwargs):
         # In a namespace, as Keras would track what is in it.
-        self._fast = SimpleNamespace(functions={}, data=None, may_replay=False, replayed_logs=None)
+        self._fast = SimpleNamespace(
+            functions={}, data=None, tested=None, may_replay=False, replayed_logs=None
+        )
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
         self.rows_an_epoch: int | None = None
         self.knows_position = False
 
+    @strategies.in_own_scope
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""
         arguments = dict(_FIT.bind(self, *args, **kwargs).arguments)
@@ -68,9 +73,11 @@ class FastFit(keras.Model):
         x: Any = arguments.get("x")
         self.rows_an_epoch = len(x) if is_table(x) else None
         self._fast.may_replay = backup is not None
-        # TensorFlow's own shuffling tells nobody where it is.
-        self.knows_position = self.steps_per_call is not None or (
-            self.rows_an_epoch is not None and keras.backend.backend() != "tensorflow"
+        # TensorFlow's own shuffling tells nobody where it is, and of several devices each has a part
+        # of the metrics of an epoch.
+        self.knows_position = not strategies.is_distributed(self) and (
+            self.steps_per_call is not None
+            or (self.rows_an_epoch is not None and keras.backend.backend() != "tensorflow")
         )
         batch_size = arguments.get("batch_size") or 32
         _feed_validation_by_batches(arguments, batch_size)
@@ -89,8 +96,9 @@ class FastFit(keras.Model):
         tables = keras.tree.flatten(fast.data)
         fast.kind = tuple((table.shape[1:], table.dtype.str) for table in tables)
         fast.by_pieces = any(map(is_outside_memory, tables))
+        fast.on_host = strategies.is_distributed(self)
         if not fast.by_pieces:
-            fast.data = keras.tree.map_structure(backend.to_device, fast.data)
+            fast.data = _on_device(fast.data, fast.on_host)
         fast.num_rows, fast.batch_size = len(x), batch_size
         fast.shuffle = arguments.pop("shuffle", True)
         fast.row_numbers = np.empty(0, np.int32)
@@ -98,7 +106,7 @@ class FastFit(keras.Model):
         self.steps_per_execution = self.steps_per_call
         try:
             return super().fit(
-                backend.endless_dataset(),
+                backend.endless_dataset(self),
                 steps_per_epoch=math.ceil(len(x) / batch_size),
                 shuffle=False,
                 **arguments,
@@ -109,11 +117,33 @@ class FastFit(keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
+        given = [table for table in (x, y, kwargs.get("sample_weight")) if table is not None]
+        if (
+            strategies.is_distributed(self)
+            and backend.can_group_steps(self)
+            and all(isinstance(table, np.ndarray) and is_table(table) for table in given)
+            and not any(map(is_outside_memory, given))
+            and not kwargs.get("steps")
+        ):
+            return self._evaluate_at_once(x, y, batch_size or 32, *args, **kwargs)
         if is_outside_memory(x):
             weight = kwargs.pop("sample_weight", None)
             x = RowBatches(x, y, weight, batch_size=batch_size or 32)
             y = batch_size = None
         return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def _evaluate_at_once(self, x, y, batch_size, *args, sample_weight=None, **kwargs):
+        """Evaluates on several devices in one call, which Keras' distributed iterators slow down.
+
+        Callbacks hear of one batch, which is all of them.
+        """
+        kwargs |= {"steps": 1, "_use_cached_eval_dataset": False}
+        tables = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        self._fast.tested = _on_device(tables, on_host=True), np.int32(batch_size)
+        try:
+            return super().evaluate(backend.endless_dataset(self), None, None, *args, **kwargs)
+        finally:
+            self._fast.tested = None
 
     def _choose_steps(self, arguments, backup):
         """Returns how many steps to take per call, or `None` for Keras' own way."""
@@ -163,8 +193,12 @@ class FastFit(keras.Model):
         self._keep("test", function)
 
     def _key(self, name):
-        is_fast = name == "train" and self._fast.data is not None
-        kind = self._fast.kind if is_fast else None
+        kind = None
+        if name == "train" and self._fast.data is not None:
+            kind = self._fast.kind
+        elif name == "test" and self._fast.tested is not None:
+            tables = keras.tree.flatten(self._fast.tested)
+            kind = tuple((table.shape[1:], table.dtype) for table in tables)
         return name, kind, getattr(self, "steps_per_execution", 1)
 
     def _keep(self, name, function):
@@ -194,13 +228,16 @@ class FastFit(keras.Model):
             if fast.replayed_logs is not None:
                 return fast.replayed_logs
             if len(fast.row_numbers) == 0:  # an epoch begins
-                order = np.random.permutation if fast.shuffle else np.arange
-                fast.row_numbers = order(fast.num_rows).astype(np.int32)
+                fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
+                if fast.shuffle:
+                    order = np.random.permutation(fast.num_rows).astype(np.int32)
+                    fast.row_numbers = strategies.agreed(order)
             now = self.steps_per_execution * fast.batch_size
             rows, fast.row_numbers = np.split(fast.row_numbers, [now])
             data = fast.data
             if fast.by_pieces:
-                data = _rows_on_device(data, rows)
+                tables = keras.tree.map_structure(lambda table: table[rows], data)
+                data = _on_device(tables, fast.on_host)
                 rows = np.arange(len(rows), dtype=np.int32)
             logs, fast.finite_steps = train(data, rows, np.int32(fast.batch_size))
             return logs
@@ -237,14 +274,40 @@ class FastFit(keras.Model):
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
         if self._fast.data is None:
             return
-        row = np.zeros(1, np.int32)
-        batch = keras.tree.map_structure(lambda table: table[:1], self._fast.data)
+        batch = self.example_batch()
         if self._fast.by_pieces:
-            batch = _rows_on_device(self._fast.data, row)
+            batch = _on_device(batch, on_host=False)
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         outputs = self(x, training=False)
         self.compute_loss(x, y, outputs, weight, training=False)
         self.compute_metrics(x, y, outputs, weight)
+
+    def make_test_function(self, force=False):
+        """Makes the function that Keras' `evaluate` calls for each group of steps."""
+        if self._fast.tested is None:
+            return super().make_test_function(force)
+        if self.test_function is not None and not force:
+            return self.test_function
+        test = backend.many_steps(self, self._fast.tested[0], training=False)
+
+        def function(_):
+            tables, batch_size = self._fast.tested
+            rows = np.arange(len(keras.tree.flatten(tables)[0]), dtype=np.int32)
+            return test(tables, rows, batch_size)[0]
+
+        self.test_function = function
+        return function
+
+    def example_batch(self):
+        """Returns a few of the rows that training takes, if it takes them from arrays."""
+        if self._fast.tested is not None:
+            return keras.tree.map_structure(lambda table: table[:1], self._fast.tested[0])
+        if self._fast.data is None:
+            return None
+        one = np.zeros(1, np.int32)
+        if self._fast.by_pieces:
+            return keras.tree.map_structure(lambda table: table[one], self._fast.data)
+        return keras.tree.map_structure(lambda table: table[:1], self._fast.data)
 
     def first_bad_step(self, last_step: int) -> int:
         """Returns the number, from 1, of the first step of an epoch whose loss was not finite.
@@ -257,8 +320,8 @@ class FastFit(keras.Model):
         return last_step + 1 - self.steps_per_call + int(self._fast.finite_steps) + 1
 
 
-def _rows_on_device(tables, rows):
-    return keras.tree.map_structure(lambda table: backend.to_device(table[rows]), tables)
+def _on_device(tables, on_host):
+    return keras.tree.map_structure(lambda table: backend.to_device(table, on_host), tables)
 
 
 def _backup_among(callbacks):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_sda._validation import check_choice, check_non_negative, check_positive_int
-from keras_sda.backend import batch_jacobian
+from keras_sda.backend import batch_jacobian, strategies
 from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
@@ -124,7 +124,8 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         norms = ops.cast(self._squared_norms(x), loss.dtype)
         if sample_weight is not None:
             norms = norms * ops.reshape(ops.cast(sample_weight, norms.dtype), (-1,))
-        return loss + self.contraction_weight * ops.mean(norms)
+        penalty = self.contraction_weight * ops.mean(norms)
+        return loss + strategies.scaled_for_replicas(penalty)
 
     def _squared_norms(self, inputs):
         """Returns the squared Frobenius norm of each row's Jacobian."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_sda.backend import strategies
 from keras_sda.pretraining import pretrain_layers
 
 
@@ -14,6 +15,7 @@ class GreedyPretraining:
         """Returns the arguments of `pretrain_layers` that the model itself decides."""
         raise NotImplementedError
 
+    @strategies.in_own_scope
     def pretrain(
         self,
         x,

@@ -19,6 +19,7 @@ from keras_sda._validation import (
     lies_within_unit,
     per_level,
 )
+from keras_sda.backend import strategies
 from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
 from keras_sda.models.autoencoder import Autoencoder
@@ -224,7 +225,8 @@ class VariationalAutoencoder(Autoencoder):
         self._nll_tracker.update_state(nll, sample_weight=rows)
         self._kl_tracker.update_state(kl, sample_weight=rows)
         loss = nll + ops.cast(self.beta, kl.dtype) * kl
-        return loss + sum(self.losses) if self.losses else loss
+        loss = loss + sum(self.losses) if self.losses else loss
+        return strategies.scaled_for_replicas(loss)
 
     def _negative_log_likelihood(self, target, preactivation):
         """Returns `-log p(target | code)` of each row, in nats."""

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_sda import backend
 from keras_sda._validation import check_positive_int
+from keras_sda.backend import strategies
 from keras_sda.resuming import fingerprint
 from keras_sda.resuming.files import lacks_room
 from keras_sda.resuming.memory import give_state, settings_of, state_of
@@ -52,7 +54,9 @@ class Backup(keras.callbacks.Callback):
     and a finished level's stay, so that it is not trained again; remove the folder to start anew.
     Weights are bit-equal for arrays, also in files. A dataset goes on at the last epoch's end, and
     to the same weights if it brings the same batches in every epoch; under TensorFlow that goes
-    for `class_weight` and `validation_split` too. `steps_per_epoch` is refused.
+    for `class_weight` and `validation_split` too. `steps_per_epoch` is refused. Of several workers
+    only the chief writes, into a folder that all of them have to share. On several devices states
+    are those after epochs, whatever `every` asks.
 
     Args:
         folder: Folder of the states, in which those of `fit` lie in `fit`.
@@ -153,7 +157,7 @@ class Backup(keras.callbacks.Callback):
         finally:
             self._is_prepared = False
             self._state = None
-        if not self._keeps:
+        if not self._keeps and strategies.is_chief():
             self._files.remove()
             with contextlib.suppress(OSError):
                 self.folder.rmdir()  # if nothing else is in there
@@ -171,6 +175,7 @@ class Backup(keras.callbacks.Callback):
                 "optimizer": fingerprint.of_object(model.optimizer),
                 "loss": fingerprint.of_object(getattr(model, "loss", None)),
                 "backend": keras.backend.backend(),
+                "replicas": strategies.num_replicas(),
                 "callbacks": [type(callback).__name__ for callback in self._others],
                 "settings": [settings_of(callback) for callback in self._others],
             }
@@ -179,6 +184,7 @@ class Backup(keras.callbacks.Callback):
     def _load(self):
         """Returns the latest state, or `None`; says if a damaged one was passed over."""
         state, damaged = self._files.latest()
+        self._check_all_workers_see(state)
         if damaged:
             used = "training starts anew" if state is None else "the state before it is used"
             _say(f"{self._files.folder}: {', '.join(damaged)} is damaged; {used}.")
@@ -191,6 +197,15 @@ class Backup(keras.callbacks.Callback):
                 "Use the same data and arguments, another folder, or remove this one."
             )
         return state
+
+    def _check_all_workers_see(self, state):
+        """Raises a `ValueError` where another state lies than on the chief."""
+        mine = np.array([0, 0] if state is None else [1 + state["epoch"], state["step"]], np.int32)
+        if not np.array_equal(strategies.agreed(mine), mine):
+            raise ValueError(
+                f"This worker finds other states in {self._files.folder} than the chief, which is "
+                "the one to write them: use a folder that all workers share."
+            )
 
     def set_model(self, model):
         # Not by `self.model`, by which Keras fetches the weights from JAX.
@@ -281,7 +296,8 @@ class Backup(keras.callbacks.Callback):
                 "rows_left": model.rows_left(),
             }
         try:
-            self._files.write(state)
+            if strategies.is_chief():
+                self._files.write(state)
         except OSError as error:
             if not self._is_full:
                 reason = "the disk is full" if lacks_room(error) else error.strerror or str(error)
@@ -324,7 +340,8 @@ class Backup(keras.callbacks.Callback):
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    if strategies.is_chief():
+        print(text, file=sys.stderr, flush=True)
 
 
 def _values(variables):

@@ -1,0 +1,81 @@
+"""`keras-sda train` by several processes: what is printed and written, and what a lost one does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from keras_sda.launching import free_addresses, worker_environment
+
+pytestmark = pytest.mark.tensorflow_only
+
+COMMAND = [sys.executable, "-m", "keras_sda_launcher"]
+# Bounds a hang; on an idle machine it takes half a minute.
+SECONDS = 600
+
+
+def test_only_the_chief_prints_and_writes(tmp_path):
+    run = tmp_path / "run"
+    options = ["--units", "16,8", "--pretrain-epochs", "1", "--epochs", "2", "--output", str(run)]
+    result = subprocess.run(
+        [*COMMAND, "launch", "--workers", "2", "--", "train", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "", "a clean terminal"
+    lines = result.stdout.splitlines()
+    assert all(line.startswith("[0] ") for line in lines)
+    assert lines[0] == "[0] Strategy multi_worker: 2 replicas"
+    assert f"[0] Model, figures and pictures: {run}" in lines
+    pictures = {"learning_curves.png", "filters.png", "reconstructions.png"}
+    assert {path.name for path in run.iterdir()} >= {"model.keras", "metrics.json"} | pictures
+    assert json.loads((run / "config.json").read_text())["replicas"] == 2
+    assert json.loads((run / "metrics.json").read_text())["test"]["rows"] == 360
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}, "the other worker wrote nothing"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
+    addresses = free_addresses(2)
+    options = [
+        "--units",
+        "16,8",
+        "--pretrain-epochs",
+        "2,100000",
+        "--output",
+        str(tmp_path / "run"),
+    ]
+    workers = []
+    try:
+        for number in (0, 1):
+            with (tmp_path / f"{number}.err").open("w") as errors:
+                workers.append(
+                    subprocess.Popen(
+                        [*COMMAND, "train", *options],
+                        env={**os.environ, **worker_environment(addresses, number)},
+                        stdout=subprocess.PIPE,
+                        stderr=errors,
+                        text=True,
+                    )
+                )
+        for line in workers[0].stdout:
+            if line.startswith("Level 2 of 2  epoch 3/"):
+                break
+        else:
+            pytest.fail((tmp_path / "0.err").read_text())
+        workers[lost].send_signal(signal.SIGKILL)
+        other = workers[1 - lost]
+        other.communicate(timeout=120)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert other.returncode not in (0, -signal.SIGKILL)
+    message = (tmp_path / f"{1 - lost}.err").read_text()
+    assert "Another worker is no longer there" in message
