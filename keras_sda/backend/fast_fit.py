@@ -73,8 +73,8 @@ class FastFit(strategies.DistributedModel):
         x: Any = arguments.get("x")
         self.rows_an_epoch = len(x) if is_table(x) else None
         self._fast.may_replay = backup is not None
-        # TensorFlow's own shuffling tells nobody where it is, and of several devices each has a part
-        # of the metrics of an epoch.
+        # TensorFlow's own shuffling tells nobody where it is, and of several devices each has a
+        # part of the metrics of an epoch.
         self.knows_position = not strategies.is_distributed(self) and (
             self.steps_per_call is not None
             or (self.rows_an_epoch is not None and keras.backend.backend() != "tensorflow")
