@@ -238,9 +238,7 @@ def train(**options):
     Without options it trains on scikit-learn's handwritten digits. The model, its options, every
     epoch's figures and pictures are written to a run folder.
     """
-    import keras
-
-    from keras_sda import runs
+    from keras_sda import backend, runs
     from keras_sda.experiments import train_stack
 
     quiet, output = options.pop("quiet"), options.pop("output")
@@ -254,7 +252,7 @@ def train(**options):
     for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
     if options["dtype"] == "float64":
-        keras.config.set_floatx("float64")  # or Keras would cast the data to float32
+        backend.compute_in_float64()
     folder = runs.new_folder(output, options["data"], options["seed"])
     try:
         train_stack(folder, **options, verbose=verbose)

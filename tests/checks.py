@@ -34,7 +34,7 @@ def check_layer(
     symbolic = layer(keras.Input(x.shape[1:], dtype="float32"))
     before = x.copy()
     for training in (False, True):
-        outputs = np.asarray(layer(x, training=training))
+        outputs = keras.ops.convert_to_numpy(layer(x, training=training))
         assert outputs.shape[1:] == symbolic.shape[1:]
         assert outputs.dtype == np.float32
     np.testing.assert_array_equal(x, before)

@@ -25,6 +25,20 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def _float64(request):
+    """Lets JAX have float64 in the tests that are marked so; the other backends always do."""
+    wanted = request.node.get_closest_marker("float64") is not None
+    if not wanted or keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
 def pytest_collection_modifyitems(items):
     """Leaves out what needs TensorFlow where Keras runs on another backend."""
     if keras.backend.backend() == "tensorflow":

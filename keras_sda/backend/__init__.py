@@ -49,6 +49,24 @@ def _backend_seed(seed: int) -> Iterator[None]:
         yield
 
 
+def loss_dtype(dtype: str) -> str:
+    """Returns in what losses are computed of values in `dtype`: float32, or float64 of float64.
+
+    Sums over features and rows, and 1 minus a small number, need that many digits whatever the
+    weights have. Keras' own `result_type` knows no float64 under JAX.
+    """
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
+
+
+def compute_in_float64() -> None:
+    """Makes Keras keep data in float64, which it would cast to float32, and JAX allow it."""
+    keras.config.set_floatx("float64")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+
+
 def read(variable: keras.Variable) -> Any:
     """Returns the value of a variable as a tensor, through which gradients reach it.
 
@@ -79,6 +97,21 @@ def exact_float32() -> Iterator[None]:
             import jax
 
             stack.enter_context(jax.default_matmul_precision("float32"))
+        yield
+
+
+@contextlib.contextmanager
+def without_gradients() -> Iterator[None]:
+    """Keeps PyTorch from recording, inside the `with` block, what a gradient would need.
+
+    Elsewhere nothing is recorded unless asked for.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.no_grad():
         yield
 
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_sda import backend
+from keras_sda.backend.data_parallel import DataParallelModel
 from keras_sda.backend.rows import ComputedRows, RowBatches, is_outside_memory
 
 # Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
@@ -24,7 +25,7 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 _FIT = inspect.signature(keras.Model.fit)
 
 
-class FastFit(keras.Model):
+class FastFit(DataParallelModel):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
     It does so under TensorFlow, on one device, for NumPy arrays, unless an argument of `fit` asks

@@ -24,6 +24,7 @@ def noisy(layer, x):
     return np.asarray(layer(x, training=True))
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("kind", ALL)
 def test_standard(kind, rng):
     x = rng.uniform(size=(8, 5)).astype("float32")

@@ -50,6 +50,7 @@ def test_same_seed_same_draws():
     assert not np.array_equal(make(3), make(4))
 
 
+@pytest.mark.float64
 def test_standard(tmp_path):
     layer = Sampling(seed=5, name="draw")
     again = Sampling.from_config(layer.get_config())

@@ -268,6 +268,7 @@ def test_same_seed_same_weights_and_no_two_layers_alike(images):
     assert {kernel.shape for kernel in kernels} == {(3, 3, 4, 4)}
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_precision(dtype, images, tmp_path):
     model = make(noise="masking", seed=0, dtype=dtype)

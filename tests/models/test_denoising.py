@@ -117,6 +117,7 @@ def test_same_seed_same_weights(digits):
     assert not np.array_equal(weights(3)[1], weights(4)[1])
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_precision(dtype, digits, tmp_path):
     x = digits[0]

@@ -268,6 +268,7 @@ def test_auto_loss_follows_the_data_and_is_saved(digits, tmp_path):
     assert loaded.reconstruction_losses == model.reconstruction_losses
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "mixed_float16"])
 def test_precision(dtype, digits, tmp_path):
     x, y = digits

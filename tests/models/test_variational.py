@@ -344,6 +344,7 @@ def test_same_seed_same_training(digits):
     assert len(set(kernels)) == len(kernels) == 7
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_precision(dtype, digits, tmp_path):
     x = digits[0]
