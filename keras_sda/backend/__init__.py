@@ -67,6 +67,16 @@ def compute_in_float64() -> None:
         jax.config.update("jax_enable_x64", True)
 
 
+def usable_seed(seed: int | None) -> int | None:
+    """Returns a seed that the backend's generators can hold: 31 bits of it under PyTorch.
+
+    There Keras keeps the state of a `SeedGenerator` in int32, and fails from 2,147,483,648 on.
+    """
+    if seed is None or keras.backend.backend() != "torch":
+        return seed
+    return seed % 2**31
+
+
 def read(variable: keras.Variable) -> Any:
     """Returns the value of a variable as a tensor, through which gradients reach it.
 

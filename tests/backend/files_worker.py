@@ -17,6 +17,7 @@ from keras_sda.models import UnrolledAutoencoder
 
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:200] / 16).astype("float32"), Y[:200]
+LARGE_SEED = 2**32 - 1  # PyTorch has no unsigned numbers of 32 bits
 IMAGES = np.pad(X.reshape(-1, 8, 8, 1), ((0, 0), (4, 4), (4, 4), (0, 0)))
 
 
@@ -39,10 +40,14 @@ def stack(**arguments):
 
 
 def unrolled():
-    layers = [TiedDense(12, "tanh"), TiedDense(6, "relu", "linear", tied=False)]
+    seeded = keras.initializers.GlorotUniform(LARGE_SEED)
+    layers = [
+        TiedDense(12, "tanh", kernel_initializer=seeded),
+        TiedDense(6, "relu", "linear", tied=False),
+    ]
     layers[0].build((None, 64))
     layers[1].build((None, 12))
-    return UnrolledAutoencoder(layers, SwapNoise(0.1))
+    return UnrolledAutoencoder(layers, SwapNoise(0.1, seed=LARGE_SEED))
 
 
 MODELS = {

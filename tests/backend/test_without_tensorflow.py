@@ -2,12 +2,18 @@
 
 import importlib.util
 import os
+import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from keras_sda import datasets
+
+ROOT = Path(__file__).parent.parent.parent
 
 # An entry of None is what Python takes for a module that cannot be imported.
 HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
@@ -84,3 +90,12 @@ def test_the_command_line(other_backend, tmp_path):
     result = run(code, other_backend)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "run" / "model.keras").exists()
+
+
+def test_the_page_names_what_the_package_needs():
+    """Who leaves TensorFlow out installs the dependencies by hand."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    [line] = re.findall(r'^pip install ("click.*)$', page, re.MULTILINE)
+    needed = [name for name in project["dependencies"] if not name.startswith("tensorflow")]
+    assert shlex.split(line) == needed

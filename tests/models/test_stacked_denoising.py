@@ -4,7 +4,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from checks import check_model, check_saving
+from checks import array, check_model, check_saving
 
 import keras_sda as ks
 from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise
@@ -239,8 +239,8 @@ def test_finetune_noise_and_dropout_act_in_training_only(digits):
     model.head.kernel.assign(np.random.default_rng(0).normal(size=(12, 10)))
     assert float(model.noise.level.numpy()) == pytest.approx(0.4)
     clean = model.predict(x, verbose=0)
-    np.testing.assert_allclose(clean, np.asarray(model(x, training=False)), atol=1e-6)
-    one, two = np.asarray(model(x, training=True)), np.asarray(model(x, training=True))
+    np.testing.assert_allclose(clean, array(model(x, training=False)), atol=1e-6)
+    one, two = array(model(x, training=True)), array(model(x, training=True))
     assert not np.allclose(one, clean)
     assert not np.allclose(one, two)
     assert make().noise is None, "no noise in fine-tuning unless asked for"
@@ -493,9 +493,8 @@ def test_cross_entropy_outside_the_unit_interval_is_refused():
         model.pretrain(3 * X, verbose=0)
 
 
-@pytest.mark.tensorflow_only
 def test_datasets_in_fit(digits):
-    import tensorflow as tf
+    tf = pytest.importorskip("tensorflow")
 
     x, y = digits
     endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(64).repeat()
