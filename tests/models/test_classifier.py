@@ -14,7 +14,7 @@ def test_penalties_train_in_every_precision(dtype, digits):
     assert loss[1] < loss[0]
 
 
-@pytest.mark.float64
+@pytest.mark.float64(exact=True)
 def test_gradient_by_differences(rng):
     model = ks.MLP(6, [5, 4], num_classes=3, activation="tanh", l2=0.01, dtype="float64", seed=0)
     for variable in model.trainable_variables:

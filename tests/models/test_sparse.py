@@ -80,7 +80,7 @@ def test_loss_by_hand_in_fit_and_evaluate(name, tied, digits):
     assert errors.mean() == pytest.approx(loss_by_hand(model, x, 0.1, 0.0), rel=1e-5)
 
 
-@pytest.mark.float64
+@pytest.mark.float64(exact=True)
 @pytest.mark.parametrize("tied", [True, False])
 def test_gradient_of_the_whole_loss_agrees_with_finite_differences(tied, double, rng):
     x = rng.uniform(size=(12, 5))
