@@ -266,9 +266,7 @@ def train(**options):
     """
     import inspect
 
-    import keras
-
-    from keras_sda import runs
+    from keras_sda import backend, runs
     from keras_sda.backend import strategies
     from keras_sda.experiments import train_stack
 
@@ -300,7 +298,7 @@ def train(**options):
             return
         options = found
     if options["dtype"] == "float64":
-        keras.config.set_floatx("float64")  # or Keras would cast the data to float32
+        backend.compute_in_float64()
     with strategies.entered(strategy), contextlib.ExitStack() as stack:
         is_chief = strategies.is_chief()
         if is_chief and strategy != "none" and not quiet:

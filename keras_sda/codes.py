@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.backend import strategies
+from keras_sda.backend import strategies, without_gradients
+from keras_sda.backend.data_parallel import spread
 from keras_sda.backend.rows import ComputedRows
 
 OWNER = "pretrain()"
@@ -88,11 +89,17 @@ def _outputs(function, x, batch_size):
     """Yields a function's outputs batch by batch, as NumPy arrays."""
     if is_dataset(x):
         for batch in _batches(x):
-            yield to_numpy(function(_inputs_of(batch)))
+            yield _compute(function, _inputs_of(batch))
         return
     rows = x if isinstance(x, ComputedRows) else np.asarray(x)
     for start in range(0, len(rows), batch_size):
-        yield to_numpy(function(rows[start : start + batch_size]))
+        yield _compute(function, rows[start : start + batch_size])
+
+
+def _compute(function, rows):
+    """Returns a function's outputs for one batch as an array, computed on all devices."""
+    with without_gradients():
+        return to_numpy(function(spread(rows)))
 
 
 def _batches(dataset):
@@ -206,7 +213,7 @@ class CodeCache:
             return self._on_disk(layer, inputs, level, name)
 
         def codes(rows):
-            return to_numpy(layer(rows))
+            return _compute(layer, rows)
 
         if is_dataset(inputs):
             return _ComputedBatches(inputs, codes)

@@ -6,6 +6,8 @@ Keras' own `binary_crossentropy` and `mse` average over the features: 784 times 
 import keras
 from keras import ops
 
+from keras_sda.backend import loss_dtype
+
 __all__ = ["SummedBinaryCrossentropy", "SummedSquaredError", "gaussian_kl"]
 
 RECONSTRUCTION_LOSSES = ("binary_crossentropy", "squared_error")
@@ -103,13 +105,18 @@ def gaussian_kl(mean, log_var):
     return 0.5 * _sum_features(ops.square(mean) + ops.expm1(log_var) - log_var)
 
 
-def on_preactivation(name):
+def on_preactivation(name, dtype="float32"):
     """Returns the loss called `name` and the activation that makes its predictions.
 
     The loss works on what comes before that activation: cross-entropy on logits, squared error on
     a linear output. Loss and decoder are chosen together, so that they cannot disagree. Until data
     decide, `"auto"` stands for cross-entropy.
+
+    Args:
+        name: `"binary_crossentropy"`, `"squared_error"` or `"auto"`.
+        dtype: In what the model keeps its weights.
     """
+    dtype = loss_dtype(dtype)
     if name == "squared_error":
-        return SummedSquaredError(), "linear"
-    return SummedBinaryCrossentropy(from_logits=True), "sigmoid"
+        return SummedSquaredError(dtype=dtype), "linear"
+    return SummedBinaryCrossentropy(from_logits=True, dtype=dtype), "sigmoid"

@@ -81,13 +81,13 @@ class PretrainingLevel(FastFit):
         self.units = layer.units
         self.code_regularizer = keras.regularizers.get(code_regularizer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self._rows_loss, _ = losses.on_preactivation(reconstruction_loss)
+        self._rows_loss, _ = losses.on_preactivation(reconstruction_loss, layer.variable_dtype)
         self.gradient = "automatic"
         penalised = self.code_regularizer is not None or self.kernel_regularizer is not None
         if not penalised and tied_gradient.is_written_out(layer):
             self.gradient = "written out"
             if reconstruction_loss == "binary_crossentropy":
-                self._rows_loss = tied_gradient.WrittenOutCrossentropy()
+                self._rows_loss = tied_gradient.WrittenOutCrossentropy(dtype=self._rows_loss.dtype)
         self.built = True
 
     def call(self, inputs, training=False):

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_sda._validation import check_fraction, check_non_negative, check_positive, per_level
-from keras_sda.backend import strategies
+from keras_sda.backend import loss_dtype, strategies
 
 __all__ = ["CodeL1", "KLSparsity"]
 
@@ -17,7 +17,7 @@ UNIT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
 def _at_least_float32(values):
     """Returns a tensor in which sums over a batch, and 1 minus epsilon, keep their digits."""
     values = ops.convert_to_tensor(values)
-    return ops.cast(values, keras.backend.result_type(values.dtype, "float32"))
+    return ops.cast(values, loss_dtype(values.dtype))
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

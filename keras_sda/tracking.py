@@ -26,7 +26,7 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
         **kwargs: As for `keras.callbacks.TensorBoard`.
 
     Raises:
-        ImportError: If TensorBoard is not installed.
+        ImportError: If TensorBoard or TensorFlow, which writes its files, is not installed.
 
     Example:
 
@@ -41,6 +41,11 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
             raise ImportError(
                 "LevelTensorBoard writes by TensorBoard, which is not installed: "
                 '`pip install "keras-sda[tensorboard]"`.'
+            )
+        if importlib.util.find_spec("tensorflow") is None:
+            raise ImportError(
+                "LevelTensorBoard writes by TensorFlow, which is not installed: "
+                "`pip install tensorflow`, or use keras.callbacks.CSVLogger."
             )
         # The graph of a step would be traced once more, only to be drawn.
         kwargs = {"write_graph": False, **kwargs}

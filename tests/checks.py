@@ -6,6 +6,11 @@ import keras
 import numpy as np
 
 
+def array(tensor):
+    """Returns what a layer or model gives as a NumPy array, under any backend."""
+    return keras.ops.convert_to_numpy(tensor)
+
+
 def plain(config):
     """Returns a configuration as JSON text, for comparison."""
     return json.dumps(config, sort_keys=True, default=str)
@@ -34,7 +39,7 @@ def check_layer(
     symbolic = layer(keras.Input(x.shape[1:], dtype="float32"))
     before = x.copy()
     for training in (False, True):
-        outputs = np.asarray(layer(x, training=training))
+        outputs = array(layer(x, training=training))
         assert outputs.shape[1:] == symbolic.shape[1:]
         assert outputs.dtype == np.float32
     np.testing.assert_array_equal(x, before)

@@ -25,11 +25,28 @@ def rng():
     return np.random.default_rng(0)
 
 
-def pytest_collection_modifyitems(items):
-    """Leaves out what needs TensorFlow where Keras runs on another backend."""
-    if keras.backend.backend() == "tensorflow":
+@pytest.fixture(autouse=True)
+def _float64(request):
+    """Lets JAX have float64 in the tests that are marked so; the other backends always do."""
+    wanted = request.node.get_closest_marker("float64") is not None
+    if not wanted or keras.backend.backend() != "jax":
+        yield
         return
-    skip = pytest.mark.skip(reason="needs the TensorFlow backend")
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+def pytest_collection_modifyitems(items):
+    """Leaves out what the backend that Keras runs on cannot do."""
+    backend = keras.backend.backend()
+    tensorflow = pytest.mark.skip(reason="needs the TensorFlow backend")
+    digits = pytest.mark.skip(reason="Keras multiplies and averages in float32 under PyTorch")
     for item in items:
-        if "tensorflow_only" in item.keywords:
-            item.add_marker(skip)
+        if backend != "tensorflow" and "tensorflow_only" in item.keywords:
+            item.add_marker(tensorflow)
+        marker = item.get_closest_marker("float64")
+        if backend == "torch" and marker is not None and marker.kwargs.get("exact"):
+            item.add_marker(digits)

@@ -71,6 +71,11 @@ def test_tensorflow_and_matplotlib_have_one_home_each():
     assert {Path(name).parts[0] for name in importers("matplotlib")} == {"plots"}
 
 
+def test_other_backends_stay_in_their_folder():
+    for name in ("jax", "torch"):
+        assert {Path(file).parts[0] for file in importers(name)} == {"backend"}
+
+
 def test_no_private_keras():
     private = [
         (path.name, module)

@@ -123,7 +123,9 @@ def test_learns_and_codes_are_clean_and_computed_once(digits, monkeypatch):
     original_call = TiedDense.call
 
     def call(layer, inputs, reverse=False, **kwargs):
-        if hasattr(inputs, "numpy") and not reverse:  # outside of a training step
+        # Outside of a training step, where JAX has arrays of another class.
+        is_eager = hasattr(inputs, "numpy") or type(inputs).__name__ == "ArrayImpl"
+        if is_eager and not reverse:
             encoded.append((layers.index(layer), len(inputs)))
         return original_call(layer, inputs, reverse=reverse, **kwargs)
 
@@ -180,9 +182,8 @@ class Rows(keras.utils.PyDataset):
         return self.x[part], self.y[part]
 
 
-@pytest.mark.tensorflow_only
 def test_every_kind_of_data_gives_the_same_weights(digits):
-    import tensorflow as tf
+    tf = pytest.importorskip("tensorflow")
 
     x, y = digits
     forms = {
@@ -400,9 +401,8 @@ def test_bad_arguments_are_refused_before_training(case, digits):
     np.testing.assert_array_equal(before[0], layers[0].get_weights()[0])
 
 
-@pytest.mark.tensorflow_only
 def test_endless_and_empty_datasets_are_refused(digits):
-    import tensorflow as tf
+    tf = pytest.importorskip("tensorflow")
 
     dataset = tf.data.Dataset.from_tensor_slices(digits[0]).batch(10)
     with pytest.raises(ValueError, match="needs a finite dataset in `x`.*leave repeat"):

@@ -29,7 +29,7 @@ def test_the_batch_is_averaged_first(rng):
     assert float(KLSparsity(0.05)(rare)) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_codes_at_the_ends_stay_finite(value, dtype):
@@ -40,7 +40,7 @@ def test_codes_at_the_ends_stay_finite(value, dtype):
     assert penalty == pytest.approx(3 * (rest - on * np.log(1e-7)), rel=0.02)
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64(exact=True)
 def test_divergence_has_the_gradient_of_the_notes(rng):
     codes = rng.uniform(0.1, 0.9, size=(10, 4))
     regularizer = KLSparsity(0.1, 3.0)

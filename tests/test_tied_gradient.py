@@ -67,6 +67,7 @@ def test_same_weights_with_sgd_and_another_end(digits):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -82,8 +83,6 @@ def test_same_weights_with_sgd_and_another_end(digits):
 def test_the_unusual_is_left_to_automatic_differentiation(arguments, expected):
     layer = TiedDense(3, **arguments)
     layer.build((None, 4))
-    if arguments.get("dtype") == "float64" != keras.backend.standardize_dtype(layer.kernel.dtype):
-        pytest.skip("JAX has no float64 unless told")
     assert is_written_out(layer) is expected
     level = PretrainingLevel(layer, None, "squared_error", 0)
     assert level.gradient == ("written out" if expected else "automatic")

@@ -105,6 +105,34 @@ def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., A
     return function
 
 
+def loss_dtype(dtype: str) -> str:
+    """Returns in what losses are computed of values in `dtype`: float32, or float64 of float64.
+
+    Sums over features and rows, and 1 minus a small number, need that many digits whatever the
+    weights have. Keras' own `result_type` knows no float64 under JAX.
+    """
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
+
+
+def compute_in_float64() -> None:
+    """Makes Keras keep data in float64, which it would cast to float32, and JAX allow it."""
+    keras.config.set_floatx("float64")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+
+
+def usable_seed(seed: int | None) -> int | None:
+    """Returns a seed that the backend's generators can hold: 31 bits of it under PyTorch.
+
+    There Keras keeps the state of a `SeedGenerator` in int32, and fails from 2,147,483,648 on.
+    """
+    if seed is None or keras.backend.backend() != "torch":
+        return seed
+    return seed % 2**31
+
+
 def read(variable: keras.Variable) -> Any:
     """Returns the value of a variable as a tensor, through which gradients reach it.
 
@@ -135,6 +163,21 @@ def exact_float32() -> Iterator[None]:
             import jax
 
             stack.enter_context(jax.default_matmul_precision("float32"))
+        yield
+
+
+@contextlib.contextmanager
+def without_gradients() -> Iterator[None]:
+    """Keeps PyTorch from recording, inside the `with` block, what a gradient would need.
+
+    Elsewhere nothing is recorded unless asked for.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.no_grad():
         yield
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda.backend import strategies
+from keras_sda.backend.data_parallel import DataParallelModel
 from keras_sda.backend.rows import ComputedRows, RowBatches, is_outside_memory
 
 # Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
@@ -25,7 +26,7 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 _FIT = inspect.signature(keras.Model.fit)
 
 
-class FastFit(strategies.DistributedModel):
+class FastFit(strategies.DistributedModel, DataParallelModel):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
     It does so under TensorFlow, on one device or several (TPUs apart), for NumPy arrays, unless an

@@ -1,5 +1,6 @@
 """Sets from `tensorflow-datasets`, with MNIST and its relatives put back into their order."""
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ def _tfds_in(root: str | os.PathLike[str] | None, name: str) -> Callable[[], Sou
     # Looked up by hand: tensorflow-datasets takes long to import and may not be needed at all.
     if not root or not any(Path(root).expanduser().glob(f"{name}/*/dataset_info.json")):
         return None
+    if _missing():  # files of another kind may do
+        return None
     return lambda: _read_tfds(name, root, reorder=True)
 
 
@@ -96,7 +99,20 @@ def _read_tfds(name: str, data_dir: str | os.PathLike[str] | None, reorder: bool
     return Source(parts, name, ordered=True)
 
 
+def _missing() -> list[str]:
+    """Returns what must be installed, and is not, to read sets of tensorflow-datasets."""
+    packages = {"tensorflow": "tensorflow", "tensorflow_datasets": "tensorflow-datasets"}
+    return [packages[name] for name in packages if importlib.util.find_spec(name) is None]
+
+
 def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
+    if missing := _missing():
+        idx = ", or point KERAS_SDA_DATA to a folder of its IDX files" if name in IMAGE_SETS else ""
+        raise ImportError(
+            f"{name} comes through tensorflow-datasets, which reads by TensorFlow, and "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: "
+            f"pip install {' '.join(missing)}{idx}."
+        )
     import tensorflow_datasets as tfds
 
     root = None if data_dir is None else os.path.expanduser(data_dir)

@@ -50,6 +50,11 @@ class Format:
                 f"of Keras. Received backend {backend!r}: load the saved .keras file under "
                 f"TensorFlow and export there."
             )
+        if importlib.util.find_spec("tensorflow") is None:
+            raise ImportError(
+                f"{self.title} is written by TensorFlow, which is not installed: pip install "
+                "tensorflow, or load the saved .keras file where it is and export there."
+            )
         if self.packages and _dtypes(model) != {"float32"}:
             raise ValueError(
                 f"{self.title} holds models that compute in float32. Received "

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_sda._validation import check_choice, check_fraction, check_non_negative
+from keras_sda.backend import usable_seed
 
 
 class Noise(keras.layers.Layer):
@@ -22,7 +23,7 @@ class Noise(keras.layers.Layer):
     def __init__(self, level, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(usable_seed(seed))
         # float32 whatever the policy: in bfloat16 a rate of 0.3 would be 0.2998.
         self.level = self.add_weight(
             name="level",

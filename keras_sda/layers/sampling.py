@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_sda.backend import usable_seed
+
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class Sampling(keras.layers.Layer):
@@ -37,7 +39,7 @@ class Sampling(keras.layers.Layer):
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(usable_seed(seed))
         self.built = True
 
     def call(self, inputs, training=False):

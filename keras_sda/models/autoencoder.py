@@ -57,7 +57,7 @@ class Autoencoder(CheckedModel):
     def _use_loss(self, name):
         """Takes the loss called `name` and, with it, the activation that ends the decoder."""
         self.reconstruction_loss = name
-        self._rows_loss, activation = losses.on_preactivation(name)
+        self._rows_loss, activation = losses.on_preactivation(name, self.variable_dtype)
         if self.given_output_activation != "auto":
             activation = self.given_output_activation
         self.output_activation = keras.activations.get(activation)
@@ -179,7 +179,7 @@ class Autoencoder(CheckedModel):
     def compute_reconstruction_error(self, rows):
         """Returns the reconstruction loss of each row of a batch as a tensor, without noise."""
         outputs = self._measured(self.preactivation(rows))
-        outputs = keras.ops.cast(outputs, keras.config.floatx())
+        outputs = keras.ops.cast(outputs, self._rows_loss.dtype)
         return self._rows_loss.call(keras.ops.cast(rows, outputs.dtype), outputs)
 
     def _run(self, function, x, owner, shape=None):

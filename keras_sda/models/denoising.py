@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_sda import initializers
 from keras_sda._validation import check_choice, check_positive_int
+from keras_sda.backend import usable_seed
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
@@ -15,7 +16,8 @@ def child_seeds(seed, count):
     """Returns `count` seeds that follow from `seed`, or as many `None` without one."""
     if seed is None:
         return [None] * count
-    return [int(child) for child in np.random.SeedSequence(seed).generate_state(count)]
+    children = np.random.SeedSequence(seed).generate_state(count)
+    return [usable_seed(int(child)) for child in children]
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

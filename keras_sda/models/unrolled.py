@@ -85,7 +85,7 @@ class UnrolledAutoencoder(Autoencoder):
         """Returns the loss of the latest call against `target`."""
         is_entropy = self.reconstruction_loss != "squared_error"
         if is_entropy and self.gradient == "written out":
-            loss = tied_gradient.WrittenOutCrossentropy()
+            loss = tied_gradient.WrittenOutCrossentropy(dtype=self._rows_loss.dtype)
             return loss(target, self._latest_preactivation, sample_weight=sample_weight)
         return super().compute_reconstruction_loss(target, sample_weight)
 

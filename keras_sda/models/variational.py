@@ -217,8 +217,8 @@ class VariationalAutoencoder(Autoencoder):
         if not training:
             # The latest call went through the mean. The bound is an expectation over codes.
             preactivation = self.generator(self.sampling([mean, log_var], training=True))
-        floatx = keras.config.floatx()
-        kl = gaussian_kl(ops.cast(mean, floatx), ops.cast(log_var, floatx))
+        dtype = self._rows_loss.dtype
+        kl = gaussian_kl(ops.cast(mean, dtype), ops.cast(log_var, dtype))
         kl = _average(kl, sample_weight)
         nll = _average(self._negative_log_likelihood(target, preactivation), sample_weight)
         rows = ops.shape(mean)[0]
@@ -230,7 +230,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def _negative_log_likelihood(self, target, preactivation):
         """Returns `-log p(target | code)` of each row, in nats."""
-        outputs = ops.cast(self._measured(preactivation), keras.config.floatx())
+        outputs = ops.cast(self._measured(preactivation), self._rows_loss.dtype)
         rows = self._rows_loss.call(ops.cast(target, outputs.dtype), outputs)
         if self.likelihood == "bernoulli":
             return rows
@@ -368,7 +368,7 @@ class VariationalAutoencoder(Autoencoder):
                 total = np.logaddexp(total, np.logaddexp.reduce(log_ratio - nll, axis=0))
             return total - math.log(num_samples)
 
-        return self._run(estimate, x, "log_likelihood()").astype(keras.config.floatx())
+        return self._run(estimate, x, "log_likelihood()").astype(self._rows_loss.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""

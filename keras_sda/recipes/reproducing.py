@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_sda import plots, runs
@@ -95,5 +96,5 @@ def _draw(model, data, history, title, folder: Path) -> None:
 def _first_kernel(model):
     for weight in model.trainable_weights:
         if weight.path.endswith("kernel"):
-            return np.asarray(weight.value)
+            return keras.ops.convert_to_numpy(weight)
     return None

@@ -5,6 +5,7 @@ import pytest
 import keras_sda as ks
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "mixed_float16"])
 def test_penalties_train_in_every_precision(dtype, digits):
     model = ks.MLP(64, [8], num_classes=10, l1=1e-4, l2=1e-3, dtype=dtype, seed=0)
@@ -13,6 +14,7 @@ def test_penalties_train_in_every_precision(dtype, digits):
     assert loss[1] < loss[0]
 
 
+@pytest.mark.float64(exact=True)
 def test_gradient_by_differences(rng):
     model = ks.MLP(6, [5, 4], num_classes=3, activation="tanh", l2=0.01, dtype="float64", seed=0)
     for variable in model.trainable_variables:

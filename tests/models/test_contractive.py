@@ -45,7 +45,7 @@ def norms_by_differences(function, x, w, b):
     return norms
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64(exact=True)
 @pytest.mark.parametrize("activation", FUNCTIONS)
 def test_contraction_agrees_with_finite_differences(activation, double, rng):
     x = rng.normal(size=(9, 5))
@@ -84,7 +84,7 @@ def test_one_step_is_the_same_either_way(activation, tied, digits):
     assert abs(plain.get_weights()[0] - ends[0][1]).max() > 1e-3, "the penalty moves the kernel"
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64(exact=True)
 def test_gradient_through_automatic_differentiation(double, rng):
     """A step for softplus, whose penalty has no closed form here, against differences in NumPy."""
     x = rng.uniform(size=(8, 4))

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from checks import check_saving
+from checks import array, check_saving
 from sklearn.decomposition import PCA
 
 from keras_sda.models.convolutional import ConvolutionalAutoencoder
@@ -169,18 +169,18 @@ def test_beats_pca_with_a_code_of_the_same_size(images):
 def test_noise_falls_on_the_input_in_training_only(images):
     model = make(noise="masking", noise_level=1.0, seed=0)
     x = images[:20]
-    blank = np.asarray(model(np.zeros_like(x)))
-    np.testing.assert_allclose(np.asarray(model(x, training=True)), blank, atol=1e-6)
-    assert np.abs(np.asarray(model(x)) - blank).max() > 0.01
+    blank = array(model(np.zeros_like(x)))
+    np.testing.assert_allclose(array(model(x, training=True)), blank, atol=1e-6)
+    assert np.abs(array(model(x)) - blank).max() > 0.01
     model.noise.level.assign(0.0)
-    np.testing.assert_array_equal(np.asarray(model(x, training=True)), np.asarray(model(x)))
+    np.testing.assert_array_equal(array(model(x, training=True)), array(model(x)))
 
 
 def test_the_target_is_clean(images):
     model = make(noise="masking", noise_level=1.0, reconstruction_loss="squared_error", seed=0)
     model.compile(keras.optimizers.SGD(0.0))
     x = images[:32]
-    blank = np.asarray(model(np.zeros_like(x)))
+    blank = array(model(np.zeros_like(x)))
     by_hand = ((x - blank) ** 2).sum(axis=(1, 2, 3)).mean()
     assert model.fit(x, verbose=0).history["loss"][0] == pytest.approx(by_hand, rel=1e-5)
 
@@ -189,7 +189,7 @@ def test_the_target_is_clean(images):
 def test_noise_treats_every_pixel_of_every_channel_alone(noise):
     model = ConvolutionalAutoencoder((16, 16, 3), filters=[2], noise=noise, seed=0)
     x = np.random.default_rng(1).uniform(0.2, 0.8, (64, 16, 16, 3)).astype("float32")
-    noisy = np.asarray(model.noise(x, training=True))
+    noisy = array(model.noise(x, training=True))
     changed = noisy != x
     assert changed.mean() == pytest.approx(0.3, abs=0.01)
     assert (changed.sum(axis=-1) == 1).mean() > 0.1, "channels are changed apart"
@@ -268,6 +268,7 @@ def test_same_seed_same_weights_and_no_two_layers_alike(images):
     assert {kernel.shape for kernel in kernels} == {(3, 3, 4, 4)}
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_precision(dtype, images, tmp_path):
     model = make(noise="masking", seed=0, dtype=dtype)

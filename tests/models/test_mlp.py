@@ -71,6 +71,7 @@ def test_starts_as_the_tutorial_says():
     assert not np.asarray(model.levels[0].bias).any()
 
 
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_dtypes(dtype, digits):
     model = ks.MLP(64, [8], num_classes=10, dropout=0.1, dtype=dtype, seed=0)

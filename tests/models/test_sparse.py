@@ -80,7 +80,7 @@ def test_loss_by_hand_in_fit_and_evaluate(name, tied, digits):
     assert errors.mean() == pytest.approx(loss_by_hand(model, x, 0.1, 0.0), rel=1e-5)
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64(exact=True)
 @pytest.mark.parametrize("tied", [True, False])
 def test_gradient_of_the_whole_loss_agrees_with_finite_differences(tied, double, rng):
     x = rng.uniform(size=(12, 5))
@@ -161,7 +161,7 @@ def test_same_seed_same_weights(digits):
     assert not np.array_equal(weights(3)[0], weights(4)[0])
 
 
-@pytest.mark.tensorflow_only  # float64, which JAX leaves out unless told otherwise
+@pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
 def test_precision(dtype, digits):
     model = make(dtype=dtype, sparsity_weight=1.0, kernel_l2=1e-4)

@@ -1,0 +1,67 @@
+"""A file written under one backend is the same model under the others."""
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WORKER = Path(__file__).with_name("files_worker.py")
+PACKAGE = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+# A Python without TensorFlow, for the backends that this one does not have.
+OTHER_PYTHON = os.environ.get("KERAS_SDA_OTHER_PYTHON")
+
+
+def python_of(backend):
+    if importlib.util.find_spec(PACKAGE[backend]):
+        return sys.executable
+    return None if backend == "tensorflow" else OTHER_PYTHON
+
+
+@contextlib.contextmanager
+def running(backend, folder, others):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with (
+        (folder / f"{backend}.err").open("w") as errors,
+        subprocess.Popen(
+            [python_of(backend), WORKER, folder, *others],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        ) as worker,
+    ):
+        try:
+            yield worker
+        finally:
+            worker.kill()
+
+
+def test_every_model_loads_under_every_other_backend(tmp_path):
+    backends = [backend for backend in PACKAGE if python_of(backend)]
+    if len(backends) < 2:
+        pytest.skip("needs two of TensorFlow, JAX and PyTorch; see CONTRIBUTING.md")
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for backend in backends:
+            others = [other for other in backends if other != backend]
+            workers[backend] = stack.enter_context(running(backend, tmp_path, others))
+        for backend, worker in workers.items():
+            said = worker.stdout.readline()
+            assert said == "written\n", (tmp_path / f"{backend}.err").read_text()
+        for backend, worker in workers.items():
+            lines = worker.communicate("\n")[0].splitlines()
+            assert worker.returncode == 0, (tmp_path / f"{backend}.err").read_text()
+            found = {tuple(line.split("|")[:3]): float(line.split("|")[3]) for line in lines}
+            # 14 models predict, 13 have codes, 11 reconstruct, one is trained further.
+            assert len(found) == (14 + 13 + 2 * 11 + 1) * (len(backends) - 1)
+            for (other, name, answer), difference in found.items():
+                message = f"{answer} of {name}, written by {other}, read by {backend}"
+                if answer == "trained":
+                    assert difference < 0, message
+                else:
+                    assert difference < 1e-5, message
