@@ -1,7 +1,7 @@
 """Starts the command line quietly, and without TensorFlow where it does not compute.
 
 TensorFlow prints remarks for its developers when it is imported, which importing `keras_sda` does;
-only a module beside the package can hold them back. A log level that the user has set wins.
+only a module beside the package can hold them back. A lower log level that the user has set wins.
 """
 
 import contextlib
@@ -52,8 +52,7 @@ def main() -> None:
     only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
     only_starts_others = arguments[:1] == ["launch"]
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         quiet = _standard_error_held_back()
     if not only_explains and not only_starts_others:

@@ -232,7 +232,7 @@ def test_pretrain_takes_a_folder(rows, tmp_path, capsys):
     assert all(map(np.array_equal, stack.get_weights(), alone.get_weights()))
 
 
-@pytest.mark.parametrize("kind", ["in a file", "dataset", "class weight"])
+@pytest.mark.parametrize("kind", ["in a file", "dataset", "class weight", "split"])
 def test_other_ways_to_hand_over_rows(rows, tmp_path, kind):
     x, y, _ = rows
     weights = []
@@ -255,6 +255,8 @@ def test_other_ways_to_hand_over_rows(rows, tmp_path, kind):
             given = {"x": x, "y": y, "batch_size": 16}
             if kind == "dataset":
                 given = {"x": Batches(workers=1)}
+            elif kind == "split":
+                given["validation_split"] = 0.2
             elif kind == "class weight":
                 given["class_weight"] = dict.fromkeys(range(10), 2.0)
             try:
