@@ -85,7 +85,7 @@ assert difference < 1e-4
 # %%
 noisy_one, _, noisy_one_history = trained(nullcontext(), noise_level=0.2)
 noisy_two, _, noisy_two_history = trained(strategy.scope(), noise_level=0.2)
-kernels = [np.array(model.levels[0].kernel) for model in (noisy_one, noisy_two)]
+kernels = [model.levels[0].kernel.numpy() for model in (noisy_one, noisy_two)]
 assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 errors = {}
 for name, model in (("one device", noisy_one), ("two devices", noisy_two)):
