@@ -50,12 +50,13 @@ def main() -> None:
     """Runs `keras-sda`."""
     arguments = sys.argv[1:]
     only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
-    only_starts_others = arguments[:1] == ["launch"]
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
+    # It only starts others, which keep themselves quiet.
+    is_launch = arguments[:1] == ["launch"]
+    if not is_launch and os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         quiet = _standard_error_held_back()
-    if not only_explains and not only_starts_others:
+    if not only_explains and not is_launch:
         with quiet:
             importlib.import_module("keras_sda")
     load_alone("cli").main(prog_name="keras-sda")

@@ -17,7 +17,8 @@ COMMAND = [sys.executable, "-m", "keras_sda_launcher"]
 SECONDS = 600
 
 
-def test_only_the_chief_prints_and_writes(tmp_path):
+def test_only_the_chief_prints_and_writes(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     run = tmp_path / "run"
     options = ["--units", "16,8", "--pretrain-epochs", "1", "--epochs", "2", "--output", str(run)]
     result = subprocess.run(
