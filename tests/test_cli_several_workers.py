@@ -5,9 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
+import keras
+import numpy as np
 import pytest
 
+import keras_sda  # noqa: F401 (its models, for load_model)
 from keras_sda.launching import free_addresses, worker_environment
 
 pytestmark = pytest.mark.tensorflow_only
@@ -80,3 +84,80 @@ def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
     assert other.returncode not in (0, -signal.SIGKILL)
     message = (tmp_path / f"{1 - lost}.err").read_text()
     assert "Another worker is no longer there" in message
+
+
+def start_workers(folder, *options):
+    """Returns two processes that train together, and whose errors go to files in the folder."""
+    addresses = free_addresses(2)
+    workers = []
+    for number in (0, 1):
+        with (folder / f"{number}.err").open("w") as errors:
+            workers.append(
+                subprocess.Popen(
+                    [*COMMAND, "train", *options],
+                    env={**os.environ, **worker_environment(addresses, number)},
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                )
+            )
+    return workers
+
+
+def end(workers):
+    for worker in workers:
+        worker.kill()
+        worker.communicate()
+
+
+def test_killed_three_times_they_go_on_to_the_same_weights(tmp_path):
+    options = ["--units", "16,8", "--pretrain-epochs", "20", "--epochs", "20"]
+    options += ["--optimizer", "adam", "--learning-rate", "0.003", "--batch-size", "50"]
+    undisturbed = start_workers(tmp_path, *options, "--output", str(tmp_path / "whole"))
+    try:
+        for worker in undisturbed:
+            worker.communicate(timeout=SECONDS)
+            assert worker.returncode == 0, (tmp_path / "0.err").read_text()
+    finally:
+        end(undisturbed)
+
+    run = tmp_path / "killed"
+    arguments = [*options, "--output", str(run)]
+    rng = np.random.default_rng()
+    for phase, lost in (("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)):
+        workers = start_workers(tmp_path, *arguments)
+        arguments = ["--resume", str(run)]
+        try:
+            seen = 0
+            for line in workers[0].stdout:
+                seen += line.startswith(f"{phase}  epoch ")
+                if seen == 3:
+                    break
+            else:
+                pytest.fail((tmp_path / "0.err").read_text())
+            time.sleep(rng.uniform(0, 0.2))  # somewhere within an epoch
+            workers[lost].send_signal(signal.SIGKILL)
+            workers[1 - lost].communicate(timeout=SECONDS)
+            assert workers[1 - lost].returncode != 0
+        finally:
+            end(workers)
+    workers = start_workers(tmp_path, *arguments)
+    try:
+        for worker in workers:
+            worker.communicate(timeout=SECONDS)
+            assert worker.returncode == 0, (tmp_path / "0.err").read_text()
+    finally:
+        end(workers)
+    assert "Going on after " in (tmp_path / "0.err").read_text()
+    expected, found = (
+        keras.saving.load_model(folder / "model.keras").get_weights()
+        for folder in (tmp_path / "whole", run)
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    histories = [
+        json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "whole", run)
+    ]
+    assert histories[0]["pretraining"] == histories[1]["pretraining"]
+    assert histories[0]["finetuning"] == histories[1]["finetuning"]
+    assert len(histories[1]["finetuning"]["loss"]) == 20

@@ -345,7 +345,7 @@ def _say(text: str) -> None:
 
 
 def _values(variables):
-    return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+    return [keras.ops.convert_to_numpy(backend.read(variable)) for variable in variables]
 
 
 def _assign(variables, values, owner):
