@@ -75,7 +75,17 @@ class CheckedModel(FastFit):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
         # Without a loss Keras would keep the one of an earlier call.
         self._compile_loss = None
+        self._given_jit_compile = kwargs.get("jit_compile", "auto")
         super().compile(*args, **kwargs)
+
+    def get_compile_config(self):
+        """Returns how the model was compiled, as every backend understands it."""
+        config = super().get_compile_config()
+        if config:
+            # Keras writes what "auto" came to, which is another thing for each backend.
+            config |= {"jit_compile": self._given_jit_compile}
+            config |= {"optimizer": _without_backend(config["optimizer"])}
+        return config
 
     def compile_from_config(self, config):
         """Compiles a loaded model as the saved one was."""
@@ -165,3 +175,13 @@ class CheckedModel(FastFit):
         name = loss if isinstance(loss, str) else getattr(loss, "name", None)
         if self.num_classes is not None and name == "sparse_categorical_crossentropy":
             check_class_labels(y, self.num_classes, owner)
+
+
+def _without_backend(config):
+    """Returns a serialized optimizer without PyTorch's own classes, which Keras names in files."""
+    if not isinstance(config, dict):
+        return config
+    config = {name: _without_backend(value) for name, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend."):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config
