@@ -240,6 +240,12 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         super().__init__()
         self._epoch = 0
 
+    def set_model(self, model):
+        # Not by `self.model`, by which Keras fetches the weights from JAX: beside a step they are
+        # gone, as the step has taken their memory.
+        self._trained = model
+        super().set_model(model)
+
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
@@ -247,11 +253,11 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return
-        level = getattr(self.model, "level", None)
+        level = getattr(self._trained, "level", None)
         where = "" if level is None else f"level {level + 1}, "
         step = batch + 1
-        if hasattr(self.model, "first_bad_step"):
-            step = self.model.first_bad_step(batch)
+        if hasattr(self._trained, "first_bad_step"):
+            step = self._trained.first_bad_step(batch)
         raise FloatingPointError(
             f"The loss became {loss} in {where}epoch {self._epoch + 1}, step {step}: lower "
             "the learning rate, or look for extreme values in the data."

@@ -120,3 +120,32 @@ def on_preactivation(name, dtype="float32"):
     if name == "squared_error":
         return SummedSquaredError(dtype=dtype), "linear"
     return SummedBinaryCrossentropy(from_logits=True, dtype=dtype), "sigmoid"
+
+
+def on_logits(loss):
+    """Returns the cross-entropy of classes that takes logits where `loss` takes probabilities.
+
+    Keras takes the logarithm of probabilities that it has clipped at 1e-7, beyond which there is no
+    gradient: a network that is once very sure of the wrong class stays so. Under TensorFlow it
+    finds the logits by itself.
+
+    Args:
+        loss: What `compile` was given.
+
+    Returns:
+        A Keras loss, or `None` if `loss` is another one.
+    """
+    kind = _OF_CLASSES.get(loss if isinstance(loss, str) else type(loss).__name__)
+    if isinstance(loss, str) and kind is not None:
+        return kind(from_logits=True, name=loss)
+    if kind is None or type(loss) is not kind:
+        return None
+    return kind.from_config({**loss.get_config(), "from_logits": True})
+
+
+_OF_CLASSES = {
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "CategoricalCrossentropy": keras.losses.CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "SparseCategoricalCrossentropy": keras.losses.SparseCategoricalCrossentropy,
+}

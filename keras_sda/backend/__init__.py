@@ -123,6 +123,11 @@ def compute_in_float64() -> None:
         jax.config.update("jax_enable_x64", True)
 
 
+def finds_logits() -> bool:
+    """Whether Keras computes the cross-entropy of a softmax's outputs from its inputs."""
+    return keras.backend.backend() == "tensorflow"
+
+
 def usable_seed(seed: int | None) -> int | None:
     """Returns a seed that the backend's generators can hold: 31 bits of it under PyTorch.
 

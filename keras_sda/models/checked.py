@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
-from keras_sda import presets
+from keras_sda import backend, losses, presets
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.backend import shuffling_seed
 from keras_sda.backend.fast_fit import FastFit
@@ -31,6 +32,7 @@ class CheckedModel(FastFit):
         super().__init__(**kwargs)
         self.seed = seed
         self._fits = 0
+        self._loss_takes_logits = False
 
     @property
     def row_shape(self):
@@ -71,12 +73,31 @@ class CheckedModel(FastFit):
             )
         return model
 
-    def compile(self, *args, **kwargs):
+    def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
         # Without a loss Keras would keep the one of an earlier call.
         self._compile_loss = None
         self._given_jit_compile = kwargs.get("jit_compile", "auto")
-        super().compile(*args, **kwargs)
+        self._given_loss = loss
+        of_logits = None
+        if not backend.finds_logits() and _is_softmax(getattr(self, "head", None)):
+            of_logits = losses.on_logits(loss)
+        self._loss_takes_logits = of_logits is not None
+        super().compile(optimizer, of_logits or loss, *args, **kwargs)
+
+    def classify(self, codes):
+        """Returns what the head gives for the outputs of the last hidden layer, as a tensor."""
+        if self._loss_takes_logits:
+            # For `compute_loss`, next in the same step.
+            kernel, bias = self.head.kernel, self.head.bias
+            logits = ops.matmul(ops.cast(codes, self.head.compute_dtype), kernel)
+            self._latest_logits = logits if bias is None else logits + bias
+        return self.head(codes)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if self._loss_takes_logits:
+            y_pred = self._latest_logits
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
     def get_compile_config(self):
         """Returns how the model was compiled, as every backend understands it."""
@@ -85,6 +106,8 @@ class CheckedModel(FastFit):
             # Keras writes what "auto" came to, which is another thing for each backend.
             config |= {"jit_compile": self._given_jit_compile}
             config |= {"optimizer": _without_backend(config["optimizer"])}
+            if self._loss_takes_logits:
+                config |= {"loss": keras.saving.serialize_keras_object(self._given_loss)}
         return config
 
     def compile_from_config(self, config):
@@ -175,6 +198,11 @@ class CheckedModel(FastFit):
         name = loss if isinstance(loss, str) else getattr(loss, "name", None)
         if self.num_classes is not None and name == "sparse_categorical_crossentropy":
             check_class_labels(y, self.num_classes, owner)
+
+
+def _is_softmax(head):
+    """Whether a layer makes probabilities of classes of logits that are easily had."""
+    return type(head) is keras.layers.Dense and head.activation is keras.activations.softmax
 
 
 def _without_backend(config):

@@ -177,7 +177,7 @@ class LeNet5(Classifier):
         return outputs
 
     def call(self, inputs, training=False):
-        return self.head(self.hidden(inputs, training=training))
+        return self.classify(self.hidden(inputs, training=training))
 
     def get_config(self):
         """Returns the constructor's arguments."""

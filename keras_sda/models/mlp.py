@@ -167,7 +167,7 @@ class MLP(Classifier):
         return outputs
 
     def call(self, inputs, training=False):
-        return self.head(self.hidden(inputs, training=training))
+        return self.classify(self.hidden(inputs, training=training))
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -246,7 +246,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             codes = layer(codes)
             if self.dropout_layers:
                 codes = self.dropout_layers[level](codes, training=training)
-        return self.head(codes)
+        return self.classify(codes)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         target = x if y is None and self.head is None else y
