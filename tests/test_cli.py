@@ -257,7 +257,7 @@ def test_table_with_names_for_classes(tmp_path, digits):
 def test_defaults_are_those_of_the_function():
     given = main.commands["train"].make_context("train", []).params
     for name, parameter in inspect.signature(train_stack).parameters.items():
-        if name in ("folder", "verbose", "tied", "pretrain"):
+        if name in ("folder", "verbose", "tied", "pretrain", "backup"):
             continue
         default = given[name]
         if isinstance(default, list):
@@ -265,6 +265,7 @@ def test_defaults_are_those_of_the_function():
         assert default == parameter.default, name
     assert not given["untied"]
     assert not given["no_pretrain"]
+    assert not given["no_backup"]
 
 
 def test_help_reads_well():
