@@ -262,7 +262,7 @@ def train(**options):
 
     The state of training is saved there after every epoch. Ctrl-C and SIGTERM save it, too, and end
     with status 130 and 143; `--resume RUN` goes on after them, or after a crash, to the weights of
-    a run that was never interrupted.
+    a run that was never interrupted. So does the same command again, if it has an `--output`.
     """
     import inspect
 
@@ -284,13 +284,15 @@ def train(**options):
     for name in ("noise_level", "pretrain_epochs", "pretrain_learning_rate"):
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
     strategy = options.pop("strategy")
+    if resume is not None and output is not None:
+        raise click.UsageError("Give --resume or --output: a run goes on in its own folder.")
+    renamed = {"untied": "tied", "no_pretrain": "pretrain", "no_backup": "backup"}
+    names = [renamed.get(name, name) for name in given]
+    again = {name: options[name] for name in names if name in options}
+    if output is not None and runs.has_states(Path(output)):
+        resume, again = output, dict(options)  # the same command once more
     if resume is not None:
-        if output is not None:
-            raise click.UsageError("Give --resume or --output: a run goes on in its own folder.")
         folder = Path(resume)
-        renamed = {"untied": "tied", "no_pretrain": "pretrain", "no_backup": "backup"}
-        names = [renamed.get(name, name) for name in given]
-        again = {name: options[name] for name in names if name in options}
         known = inspect.signature(train_stack).parameters
         found = runs.options_to_resume(folder, again, known)
         if found is None:

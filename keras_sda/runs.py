@@ -137,6 +137,11 @@ def discard_if_untrained(folder: Path) -> None:
             folder.rmdir()
 
 
+def has_states(folder: Path) -> bool:
+    """Whether a folder is that of a run that was interrupted and can be gone on with."""
+    return (folder / CONFIG).is_file() and (folder / BACKUP).is_dir()
+
+
 def options_to_resume(
     folder: Path, given: dict[str, Any], known: Iterable[str]
 ) -> dict[str, Any] | None:
@@ -160,9 +165,9 @@ def options_to_resume(
     for name, value in given.items():
         if options.get(name) != value:
             raise ValueError(
-                f"--resume goes on with the options of the run, where {name} is "
-                f"{options.get(name)!r}. Received {name}={value!r}: leave the option out, or train "
-                "a new run."
+                f"The run in {folder} goes on with its own options, where {name} is "
+                f"{options.get(name)!r}. Received {name}={value!r}: give the option as it was, or "
+                "train a new run in another folder."
             )
     remove_partial(folder)
     is_finished = (folder / METRICS).exists() and not (folder / BACKUP).exists()

@@ -87,6 +87,11 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
         assert line.endswith(f"; to go on: keras-sda train --resume '{folder}'.")
         assert going_on == []
         command = ["train", "--resume", folder, "--quiet"]
+        if status == 143:  # once by the same command again
+            other = call("train", *SMALL, "--epochs", "4", "--output", folder)
+            assert other.exit_code == 2
+            assert "where epochs is 3. Received epochs=4: give the option as it was" in other.output
+            command = ["train", *SMALL, "--output", folder]
     result = call(*command)
     assert result.exit_code == 0, result.output
     assert is_same(finished(folder), undisturbed)
@@ -166,10 +171,10 @@ def test_another_run_is_refused(tmp_path, digits):
     path = folder / "backup" / "level_1" / "state-000001.npz"
     with as_soon_as(path, lambda: os.kill(os.getpid(), signal.SIGTERM)):
         assert call(*command).exit_code == 143
-    assert "is not empty: name a new one" in refused(*command)
+    assert "where batch_size is 10. Received batch_size=20" in refused(*command, "--batch-size", 20)
     resume = ["train", "--resume", folder]
     message = refused(*resume, "--batch-size", 20, "--noise", "masking")
-    assert "where batch_size is 10. Received batch_size=20: leave the option out" in message
+    assert "where batch_size is 10. Received batch_size=20: give the option as it was" in message
     assert "Give --resume or --output" in refused(*resume, "--output", tmp_path / "other")
     assert "holds no run to go on with, as config.json" in refused("train", "--resume", tmp_path)
     config = (folder / "config.json").read_bytes()
