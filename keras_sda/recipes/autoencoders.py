@@ -260,7 +260,7 @@ CONV_SMALL = Recipe(
         "learning_rate": 3e-3,
         "schedule": "cosine",
         "epochs": 40,
-        "batch_size": 128,
+        "batch_size": 32,
     },
     quick={
         "arguments": {"filters": (16, 1)},
