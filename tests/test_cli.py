@@ -60,7 +60,8 @@ def test_the_command_itself_trains_on_digits(tmp_path, monkeypatch):
     assert "digits: 1,257 train, 180 valid, 360 test; network 64-32-16-10" in out
     assert "Level 1 of 2: 64 -> 32 units, AdditiveGaussianNoise(0.2), binary_crossentropy" in out
     assert "Level 2 of 2: loss" in out
-    assert out.count("epoch 2/2") == 3
+    assert out.count("epoch 2/2") == 2, "one line of the second epoch for each level"
+    assert out.count("epoch 3/3") == 1, "and one of the last of fine-tuning"
     assert "Validation: error" in out
     assert "Test: error" in out
     assert "95 % interval" in out
@@ -257,7 +258,7 @@ def test_table_with_names_for_classes(tmp_path, digits):
 def test_defaults_are_those_of_the_function():
     given = main.commands["train"].make_context("train", []).params
     for name, parameter in inspect.signature(train_stack).parameters.items():
-        if name in ("folder", "verbose", "tied", "pretrain", "backup"):
+        if name in ("folder", "states", "verbose", "tied", "pretrain", "backup"):
             continue
         default = given[name]
         if isinstance(default, list):
