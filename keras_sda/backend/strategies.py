@@ -155,6 +155,13 @@ class DistributedModel(keras.Model):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
         super().compile(*args, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compiles a loaded model as the saved one was."""
+        # Keras leaves this to classes with a `compile` of their own, even one with its arguments.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     @in_own_scope
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""

@@ -110,13 +110,6 @@ class CheckedModel(FastFit):
                 config |= {"loss": keras.saving.serialize_keras_object(self._given_loss)}
         return config
 
-    def compile_from_config(self, config):
-        """Compiles a loaded model as the saved one was."""
-        # Keras leaves this to classes with a `compile` of their own, even one with its arguments.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
-
     @property
     def has_given_loss(self) -> bool:
         """Whether the latest `compile` was given a loss."""
