@@ -16,9 +16,17 @@ from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.
 TRIED = [name for name in recipes.names() if not name.startswith("why-")]
+# Under the other backends one recipe of each kind is tried, the long rest with `-m slow`.
+SHORT = ("softmax-mnist", "sda-digits", "contractive", "vae-mlp-20", "conv-autoencoder", "xor")
 
 
-@pytest.mark.parametrize("name", TRIED)
+def marked(name):
+    """Returns a recipe's name as a parameter, slow where it takes long."""
+    is_long = keras.backend.backend() != "tensorflow" and name not in SHORT
+    return pytest.param(name, marks=[pytest.mark.slow] if is_long else [])
+
+
+@pytest.mark.parametrize("name", map(marked, TRIED))
 def test_learns_and_does_not_without_steps(name):
     quick = recipes.get(name).quickened()
     result, _, _ = recipes.run(quick, verbose=0)
