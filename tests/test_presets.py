@@ -11,6 +11,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -34,7 +35,10 @@ def test_figure_is_the_one_on_the_card(name):
     if model.num_classes is None:
         model.compile()
     figure = FIGURES[entry["figure"]][0](model, load_data(recipe, 0, None).test)
-    assert figure == pytest.approx(entry["measured"], rel=1e-4)
+    # The bound of a variational autoencoder is drawn, and each backend draws otherwise.
+    is_drawn = entry["class"] == "VariationalAutoencoder"
+    elsewhere = keras.backend.backend() != "tensorflow"
+    assert figure == pytest.approx(entry["measured"], rel=5e-3 if is_drawn and elsewhere else 1e-4)
     card = (ROOT / "saved_models" / name / "README.md").read_text(encoding="utf-8")
     assert f"**{recipes.report.number(entry['measured'])} {entry['unit']}**" in card
     assert entry["sha256"] in card
