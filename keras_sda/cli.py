@@ -612,8 +612,8 @@ def list_recipes():
 def reproduce(name, every, seeds, data_dir, quick, output, quiet):
     """Train by the recipe NAME, and print the published figure beside the measured one.
 
-    Each seed's result is written as it comes. The same command again goes on with the seeds that
-    are missing.
+    Each seed's result is written as it comes. The same command again goes on after an
+    interruption: with the seeds that are missing, and within a seed after the last epoch.
     """
     from keras_sda import recipes
 

@@ -220,6 +220,40 @@ def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
     assert trained == [1, 2, 0], "a changed recipe starts anew"
 
 
+class PowerCut(running.StopOnNonFiniteLoss):
+    """Ends training by an error as the third epoch begins, once."""
+
+    is_due = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if PowerCut.is_due and epoch == 2:
+            PowerCut.is_due = False
+            raise RuntimeError("no more power")
+
+
+BATCHES_BY_EPOCH = ("agn-autoencoder-protocol", "mlp-dropout-adagrad-protocol")
+
+
+@pytest.mark.parametrize("name", map(marked, ["sda-digits", *BATCHES_BY_EPOCH]))
+def test_goes_on_within_a_seed(name, tmp_path, monkeypatch):
+    recipe = recipes.get(name).quickened().but(name, "x", fit={"epochs": 4})
+    undisturbed, whole, _ = recipes.run(recipe, verbose=0)
+    monkeypatch.setattr(running, "StopOnNonFiniteLoss", PowerCut)
+    monkeypatch.setattr(PowerCut, "is_due", True)
+    with pytest.raises(RuntimeError, match="no more power"):
+        recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
+    states = tmp_path / name / "seed0-states"
+    assert states.is_dir()
+    content = recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
+    assert content["runs"][0]["figure"] == undisturbed["figure"]
+    history = json.loads((tmp_path / name / "seed0-history.json").read_text())
+    assert history == undisturbed["history"]
+    loaded = keras.saving.load_model(tmp_path / name / "seed0.keras", compile=False)
+    for ours, theirs in zip(loaded.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not states.exists()
+
+
 def test_reproduce_draws_filters_and_reconstructions(tmp_path):
     for name in ("da-masking", "lenet5"):
         quick = recipes.get(name).quickened()
@@ -244,7 +278,7 @@ def test_batches():
     first = [blocks[index] for index in range(20)]
     for block in first:
         np.testing.assert_array_equal(block, np.arange(block[0], block[0] + 10))
-    blocks.on_epoch_end()
+    blocks.draw(epoch=3)
     assert any((blocks[index] != first[index]).any() for index in range(20))
     rows = RandomRows(x, size=10, count=20, seed=0, y=-x)
     drawn, labels = rows[3]

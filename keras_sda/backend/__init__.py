@@ -15,21 +15,24 @@ import numpy as np
 
 @contextlib.contextmanager
 def shuffling_seed(seed: int | None) -> Iterator[None]:
-    """Makes the order in which `fit` shuffles arrays repeatable inside the `with` block.
+    """Makes the order in which `fit` shuffles repeatable inside the `with` block.
 
-    Keras shuffles with a global generator: TensorFlow's, PyTorch's, or NumPy's under JAX. It is
-    seeded on entry and put back on leaving. With `seed=None` nothing happens.
+    Keras shuffles with global generators: TensorFlow's, PyTorch's, or NumPy's under JAX for arrays,
+    Python's for the batches of a `PyDataset`. They are seeded on entry and put back on leaving.
+    With `seed=None` nothing happens.
     """
     if seed is None:
         yield
         return
-    numpy_state = np.random.get_state()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         with _backend_seed(seed):
             np.random.seed(seed)
+            random.seed(seed)
             yield
     finally:
         np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
 @contextlib.contextmanager

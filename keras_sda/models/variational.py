@@ -20,6 +20,7 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.backend import strategies
+from keras_sda.codes import to_numpy
 from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
 from keras_sda.models.autoencoder import Autoencoder
@@ -350,9 +351,7 @@ class VariationalAutoencoder(Autoencoder):
 
         def estimate(rows):
             rows = ops.convert_to_numpy(rows)
-            mean, log_var = (
-                ops.convert_to_numpy(ops.cast(part, "float64")) for part in self.posterior(rows)
-            )
+            mean, log_var = (to_numpy(part).astype("float64") for part in self.posterior(rows))
             total = np.full(len(rows), -np.inf)
             together = max(1, _DECODED_TOGETHER // len(rows))
             for start in range(0, num_samples, together):

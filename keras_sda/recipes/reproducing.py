@@ -1,5 +1,6 @@
 """Runs a recipe for all its seeds, and keeps every result as it comes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def reproduce(
 
     `<output>/<name>.json` is written after every seed, and pictures and models go into
     `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
-    not trained again, so that an interrupted run goes on where it stopped.
+    not trained again, and within a seed training goes on after the last finished epoch, so that
+    the same call again takes up an interrupted run where it stopped.
 
     Args:
         recipe: The recipe, or one of its variants; see `get`.
@@ -52,16 +54,20 @@ def reproduce(
     for seed in range(len(content["runs"]), count):
         if verbose != 0:
             print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
-        result, model, data = run(recipe, seed, data_dir, verbose)
-        history = result.pop("history")
         pictures = folder / name
         pictures.mkdir(exist_ok=True)
+        # The small form takes seconds.
+        states = None if quick else pictures / f"seed{seed}-states"
+        result, model, data = run(recipe, seed, data_dir, verbose, states)
+        history = result.pop("history")
         model.save(pictures / f"seed{seed}.keras")
         runs.save_json(history, pictures / f"seed{seed}-history.json")
         if seed == 0:
             _draw(model, data, history, recipe.title, pictures)
         content["runs"].append(result)
         runs.save_json(content, path)
+        if states is not None:
+            shutil.rmtree(states, ignore_errors=True)
     return content
 
 

@@ -1,9 +1,7 @@
 """Runs recipes: data, model, training, figures."""
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +9,8 @@ import keras
 import numpy as np
 
 from keras_sda import datasets
-from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.recipes.batches import DrawnByEpoch
 from keras_sda.recipes.figures import BASELINES, FIGURES
 from keras_sda.recipes.recipe import Recipe
 
@@ -21,6 +20,7 @@ def run(
     seed: int = 0,
     data_dir: str | None = None,
     verbose: Any = "auto",
+    backup_dir: Any = None,
 ) -> tuple[dict[str, Any], keras.Model, datasets.Data]:
     """Trains one model by a recipe and measures it.
 
@@ -33,6 +33,8 @@ def run(
         seed: Seed of the model: initial weights, noise, shuffling.
         data_dir: Folder with prepared data, for `datasets.load`.
         verbose: 0 is silent; see `pretrain_layers`.
+        backup_dir: Folder for the states of training, from which the same call goes on after an
+            interruption, to the same weights; see `callbacks.Backup`. They stay in it.
 
     Returns:
         What was measured (`figure`, `valid`, `baseline`, `epochs`, `minutes`, `history`), the
@@ -44,11 +46,14 @@ def run(
         recipe.start(model, seed)
     result: dict[str, Any] = {"seed": seed, "minutes": {}, "history": {"pretraining": []}}
     if recipe.pretrain is not None:
-        with _timed(result, "pretraining"):
-            histories = _pretrain(model, recipe.pretrain, data, verbose)
+        start = time.perf_counter()
+        histories, backups = _pretrain(model, recipe.pretrain, data, verbose, backup_dir)
+        result["minutes"]["pretraining"] = _minutes_since(start, backups)
         result["history"]["pretraining"] = [history.history for history in histories]
-    with _timed(result, "fit"):
-        history, stopping = _fit(model, recipe.fit, data, seed, verbose)
+    start = time.perf_counter()
+    backups = _backups(backup_dir)
+    history, stopping = _fit(model, recipe.fit, data, seed, verbose, backups)
+    result["minutes"]["fit"] = _minutes_since(start, backups)
     result["history"]["fit"] = history.history
     result["epochs"] = len(history.epoch)
     if stopping is not None and stopping.best_epoch is not None:
@@ -106,17 +111,26 @@ def _fresh(arguments, seed):
     }
 
 
-def _pretrain(model, options, data, verbose):
+def _pretrain(model, options, data, verbose, backup_dir):
     options = dict(options)
     name, rate = options.pop("optimizer"), options.pop("learning_rate")
+    backups: list[Backup] = []
 
     def optimizer(level):
         return _optimizer(name, rate, "constant", 1)
 
-    return model.pretrain(data.train.x, optimizer=optimizer, verbose=verbose, **options)
+    def callbacks(level):
+        of_level = _backups(backup_dir)
+        backups.extend(of_level)
+        return of_level
+
+    histories = model.pretrain(
+        data.train.x, optimizer=optimizer, callbacks=callbacks, verbose=verbose, **options
+    )
+    return histories, backups
 
 
-def _fit(model, options, data, seed, verbose):
+def _fit(model, options, data, seed, verbose, backups):
     options = dict(options)
     name, rate = options.pop("optimizer"), options.pop("learning_rate")
     schedule, extra = options.pop("schedule", "constant"), options.pop("options", {})
@@ -126,15 +140,16 @@ def _fit(model, options, data, seed, verbose):
     x, y = data.train
     rows = {"x": x}
     if batches is not None:
-        rows = {"x": batches(x, seed=seed, y=y if loss is not None else None)}
-        steps = len(rows["x"])
+        drawn = batches(x, seed=seed, y=y if loss is not None else None)
+        rows = {"x": drawn}
+        steps = len(drawn)
     else:
         steps = math.ceil(len(x) / batch_size)
     is_classifier = loss is not None
     metrics = ["accuracy"] if is_classifier else None
     optimizer = _optimizer(name, rate, schedule, max(1, epochs * steps), **extra)
     model.compile(optimizer, loss, metrics=metrics)
-    callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
+    callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss(), *backups]
     stopping = None
     if data.valid is not None:
         held_out = tuple(data.valid) if is_classifier else data.valid.x
@@ -142,7 +157,9 @@ def _fit(model, options, data, seed, verbose):
         if best_epoch:
             stopping = PatienceStopping(patience=max(1, epochs) if patience is None else patience)
             callbacks.append(stopping)
-    if is_classifier and batches is None:
+    if batches is not None:
+        callbacks.append(DrawnByEpoch(drawn))
+    elif is_classifier:
         rows["y"] = y
     if verbose != 0:
         callbacks.append(LevelProgress(title="fit"))
@@ -159,8 +176,12 @@ def _optimizer(name, rate, schedule, steps, **options):
     return name(**config)
 
 
-@contextlib.contextmanager
-def _timed(result: dict[str, Any], phase: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    result["minutes"][phase] = (time.perf_counter() - start) / 60
+def _backups(folder):
+    """Returns the callback for a call of `fit`, or none without a folder."""
+    return [] if folder is None else [Backup(folder, keep=True)]
+
+
+def _minutes_since(start, backups):
+    """Returns the minutes that training took, those before an interruption included."""
+    earlier = sum(backup.earlier_seconds for backup in backups)
+    return (time.perf_counter() - start + earlier) / 60

@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 
@@ -303,13 +304,39 @@ def test_same_seed_same_weights(digits):
     assert not np.array_equal(first[1], weights(1)[1])
 
 
-def test_seeding_leaves_numpy_alone(digits):
-    np.random.seed(7)
-    expected = np.random.random(3)
-    np.random.seed(7)
+def test_same_seed_same_order_of_batches(digits):
+    """Keras shuffles the batches of a `PyDataset` by Python's generator."""
+    x, y = digits
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, index):
+            return x[index::20], y[index::20]
+
+    def weights(seed):
+        model = compiled(make(seed=seed))
+        model.pretrain(Batches(), epochs=1, verbose=0)
+        model.fit(Batches(), epochs=1, verbose=0)
+        return model.get_weights()
+
+    random.seed(1)
+    first = weights(0)
+    random.seed(2)
+    for one, two in zip(first, weights(0), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_seeding_leaves_other_generators_alone(digits):
     model = make()
+    np.random.seed(7)
+    random.seed(7)
+    expected, before = np.random.random(3), random.getstate()
+    np.random.seed(7)
     model.pretrain(digits[0], epochs=1, verbose=0)
     np.testing.assert_array_equal(np.random.random(3), expected)
+    assert random.getstate() == before
 
 
 @pytest.mark.parametrize(
