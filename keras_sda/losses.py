@@ -135,17 +135,9 @@ def on_logits(loss):
     Returns:
         A Keras loss, or `None` if `loss` is another one.
     """
-    kind = _OF_CLASSES.get(loss if isinstance(loss, str) else type(loss).__name__)
-    if isinstance(loss, str) and kind is not None:
-        return kind(from_logits=True, name=loss)
-    if kind is None or type(loss) is not kind:
-        return None
-    return kind.from_config({**loss.get_config(), "from_logits": True})
-
-
-_OF_CLASSES = {
-    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    "CategoricalCrossentropy": keras.losses.CategoricalCrossentropy,
-    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
-    "SparseCategoricalCrossentropy": keras.losses.SparseCategoricalCrossentropy,
-}
+    for kind in (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy):
+        if type(loss) is kind:
+            return kind.from_config({**loss.get_config(), "from_logits": True})
+        if isinstance(loss, str) and loss in (kind.__name__, kind().name):
+            return kind(from_logits=True, name=loss)
+    return None

@@ -1,5 +1,7 @@
 """`keras-sda train` by several processes: what is printed and written, and what a lost one does."""
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -45,21 +47,14 @@ def test_only_the_chief_prints_and_writes(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"run"}, "the other worker wrote nothing"
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
+@contextlib.contextmanager
+def two_workers(folder, *options):
+    """Yields two processes that train together, and whose errors go to files in the folder."""
     addresses = free_addresses(2)
-    options = [
-        "--units",
-        "16,8",
-        "--pretrain-epochs",
-        "2,100000",
-        "--output",
-        str(tmp_path / "run"),
-    ]
     workers = []
     try:
         for number in (0, 1):
-            with (tmp_path / f"{number}.err").open("w") as errors:
+            with (folder / f"{number}.err").open("w") as errors:
                 workers.append(
                     subprocess.Popen(
                         [*COMMAND, "train", *options],
@@ -69,85 +64,56 @@ def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
                         text=True,
                     )
                 )
-        for line in workers[0].stdout:
-            if line.startswith("Level 2 of 2  epoch 3/"):
-                break
-        else:
-            pytest.fail((tmp_path / "0.err").read_text())
-        workers[lost].send_signal(signal.SIGKILL)
-        other = workers[1 - lost]
-        other.communicate(timeout=120)
+        yield workers
     finally:
         for worker in workers:
             worker.kill()
             worker.communicate()
+
+
+def come_to_third_epoch(workers, phase, folder):
+    lines = (line for line in workers[0].stdout if line.startswith(f"{phase}  epoch "))
+    if len(list(itertools.islice(lines, 3))) < 3:
+        pytest.fail((folder / "0.err").read_text())
+
+
+def train_to_the_end(folder, *options):
+    with two_workers(folder, *options) as workers:
+        for worker in workers:
+            worker.communicate(timeout=SECONDS)
+            assert worker.returncode == 0, (folder / "0.err").read_text()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
+    options = ["--units", "16,8", "--pretrain-epochs", "2,100000"]
+    with two_workers(tmp_path, *options, "--output", str(tmp_path / "run")) as workers:
+        come_to_third_epoch(workers, "Level 2 of 2", tmp_path)
+        workers[lost].send_signal(signal.SIGKILL)
+        other = workers[1 - lost]
+        other.communicate(timeout=120)
     assert other.returncode not in (0, -signal.SIGKILL)
     message = (tmp_path / f"{1 - lost}.err").read_text()
     assert "Another worker is no longer there" in message
 
 
-def start_workers(folder, *options):
-    """Returns two processes that train together, and whose errors go to files in the folder."""
-    addresses = free_addresses(2)
-    workers = []
-    for number in (0, 1):
-        with (folder / f"{number}.err").open("w") as errors:
-            workers.append(
-                subprocess.Popen(
-                    [*COMMAND, "train", *options],
-                    env={**os.environ, **worker_environment(addresses, number)},
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    text=True,
-                )
-            )
-    return workers
-
-
-def end(workers):
-    for worker in workers:
-        worker.kill()
-        worker.communicate()
-
-
 def test_killed_three_times_they_go_on_to_the_same_weights(tmp_path):
     options = ["--units", "16,8", "--pretrain-epochs", "20", "--epochs", "20"]
     options += ["--optimizer", "adam", "--learning-rate", "0.003", "--batch-size", "50"]
-    undisturbed = start_workers(tmp_path, *options, "--output", str(tmp_path / "whole"))
-    try:
-        for worker in undisturbed:
-            worker.communicate(timeout=SECONDS)
-            assert worker.returncode == 0, (tmp_path / "0.err").read_text()
-    finally:
-        end(undisturbed)
+    train_to_the_end(tmp_path, *options, "--output", str(tmp_path / "whole"))
 
     run = tmp_path / "killed"
     arguments = [*options, "--output", str(run)]
     rng = np.random.default_rng()
     for phase, lost in (("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)):
-        workers = start_workers(tmp_path, *arguments)
-        arguments = ["--resume", str(run)]
-        try:
-            seen = 0
-            for line in workers[0].stdout:
-                seen += line.startswith(f"{phase}  epoch ")
-                if seen == 3:
-                    break
-            else:
-                pytest.fail((tmp_path / "0.err").read_text())
+        with two_workers(tmp_path, *arguments) as workers:
+            come_to_third_epoch(workers, phase, tmp_path)
             time.sleep(rng.uniform(0, 0.2))  # somewhere within an epoch
             workers[lost].send_signal(signal.SIGKILL)
             workers[1 - lost].communicate(timeout=SECONDS)
             assert workers[1 - lost].returncode != 0
-        finally:
-            end(workers)
-    workers = start_workers(tmp_path, *arguments)
-    try:
-        for worker in workers:
-            worker.communicate(timeout=SECONDS)
-            assert worker.returncode == 0, (tmp_path / "0.err").read_text()
-    finally:
-        end(workers)
+        arguments = ["--resume", str(run)]
+    train_to_the_end(tmp_path, *arguments)
     assert "Going on after " in (tmp_path / "0.err").read_text()
     expected, found = (
         keras.saving.load_model(folder / "model.keras").get_weights()

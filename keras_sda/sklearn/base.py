@@ -148,6 +148,14 @@ class StackedEstimator(BaseEstimator):
             return [_fresh(noise, self._seed + level) for level, noise in enumerate(self.noise)]
         return _fresh(self.noise, self._seed)
 
+    def _train(self, *data, **options):
+        """Trains all levels together, and adds to the history."""
+        history = self.model_.fit(
+            *data, batch_size=self.batch_size, verbose=self.verbose, **options
+        )
+        for name, values in history.history.items():
+            self.history_.setdefault(name, []).extend(values)
+
     def _fresh_optimizer(self, learning_rate):
         if isinstance(self.optimizer, str):
             config = {"learning_rate": learning_rate}

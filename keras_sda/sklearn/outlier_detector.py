@@ -127,7 +127,9 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         def errors(batch):
             outputs = autoencoder.preactivation(batch)
             if autoencoder.reconstruction_loss == "squared_error":
-                return keras.ops.square(batch - autoencoder.output_activation(outputs))
+                return keras.ops.square(
+                    keras.ops.subtract(batch, autoencoder.output_activation(outputs))
+                )
             return keras.losses.binary_crossentropy(
                 batch[..., None], outputs[..., None], from_logits=True
             )

@@ -114,17 +114,7 @@ class SupervisedEstimator(StackedEstimator):
                 )
             ]
         rows, targets, row_weights = self._tables(X, y, weight, numbers)
-        history = self.model_.fit(
-            rows,
-            targets,
-            sample_weight=row_weights,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            verbose=self.verbose,
-            **options,
-        )
-        for name, values in history.history.items():
-            self.history_.setdefault(name, []).extend(values)
+        self._train(rows, targets, sample_weight=row_weights, epochs=epochs, **options)
 
     def _tables(self, X, y, weight, numbers):
         """Returns rows, targets, and weights of mean 1 (`None` if all are equal), for `fit`."""

@@ -33,8 +33,4 @@ class UnsupervisedEstimator(StackedEstimator):
         if self.epochs:
             if not self.model_.compiled:
                 self.model_.compile(self._fresh_optimizer(self.learning_rate))
-            history = self.model_.fit(
-                rows, epochs=self.epochs, batch_size=self.batch_size, verbose=self.verbose
-            )
-            for name, values in history.history.items():
-                self.history_.setdefault(name, []).extend(values)
+            self._train(rows, epochs=self.epochs)
