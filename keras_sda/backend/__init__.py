@@ -189,20 +189,32 @@ def without_gradients() -> Iterator[None]:
         yield
 
 
-def can_group_steps(model: keras.Model) -> bool:
+def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
     """Whether several training steps of a model may run in one call of the backend.
 
-    XLA, which JAX always uses, unrolls them, so that there they cost time instead of sparing it.
+    Args:
+        model: A compiled model.
+        by_pieces: Whether the rows come from a file, so that calls bring arrays of several sizes,
+            for each of which JAX would compile anew.
     """
-    if keras.backend.backend() != "tensorflow":
-        return False
-    from keras_sda.backend import tensorflow
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        from keras_sda.backend import tensorflow
 
-    return tensorflow.takes_rows_by_number(model)
+        return tensorflow.takes_rows_by_number(model)
+    if name == "jax":
+        from keras_sda.backend import jax
+
+        return not by_pieces and jax.can_group_steps(model)
+    return False
 
 
 def to_device(array: np.ndarray, on_host: bool = False) -> Any:
     """Returns an array as a tensor, real numbers in Keras' float type."""
+    if keras.backend.backend() == "jax":
+        from keras_sda.backend import jax
+
+        return jax.to_device(array)
     from keras_sda.backend import tensorflow
 
     return tensorflow.to_device(array, on_host)
@@ -210,15 +222,21 @@ def to_device(array: np.ndarray, on_host: bool = False) -> Any:
 
 def endless_dataset(model: keras.Model) -> Any:
     """Returns what `fit` may iterate over where the batches come from elsewhere."""
+    if keras.backend.backend() == "jax":
+        from keras_sda.backend import jax
+
+        return jax.endless_dataset()
     from keras_sda.backend import tensorflow
 
     return tensorflow.endless_dataset(model)
 
 
-def many_steps(
-    model: keras.Model, data: Any, training: bool = True
-) -> Callable[..., tuple[dict[str, Any], Any]]:
-    """Returns a function of several steps; see `keras_sda.backend.tensorflow`."""
+def many_steps(model: keras.Model, data: Any, training: bool = True) -> Callable[..., Any]:
+    """Returns a function of several steps; see `backend.tensorflow` and `backend.jax`."""
+    if keras.backend.backend() == "jax":
+        from keras_sda.backend import jax
+
+        return jax.many_steps(model)
     from keras_sda.backend import tensorflow
 
     return tensorflow.many_steps(model, data, training)

@@ -29,10 +29,10 @@ _FIT = inspect.signature(keras.Model.fit)
 class FastFit(strategies.DistributedModel, DataParallelModel):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
-    It does so under TensorFlow, on one device or several (TPUs apart), for NumPy arrays, unless an
-    argument of `fit` asks for what only Keras' own way has (`class_weight`, `validation_split`,
-    `steps_per_epoch`). An array in a file (`np.memmap`) is read piece by piece, by either way, and
-    never copied whole.
+    It does so under TensorFlow, on one device or several (TPUs apart), and under JAX on one device,
+    for NumPy arrays, unless an argument of `fit` asks for what only Keras' own way has
+    (`class_weight`, `validation_split`, `steps_per_epoch`). An array in a file (`np.memmap`) is
+    read piece by piece, under JAX always by Keras' own way, and never copied whole.
 
     A callback that wants to hear of every batch gets every batch, one per call. Keras'
     `compile(steps_per_execution=...)` sets the number of steps; left at 1, it is chosen so that
@@ -49,7 +49,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
     def __init__(self, *args, **kwargs):
         # In a namespace, as Keras would track what is in it.
         self._fast = SimpleNamespace(
-            functions={}, data=None, tested=None, may_replay=False, replayed_logs=None
+            functions={}, data=None, tested=None, example=None, may_replay=False, replayed_logs=None
         )
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
@@ -70,6 +70,15 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             return self._fit(arguments, backup)
 
     def _fit(self, arguments, backup=None):
+        tables = [arguments.get(name) for name in ("x", "y", "sample_weight")]
+        if all(table is None or is_table(table) for table in tables):
+            self._fast.example = keras.utils.pack_x_y_sample_weight(*map(_first_row, tables))
+        try:
+            return self._fit_to(arguments, backup)
+        finally:
+            self._fast.example = None
+
+    def _fit_to(self, arguments, backup):
         self.steps_per_call = self._choose_steps(arguments, backup)
         x: Any = arguments.get("x")
         self.rows_an_epoch = len(x) if is_table(x) else None
@@ -157,7 +166,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             or not all(is_table(array) and len(array) == len(given[0]) for array in given)
             or any(arguments.get(name) for name in keras_only)
             or arguments.get("shuffle") == "batch"
-            or not backend.can_group_steps(self)
+            or not backend.can_group_steps(self, any(map(is_outside_memory, given)))
         ):
             return None
         if backup is not None and backup.steps_per_call is not None:
@@ -223,28 +232,36 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             # Inside the traced function it would take a second tracing.
             self.optimizer.build(self.trainable_variables)
         train = backend.many_steps(self, self._fast.data)
+        fast = self._fast
 
-        def function(_):
-            fast = self._fast
+        # Under JAX, Keras hands the model's state over and takes the new one.
+        def function(*state_and_iterator):
+            *state, _ = state_and_iterator
             if fast.replayed_logs is not None:
-                return fast.replayed_logs
-            if len(fast.row_numbers) == 0:  # an epoch begins
-                fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
-                if fast.shuffle:
-                    order = np.random.permutation(fast.num_rows).astype(np.int32)
-                    fast.row_numbers = strategies.agreed(order)
-            now = self.steps_per_execution * fast.batch_size
-            rows, fast.row_numbers = np.split(fast.row_numbers, [now])
-            data = fast.data
-            if fast.by_pieces:
-                tables = keras.tree.map_structure(lambda table: table[rows], data)
-                data = _on_device(tables, fast.on_host)
-                rows = np.arange(len(rows), dtype=np.int32)
-            logs, fast.finite_steps = train(data, rows, np.int32(fast.batch_size))
-            return logs
+                logs = dict(fast.replayed_logs)
+            else:
+                logs, fast.finite_steps, *state = train(*state, *self._next_rows())
+            return (logs, *state) if state else logs
 
         self.train_function = function
         return function
+
+    def _next_rows(self):
+        """Returns data for the next call, the numbers of its rows in them, and the batch size."""
+        fast = self._fast
+        if len(fast.row_numbers) == 0:  # an epoch begins
+            fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
+            if fast.shuffle:
+                order = np.random.permutation(fast.num_rows).astype(np.int32)
+                fast.row_numbers = strategies.agreed(order)
+        now = self.steps_per_execution * fast.batch_size
+        rows, fast.row_numbers = np.split(fast.row_numbers, [now])
+        data = fast.data
+        if fast.by_pieces:
+            tables = keras.tree.map_structure(lambda table: table[rows], data)
+            data = _on_device(tables, fast.on_host)
+            rows = np.arange(len(rows), dtype=np.int32)
+        return data, rows, np.int32(fast.batch_size)
 
     # What `callbacks.Backup` asks in order to go on from within an epoch. Keras counts the steps of
     # an epoch from its beginning; those that were taken before are gone through without training.
@@ -273,7 +290,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._fast.data is None:
+        if self._fast.data is None or keras.backend.backend() != "tensorflow":
             return
         batch = self.example_batch()
         if self._fast.by_pieces:
@@ -299,6 +316,10 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         self.test_function = function
         return function
 
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        # What Keras iterates over here may hold no rows, or draw an order for each batch asked for.
+        super()._symbolic_build(iterator, self._fast.example if data_batch is None else data_batch)
+
     def example_batch(self):
         """Returns a few of the rows that training takes, if it takes them from arrays."""
         if self._fast.tested is not None:
@@ -319,6 +340,13 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         if self.steps_per_call is None:
             return last_step + 1
         return last_step + 1 - self.steps_per_call + int(self._fast.finite_steps) + 1
+
+
+def _first_row(table):
+    """Returns the first row of a table in the dtype in which `fit` gives it, or `None`."""
+    if table is None:
+        return None
+    return np.asarray(table[:1], keras.config.floatx() if table.dtype.kind == "f" else None)
 
 
 def _on_device(tables, on_host):

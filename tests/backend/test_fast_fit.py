@@ -13,7 +13,7 @@ from keras_sda.layers import MaskingNoise, TiedDense
 from keras_sda.pretraining import PretrainingLevel
 
 needs_groups = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="steps are grouped under TensorFlow only"
+    keras.backend.backend() == "torch", reason="PyTorch takes one step after the other"
 )
 
 
@@ -128,7 +128,7 @@ class RecordsRows(FastFit):
         return {"loss": keras.ops.sum(self.call(data))}
 
 
-@needs_groups
+@pytest.mark.tensorflow_only  # eager steps, which JAX leaves to Keras
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_every_epoch_has_every_row_once_in_an_order_of_its_own(shuffle):
     keras.utils.set_random_seed(0)
@@ -184,6 +184,7 @@ def test_pretraining_says_which_way_it_went(split_digits):
     assert (model.gradient, model.steps_per_call) == ("written out", 63)
 
 
+@needs_groups
 def test_many_small_models_bring_no_warning_of_retracing(digits):
     messages = []
 

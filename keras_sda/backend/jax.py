@@ -1,0 +1,90 @@
+"""What is written for JAX alone: many training steps in one call."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+_CONVOLUTIONS = tuple(
+    getattr(keras.layers, f"{kind}{rank}D{way}")
+    for kind, rank, way in itertools.product(
+        ("Conv", "DepthwiseConv", "SeparableConv"), (1, 2, 3), ("", "Transpose")
+    )
+    if hasattr(keras.layers, f"{kind}{rank}D{way}")
+)
+
+
+def can_group_steps(model: keras.Model) -> bool:
+    """Whether several training steps of a model may run in one call: compiled, on one device.
+
+    On a processor XLA takes six times as long for a convolution inside of a loop.
+    """
+    is_compiled = model.jit_compile and not model.run_eagerly
+    convolves = any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
+    return (
+        is_compiled
+        and keras.distribution.distribution() is None
+        and not (convolves and jax.default_backend() == "cpu")
+    )
+
+
+def to_device(array: np.ndarray) -> jax.Array:
+    """Returns an array on the device, real numbers in Keras' float type, as `fit` gives them."""
+    return jnp.asarray(array, keras.config.floatx() if array.dtype.kind == "f" else None)
+
+
+def endless_dataset() -> Iterator[tuple[np.ndarray]]:
+    """Returns what `fit` may iterate over where the batches come from elsewhere."""
+    return ((np.zeros((1, 1), np.float32),) for _ in itertools.count())
+
+
+def many_steps(model: keras.Model) -> Callable[..., tuple[dict[str, Any], Any, Any]]:
+    """Returns a function that trains on many batches per call, one `train_step` for each.
+
+    Keras' own function takes a batch per call, and several `steps_per_execution` by as many calls.
+    The loop is XLA's, which does not unroll it.
+
+    Args:
+        model: A compiled model.
+
+    Returns:
+        A function of the model's state, of `x`, `(x, y)` or `(x, y, sample_weight)` as arrays on
+        the device, of the numbers of all rows of the batches to train on, one batch after the
+        other, and of the number of rows in a batch. It returns the logs of the last step, after how
+        many steps the loss was still finite, and the new state.
+    """
+
+    def one_step(state, data, rows):
+        batch = jax.tree.map(lambda table: table[rows], data)
+        logs, state = model.train_step(state, batch)
+        return state, logs, jnp.isfinite(logs.get("loss", 0.0)).astype("int32")
+
+    @jax.jit(donate_argnums=0)
+    def steps(state, data, batches, count):
+        def step(index, carry):
+            state, _, finite = carry
+            state, logs, is_finite = one_step(state, data, batches[index])
+            return state, logs, finite + is_finite
+
+        _, logs, finite = jax.eval_shape(one_step, state, data, batches[0])
+        nothing = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), (logs, finite))
+        return jax.lax.fori_loop(0, count, step, (state, *nothing))
+
+    def train(state, data, rows, batch_size):
+        # As many batches in every call, so that one compilation serves them all, and another one
+        # the smaller batch at the end.
+        room = np.zeros((model.steps_per_execution, batch_size), np.int32)
+        whole, rest = np.split(rows, [len(rows) // batch_size * batch_size])
+        room.ravel()[: len(whole)] = whole
+        finite = 0
+        for batches, count in ((room, len(whole) // batch_size), (rest[None], int(len(rest) > 0))):
+            if count:
+                state, logs, finite_now = steps(state, data, batches, count)
+                finite += finite_now
+        return logs, finite, state
+
+    return train
