@@ -1,5 +1,7 @@
 """Fixtures: real data, small enough to train on in seconds."""
 
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,10 @@ from sklearn.datasets import load_digits
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
