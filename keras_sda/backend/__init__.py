@@ -5,6 +5,7 @@ give. TensorFlow is imported in `backend/tensorflow.py` alone.
 """
 
 import contextlib
+import importlib
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -197,49 +198,29 @@ def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
         by_pieces: Whether the rows come from a file, so that calls bring arrays of several sizes,
             for each of which JAX would compile anew.
     """
-    name = keras.backend.backend()
-    if name == "tensorflow":
-        from keras_sda.backend import tensorflow
-
-        return tensorflow.takes_rows_by_number(model)
-    if name == "jax":
-        from keras_sda.backend import jax
-
-        return not by_pieces and jax.can_group_steps(model)
-    return False
+    groups = keras.backend.backend() in ("tensorflow", "jax")
+    return groups and _grouping().can_group_steps(model, by_pieces)
 
 
 def to_device(array: np.ndarray, on_host: bool = False) -> Any:
     """Returns an array as a tensor, real numbers in Keras' float type."""
-    if keras.backend.backend() == "jax":
-        from keras_sda.backend import jax
-
-        return jax.to_device(array)
-    from keras_sda.backend import tensorflow
-
-    return tensorflow.to_device(array, on_host)
+    return _grouping().to_device(array, on_host)
 
 
 def endless_dataset(model: keras.Model) -> Any:
     """Returns what `fit` may iterate over where the batches come from elsewhere."""
-    if keras.backend.backend() == "jax":
-        from keras_sda.backend import jax
-
-        return jax.endless_dataset()
-    from keras_sda.backend import tensorflow
-
-    return tensorflow.endless_dataset(model)
+    return _grouping().endless_dataset(model)
 
 
 def many_steps(model: keras.Model, data: Any, training: bool = True) -> Callable[..., Any]:
     """Returns a function of several steps; see `backend.tensorflow` and `backend.jax`."""
-    if keras.backend.backend() == "jax":
-        from keras_sda.backend import jax
+    return _grouping().many_steps(model, data, training)
 
-        return jax.many_steps(model)
-    from keras_sda.backend import tensorflow
 
-    return tensorflow.many_steps(model, data, training)
+def _grouping():
+    """Returns the file of this backend in which steps are grouped."""
+    name = keras.backend.backend()
+    return importlib.import_module(f"keras_sda.backend.{name}")
 
 
 def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:

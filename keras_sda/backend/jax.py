@@ -18,7 +18,7 @@ _CONVOLUTIONS = tuple(
 )
 
 
-def can_group_steps(model: keras.Model) -> bool:
+def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
     """Whether several training steps of a model may run in one call: compiled, on one device.
 
     On a processor XLA takes six times as long for a convolution inside of a loop.
@@ -27,22 +27,25 @@ def can_group_steps(model: keras.Model) -> bool:
     convolves = any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
     return (
         is_compiled
+        and not by_pieces
         and keras.distribution.distribution() is None
         and not (convolves and jax.default_backend() == "cpu")
     )
 
 
-def to_device(array: np.ndarray) -> jax.Array:
+def to_device(array: np.ndarray, on_host: bool = False) -> jax.Array:
     """Returns an array on the device, real numbers in Keras' float type, as `fit` gives them."""
     return jnp.asarray(array, keras.config.floatx() if array.dtype.kind == "f" else None)
 
 
-def endless_dataset() -> Iterator[tuple[np.ndarray]]:
+def endless_dataset(model: keras.Model) -> Iterator[tuple[np.ndarray]]:
     """Returns what `fit` may iterate over where the batches come from elsewhere."""
     return ((np.zeros((1, 1), np.float32),) for _ in itertools.count())
 
 
-def many_steps(model: keras.Model) -> Callable[..., tuple[dict[str, Any], Any, Any]]:
+def many_steps(
+    model: keras.Model, data: Any, training: bool = True
+) -> Callable[..., tuple[dict[str, Any], Any, Any]]:
     """Returns a function that trains on many batches per call, one `train_step` for each.
 
     Keras' own function takes a batch per call, and several `steps_per_execution` by as many calls.
@@ -50,6 +53,8 @@ def many_steps(model: keras.Model) -> Callable[..., tuple[dict[str, Any], Any, A
 
     Args:
         model: A compiled model.
+        data: Not needed here.
+        training: Always so here.
 
     Returns:
         A function of the model's state, of `x`, `(x, y)` or `(x, y, sample_weight)` as arrays on

@@ -233,7 +233,7 @@ def is_distributed(model: keras.Model) -> bool:
     return isinstance(model.distribute_strategy, _STRATEGIES)
 
 
-def takes_rows_by_number(model: keras.Model) -> bool:
+def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
     """Whether a step may take its rows from tensors in the host's memory, which a TPU cannot."""
     return not isinstance(model.distribute_strategy, tf.distribute.TPUStrategy)
 
