@@ -16,11 +16,11 @@ def test_learns(images, tmp_path):
     x, y = images
     model = ks.LeNet5((16, 16, 1), 10, kernels=(6, 12), hidden_units=32, dropout=0.1, seed=0)
     model.compile(
-        keras.optimizers.SGD(0.05, momentum=0.9),
+        keras.optimizers.SGD(0.03, momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    model.fit(x[:1400], y[:1400], epochs=10, batch_size=20, verbose=0)
+    model.fit(x[:1400], y[:1400], epochs=20, batch_size=20, verbose=0)
     assert model.evaluate(x[1400:], y[1400:], verbose=0)[1] > 0.88
     loaded = check_saving(model, x[:20], tmp_path)
     assert loaded.encode(x[:20]).shape == (20, 32)
