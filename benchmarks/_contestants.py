@@ -312,11 +312,11 @@ def _seconds_a_call(call: Callable[[], Any], wait: Callable[[Any], None], second
     return statistics.median(windows)  # an interruption, long beside a product, does not count
 
 
-def three_levels(contestant: str, rows: int, units: int, epochs: int) -> float:
+def three_levels(contestant: str, rows: int, batch_size: int, units: int, epochs: int) -> float:
     """Returns the seconds of pretraining three levels, with all that belongs to it."""
     import keras
 
-    x = Task(784, units, 128, "sgd", rows).data()
+    x = Task(784, units, batch_size, "sgd", rows).data()
     start = time.perf_counter()
     if CONTESTANTS[contestant].kind is Ours:
         import keras_sda as ks
@@ -325,7 +325,7 @@ def three_levels(contestant: str, rows: int, units: int, epochs: int) -> float:
         stack.pretrain(
             x,
             epochs=epochs,
-            batch_size=128,
+            batch_size=batch_size,
             optimizer="sgd",
             learning_rate=STEP_SIZES["sgd"],
             verbose=0,
@@ -339,7 +339,7 @@ def three_levels(contestant: str, rows: int, units: int, epochs: int) -> float:
             lambda: keras.optimizers.SGD(STEP_SIZES["sgd"]),
             NOISE_LEVEL,
             CONTESTANTS[contestant].kind.steps_per_execution,
-            batch_size=128,
+            batch_size=batch_size,
             epochs=epochs,
         )
     return time.perf_counter() - start
