@@ -46,7 +46,9 @@ WHOLE = (*OURS, "plain Keras", "plain Keras, steps_per_execution=50")
 def main():
     options = arguments()
     sizes = {"epochs": 2, "product_seconds": 0.1}
-    whole = [{"rows": n, "batch_size": b, "units": 1000, "epochs": 5} for b, n in WHOLE_ROWS.items()]
+    whole = [
+        {"rows": n, "batch_size": b, "units": 1000, "epochs": 5} for b, n in WHOLE_ROWS.items()
+    ]
     levels = {name: LEVELS[name] for name in options.levels}
     rows = {batch: ROWS[batch] for batch in options.batch_sizes}
     optimizers = options.optimizers

@@ -158,7 +158,7 @@ def content(figures_, **changes):
     for run in runs:
         run["baseline"] = baseline
     return {
-        **report.new_report(recipes.get("lenet5")),
+        **report.new_report(recipes.get("lenet5"), 3),
         "runs": runs,
         **changes,
     }
@@ -215,6 +215,8 @@ def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
         recipes.reproduce(recipe, tmp_path, seeds=3, verbose=0)
     assert trained == [1, 2]
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1]
+    assert recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)["command"].endswith("--seeds 2")
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1], "none is lost"
     other = recipe.but("gaussian-clouds", recipe.title, fit={"epochs": 19})
     assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
     assert trained == [1, 2, 0], "a changed recipe starts anew"

@@ -14,8 +14,8 @@ from keras_sda.recipes.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
 
 
-def new_report(recipe: Recipe) -> dict[str, Any]:
-    """Returns the content of a recipe's JSON file before its first run."""
+def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
+    """Returns the content of a recipe's JSON file before its first run of so many."""
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -25,7 +25,7 @@ def new_report(recipe: Recipe) -> dict[str, Any]:
         "unit": FIGURES[recipe.figure][1],
         "published": recipe.published,
         "at_most": recipe.at_most,
-        "command": _command(recipe),
+        "command": _command(recipe, seeds),
         "hardware": hardware(),
         "versions": runs.versions(),
         "options": recipe.options(),
@@ -33,10 +33,10 @@ def new_report(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _command(recipe: Recipe) -> str:
+def _command(recipe: Recipe, seeds: int) -> str:
     name = recipe.name.removesuffix("-quick")
     quick = " --quick" if recipe.small_data else ""
-    return f"keras-sda reproduce {name} --seeds {recipe.seeds}{quick}"
+    return f"keras-sda reproduce {name} --seeds {seeds}{quick}"
 
 
 def summary(report: Mapping[str, Any]) -> tuple[float, float | None]:

@@ -25,8 +25,8 @@ def reproduce(
 
     `<output>/<name>.json` is written after every seed, and pictures and models go into
     `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
-    not trained again, and within a seed training goes on after the last finished epoch, so that
-    the same call again takes up an interrupted run where it stopped.
+    kept and not trained again, and within a seed training goes on after the last finished epoch,
+    so that the same call again takes up an interrupted run where it stopped.
 
     Args:
         recipe: The recipe, or one of its variants; see `get`.
@@ -47,11 +47,12 @@ def reproduce(
         recipe = recipe.quickened()
     name, count = recipe.name, recipe.seeds if seeds is None else seeds
     path = folder / f"{name}.json"
-    content = reports.new_report(recipe)
-    content["runs"] = _kept_runs(path, content)[:count]
-    if content["runs"]:  # titles and bounds may have changed since
+    kept = _kept_runs(path, reports.new_report(recipe, count))
+    content = reports.new_report(recipe, max(count, len(kept)))
+    content["runs"] = kept
+    if kept:  # titles and bounds may have changed since
         runs.save_json(content, path)
-    for seed in range(len(content["runs"]), count):
+    for seed in range(len(kept), count):
         if verbose != 0:
             print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
         pictures = folder / name
