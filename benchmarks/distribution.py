@@ -51,7 +51,7 @@ def main():
     report["cells"] = [cell(name, width, measured, workers) for name, width in measured]
     report["fitted"] = {str(count): fitted(report["cells"], count) for count in workers[1:]}
     _measuring.save(report, options.output, NAME, plot(report))
-    print_table(report)
+    print_tables(report)
 
 
 def start(name):
@@ -183,7 +183,7 @@ def fitted(cells, count):
     return {"start": start, "per_megabyte": slope}
 
 
-def print_table(report):
+def print_tables(report):
     rows = []
     for one in report["cells"]:
         sent = one["on_loopback"]

@@ -54,7 +54,7 @@ def main():
             _measuring.save(report, options.output, NAME)
     report["summary"] = {name: summary(runs, marks) for name, runs in report["runs"].items()}
     _measuring.save(report, options.output, NAME, plot(report))
-    print_table(report)
+    print_tables(report)
 
 
 def reached(epochs, mark):
@@ -89,7 +89,7 @@ def summary(runs, marks):
     return content
 
 
-def print_table(report):
+def print_tables(report):
     rows = []
     for name, figures in report["summary"].items():
         times = figures["reached"].values()

@@ -150,7 +150,13 @@ def latencies(stack, row, folder, calls, repeats):
 def print_tables(report):
     print("\nRows a second, median (range of the repeats)\n")
     rows = [
-        [f"{size:,}", task, name, _measuring.spread(figure), f"{figure['share']['median']:.2f}"]
+        [
+            f"{int(size):,}",
+            task,
+            name,
+            _measuring.spread(figure),
+            f"{figure['share']['median']:.2f}",
+        ]
         for size, tasks in report["sizes"].items()
         for task, by_name in tasks.items()
         for name, figure in by_name.items()

@@ -7,12 +7,15 @@ needs Sphinx.
 
 import ast
 import base64
+import contextlib
 import importlib
 import importlib.util
 import inspect
+import io
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import keras
@@ -40,6 +43,8 @@ HOOKS = frozenset((
     "trainable_weights",
 ))
 # fmt: on
+
+OTHER_BENCHMARKS = ("step_profile", "end_to_end", "scaling", "inference", "distribution")
 
 KINDS = {
     "Classifiers": ("classification error",),
@@ -287,7 +292,7 @@ def _recipe_section(recipe, content):
         rows.append(("note", recipe.note))
     lines = [f"({recipe.name})=", f"### {recipe.title}", ""]
     lines += ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
-    command = report.new_report(recipe)["command"]
+    command = report.new_report(recipe, recipe.seeds)["command"]
     lines += ["```bash", command, "```", ""]
     lines += ["<details><summary>Options</summary>", ""]
     lines += ["```json", json.dumps(options, indent=2), "```", "", "</details>", ""]
@@ -512,21 +517,60 @@ def signature(thing) -> str | None:
 
 
 def repository_pages() -> dict[str, str]:
-    """Returns the table of speed, as in the README, and the changelog."""
-    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
-    results = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(results)
-    speed = [
+    """Returns what the benchmarks have measured, and the changelog."""
+    return {
+        "speed.md": speed_page(),
+        "changelog.md": "```{include} ../../CHANGELOG.md\n```\n",
+    }
+
+
+def speed_page() -> str:
+    """Returns the table of speed as in the README, and that of every benchmark as it prints it."""
+    lines = [
         "# Speed",
         "",
         "Samples a second in pretraining, float32, masking noise, medians of interleaved repeats",
-        "on two cores of a processor. `python benchmarks/pretraining_speed.py` says how each rival",
-        "is written; ratios are medians of those within a repeat, with the lowest and the highest.",
+        "on two cores of a processor. Ratios are medians of those within a repeat, with the lowest",
+        "and the highest.",
         "",
-        results.speed(),
+        _benchmark("results").speed(),
+        "",
+        "Below stands what each benchmark has printed, with the command that runs it again.",
         "",
     ]
-    return {
-        "speed.md": "\n".join(speed),
-        "changelog.md": "```{include} ../../CHANGELOG.md\n```\n",
-    }
+    for name in ("pretraining_speed", *OTHER_BENCHMARKS):
+        path = RESULTS / "speed" / f"{name}.json"
+        if path.exists():
+            lines += _benchmark_section(_benchmark(name), report.read(path), path)
+    return "\n".join(lines)
+
+
+def _benchmark(name):
+    """Returns a benchmark's script as a module."""
+    folder = str(ROOT / "benchmarks")
+    sys.path.insert(0, folder)  # where scripts find what they share
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+
+
+def _benchmark_section(benchmark, content, path):
+    title, _, rest = inspect.getdoc(benchmark).partition("\n")
+    _, how = rest.strip().split("\n\n", 1)  # after the commands
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        benchmark.print_tables(content)
+    return [
+        f"## {title.rstrip('.')}",
+        "",
+        f"```bash\n{content['command']}\n```",
+        "",
+        how,
+        "",
+        f"Measured on: {content['hardware']}.",
+        "",
+        f"![{title}](../../benchmarks/results/speed/{path.stem}.png)",
+        "",
+        printed.getvalue(),
+    ]

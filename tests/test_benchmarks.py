@@ -77,6 +77,16 @@ def test_inference(tmp_path):
         assert 0 < figures["median"] <= figures["percentile_95"]
 
 
+def test_step_profile(tmp_path):
+    (figures,) = run("step_profile", tmp_path)["batch_sizes"].values()
+    medians = {name: figure["median"] for name, figure in figures.items()}
+    duration = medians.pop("a step")
+    assert duration > 0
+    # Every kind of operation is found by its name.
+    assert all(value > 0 for value in medians.values())
+    assert medians["everything else"] < sum(medians.values()) / 3
+
+
 def test_distribution(tmp_path):
     content = run("distribution", tmp_path)
     assert [cell["workers"] for cell in content["cells"]] == ["plain", "plain", 1, 1, 2, 2]

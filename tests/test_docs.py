@@ -165,6 +165,16 @@ def test_gallery_holds_every_recipe_and_every_measured_figure(generated_pages):
             assert re.search(r"\*\*[\d., ±]+", line)[0] in page
 
 
+def test_page_of_speed_holds_every_benchmark(generated_pages):
+    page = generated_pages["speed.md"]
+    results = sorted((ROOT / "benchmarks" / "results" / "speed").glob("*.json"))
+    assert results
+    for path in results:
+        assert f"/{path.stem}.png)" in page
+        assert path.with_suffix(".png").exists()
+        assert json.loads(path.read_text(encoding="utf-8"))["command"] in page
+
+
 def test_pictures_come_with_the_call_that_draws_them(generated, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

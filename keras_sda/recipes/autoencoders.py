@@ -130,8 +130,10 @@ MASKING_AUTOENCODER = AGN.but(
     arguments={"noise": "masking", "noise_level": 0.05},
     published=None,
     at_most=None,
+    fit={"epochs": 100},
     baseline="denoising pca",
-    note="The notes name it as a variant.",
+    note="The notes name it as a variant. Pixels that are lit in a few images alone, and so large "
+    "when standardised, make most of its error.",
 )
 
 DEEP_3_PROTOCOL = Recipe(
