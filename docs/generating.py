@@ -529,9 +529,9 @@ def speed_page() -> str:
     lines = [
         "# Speed",
         "",
-        "Samples a second in pretraining, float32, masking noise, medians of interleaved repeats",
-        "on two cores of a processor. Ratios are medians of those within a repeat, with the lowest",
-        "and the highest.",
+        "Samples a second in pretraining, float32, masking noise, on two cores of a processor:",
+        "medians of interleaved repeats, of each the fastest epoch. Ratios are medians of those",
+        "within a repeat, with the lowest and the highest.",
         "",
         _benchmark("results").speed(),
         "",
