@@ -28,7 +28,6 @@ batch there.
 """
 
 import contextlib
-import json
 import statistics
 
 import _contestants
@@ -83,7 +82,7 @@ def main():
             measured = pretrained(workers, task, options)
             report["three_levels"].append({**task, "unit": "seconds", **measured})
             _measuring.save(report, options.output, NAME)
-    report["cells"].sort(key=place)
+    report["cells"].sort(key=lambda cell: (cell["level"], cell["batch_size"], cell["optimizer"]))
     _measuring.save(report, options.output, NAME, plot(report))
     print_tables(report)
 
@@ -99,9 +98,11 @@ def arguments():
 
 def kept(report, options):
     """Returns what an older file holds, if going on is asked for and the same was measured."""
+    from keras_sda.recipes.report import read
+
     path = options.output / f"{NAME}.json"
     if options.go_on and path.exists():
-        old = json.loads(path.read_text())
+        old = read(path)
         same = ("hardware", "threads", "versions", "repeats", "epochs", "product_seconds")
         if all(old[key] == report[key] for key in same):
             return {key: old[key] for key in ("cells", "three_levels")}
@@ -110,16 +111,6 @@ def kept(report, options):
 
 def holds(measured, task):
     return any(task.items() <= entry.items() for entry in measured)
-
-
-def place(cell):
-    """Returns what to sort cells by."""
-    orders = (list(LEVELS), list(ROWS), list(OPTIMIZERS))
-    where = (cell["level"], cell["batch_size"], cell["optimizer"])
-    return [
-        order.index(value) if value in order else 0
-        for order, value in zip(orders, where, strict=True)
-    ]
 
 
 def started_workers(stack, report):

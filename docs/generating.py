@@ -44,7 +44,14 @@ HOOKS = frozenset((
 ))
 # fmt: on
 
-OTHER_BENCHMARKS = ("step_profile", "end_to_end", "scaling", "inference", "distribution")
+BENCHMARKS = (
+    "pretraining_speed",
+    "step_profile",
+    "end_to_end",
+    "scaling",
+    "inference",
+    "distribution",
+)
 
 KINDS = {
     "Classifiers": ("classification error",),
@@ -292,8 +299,7 @@ def _recipe_section(recipe, content):
         rows.append(("note", recipe.note))
     lines = [f"({recipe.name})=", f"### {recipe.title}", ""]
     lines += ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
-    command = report.new_report(recipe, recipe.seeds)["command"]
-    lines += ["```bash", command, "```", ""]
+    lines += ["```bash", report.command(recipe, recipe.seeds), "```", ""]
     lines += ["<details><summary>Options</summary>", ""]
     lines += ["```json", json.dumps(options, indent=2), "```", "", "</details>", ""]
     return lines
@@ -538,7 +544,7 @@ def speed_page() -> str:
         "Below stands what each benchmark has printed, with the command that runs it again.",
         "",
     ]
-    for name in ("pretraining_speed", *OTHER_BENCHMARKS):
+    for name in BENCHMARKS:
         path = RESULTS / "speed" / f"{name}.json"
         if path.exists():
             lines += _benchmark_section(_benchmark(name), report.read(path), path)

@@ -25,7 +25,7 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
         "unit": FIGURES[recipe.figure][1],
         "published": recipe.published,
         "at_most": recipe.at_most,
-        "command": _command(recipe, seeds),
+        "command": command(recipe, seeds),
         "hardware": hardware(),
         "versions": runs.versions(),
         "options": recipe.options(),
@@ -33,7 +33,8 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
     }
 
 
-def _command(recipe: Recipe, seeds: int) -> str:
+def command(recipe: Recipe, seeds: int) -> str:
+    """Returns what a shell runs to train by a recipe with so many seeds."""
     name = recipe.name.removesuffix("-quick")
     quick = " --quick" if recipe.small_data else ""
     return f"keras-sda reproduce {name} --seeds {seeds}{quick}"

@@ -47,12 +47,12 @@ def reproduce(
         recipe = recipe.quickened()
     name, count = recipe.name, recipe.seeds if seeds is None else seeds
     path = folder / f"{name}.json"
-    kept = _kept_runs(path, reports.new_report(recipe, count))
-    content = reports.new_report(recipe, max(count, len(kept)))
-    content["runs"] = kept
-    if kept:  # titles and bounds may have changed since
+    content = reports.new_report(recipe, count)
+    content["runs"] = _kept_runs(path, content)
+    if content["runs"]:  # titles and bounds may have changed since
+        content["command"] = reports.command(recipe, max(count, len(content["runs"])))
         runs.save_json(content, path)
-    for seed in range(len(kept), count):
+    for seed in range(len(content["runs"]), count):
         if verbose != 0:
             print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
         pictures = folder / name
