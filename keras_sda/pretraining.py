@@ -61,6 +61,7 @@ class PretrainingLevel(FastFit):
         gradient: `"written out"` or `"automatic"`: how training differentiates, chosen by what
             layer and penalties allow. The results agree to rounding; the first is faster.
         steps_per_call: How many steps a call of the backend takes; see `FastFit`.
+        takes_xla: Whether XLA compiles the loop over them; see `FastFit`.
     """
 
     def __init__(
@@ -390,6 +391,7 @@ def _fit_level(
         "epochs": len(done),
         "loss": done[-1] if done else float("nan"),
         "steps_per_call": model.steps_per_call,
+        "takes_xla": model.takes_xla,
         "seconds": time.perf_counter() - start,
     }
     _call_level_hook(callbacks, model, "on_level_end", logs)

@@ -148,7 +148,8 @@ class LevelProgress(keras.callbacks.Callback):
             return ""
         calls = logs["steps_per_call"]
         steps = "Keras' own training function" if calls is None else f"{calls} steps per call"
-        return f"; gradient {logs['gradient']}, {steps}"
+        compiled = ", compiled by XLA" if logs["takes_xla"] else ""
+        return f"; gradient {logs['gradient']}, {steps}{compiled}"
 
 
 def _figures(logs):

@@ -1,17 +1,26 @@
 """What only one Keras backend can do, behind one small interface.
 
 The rest of the package speaks `keras.ops` and `keras.random` and asks here for what these cannot
-give. TensorFlow is imported in `backend/tensorflow.py` alone.
+give. TensorFlow is imported in `backend/tensorflow` alone.
 """
 
 import contextlib
 import importlib
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
+
+_CONVOLUTIONS = tuple(
+    getattr(keras.layers, f"{kind}{rank}D{way}")
+    for kind, rank, way in itertools.product(
+        ("Conv", "DepthwiseConv", "SeparableConv"), (1, 2, 3), ("", "Transpose")
+    )
+    if hasattr(keras.layers, f"{kind}{rank}D{way}")
+)
 
 
 @contextlib.contextmanager
@@ -212,9 +221,21 @@ def endless_dataset(model: keras.Model) -> Any:
     return _grouping().endless_dataset(model)
 
 
-def many_steps(model: keras.Model, data: Any, training: bool = True) -> Callable[..., Any]:
+def convolves(model: keras.Model) -> bool:
+    """Whether a model has convolutions, slow in a loop that XLA compiles for a processor."""
+    return any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
+
+
+def takes_xla(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+    """Whether XLA compiles the loop over the steps of a call; see `backend.tensorflow`."""
+    return _grouping().takes_xla(model, batch_size, steps, by_pieces)
+
+
+def many_steps(
+    model: keras.Model, data: Any, training: bool = True, by_xla: bool = False
+) -> Callable[..., Any]:
     """Returns a function of several steps; see `backend.tensorflow` and `backend.jax`."""
-    return _grouping().many_steps(model, data, training)
+    return _grouping().many_steps(model, data, training, by_xla)
 
 
 def _grouping():

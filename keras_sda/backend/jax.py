@@ -9,28 +9,26 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-_CONVOLUTIONS = tuple(
-    getattr(keras.layers, f"{kind}{rank}D{way}")
-    for kind, rank, way in itertools.product(
-        ("Conv", "DepthwiseConv", "SeparableConv"), (1, 2, 3), ("", "Transpose")
-    )
-    if hasattr(keras.layers, f"{kind}{rank}D{way}")
-)
+from keras_sda.backend import convolves
 
 
 def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
     """Whether several training steps of a model may run in one call: compiled, on one device.
 
-    On a processor XLA takes six times as long for a convolution inside of a loop.
+    On a processor XLA takes six times as long for a convolution inside of a loop; see `convolves`.
     """
     is_compiled = model.jit_compile and not model.run_eagerly
-    convolves = any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
     return (
         is_compiled
         and not by_pieces
         and keras.distribution.distribution() is None
-        and not (convolves and jax.default_backend() == "cpu")
+        and not (jax.default_backend() == "cpu" and convolves(model))
     )
+
+
+def takes_xla(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+    """Whether XLA compiles the loop over the steps of a call, as it does here of any."""
+    return True
 
 
 def to_device(array: np.ndarray, on_host: bool = False) -> jax.Array:
@@ -44,7 +42,7 @@ def endless_dataset(model: keras.Model) -> Iterator[tuple[np.ndarray]]:
 
 
 def many_steps(
-    model: keras.Model, data: Any, training: bool = True
+    model: keras.Model, data: Any, training: bool = True, by_xla: bool = True
 ) -> Callable[..., tuple[dict[str, Any], Any, Any]]:
     """Returns a function that trains on many batches per call, one `train_step` for each.
 
@@ -55,6 +53,7 @@ def many_steps(
         model: A compiled model.
         data: Not needed here.
         training: Always so here.
+        by_xla: Always so here.
 
     Returns:
         A function of the model's state, of `x`, `(x, y)` or `(x, y, sample_weight)` as arrays on

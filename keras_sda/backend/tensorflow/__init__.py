@@ -1,4 +1,4 @@
-"""The only file that imports TensorFlow."""
+"""The only folder that imports TensorFlow: steps, updates, and strategies for several devices."""
 
 import contextlib
 import functools
@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_sda.backend.tensorflow import xla
 
 
 @contextlib.contextmanager
@@ -87,8 +89,13 @@ def endless_dataset(model: keras.Model) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors(0).repeat()
 
 
+def takes_xla(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+    """Whether XLA compiles the loop over the steps of a call; see `xla.pays`."""
+    return not (by_pieces or is_distributed(model)) and xla.pays(model, batch_size, steps)
+
+
 def many_steps(
-    model: keras.Model, data: Any, training: bool = True
+    model: keras.Model, data: Any, training: bool = True, by_xla: bool = False
 ) -> Callable[..., tuple[dict[str, Any], Any]]:
     """Returns a function that trains on many batches per call, one `train_step` for each.
 
@@ -101,6 +108,7 @@ def many_steps(
         data: `x`, `(x, y)` or `(x, y, sample_weight)`, arrays or tensors like those to come; their
             number of rows may change.
         training: `False`, for a model under a strategy, tests instead of training.
+        by_xla: Whether XLA compiles the loop over the batches; see `takes_xla`.
 
     Returns:
         A function of such data as tensors, of the numbers of all rows of the batches to train on,
@@ -128,8 +136,10 @@ def many_steps(
 
     if model.run_eagerly:
         return train
+    compiled = xla.many_steps(model, one_step) if by_xla else None
     one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
-    return _traced_once(train, data)
+    usual = _traced_once(train, data)
+    return usual if compiled is None else xla.whole_batches_first(model, compiled, usual)
 
 
 def _traced_once(train, data):
