@@ -164,6 +164,13 @@ def read(variable: keras.Variable) -> Any:
     return tensorflow.read(variable)
 
 
+def trace(function: Callable[[], None]) -> None:
+    """Has TensorFlow trace a function, by which its variables are made and nothing is computed."""
+    from keras_sda.backend import tensorflow
+
+    tensorflow.trace(function)
+
+
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
     """Computes products of float32 in full inside the `with` block.

@@ -307,13 +307,13 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         if self._fast.by_pieces:
             batch = _on_device(batch, on_host=False)
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        # Models that draw random numbers when not training too draw the same ones as without this.
-        states = [(state, state.numpy()) for state in self.non_trainable_variables]
-        outputs = self(x, training=False)
-        self.compute_loss(x, y, outputs, weight, training=False)
-        self.compute_metrics(x, y, outputs, weight)
-        for state, before in states:
-            state.assign(before)
+
+        def test():
+            outputs = self(x, training=False)
+            self.compute_loss(x, y, outputs, weight, training=False)
+            self.compute_metrics(x, y, outputs, weight)
+
+        backend.trace(test)
 
     def make_test_function(self, force=False):
         """Makes the function that Keras' `evaluate` calls for each group of steps."""

@@ -66,6 +66,11 @@ def read(variable: keras.Variable) -> tf.Tensor:
     return tf.convert_to_tensor(variable.value)
 
 
+def trace(function: Callable[[], None]) -> None:
+    """Makes the variables that a function makes when first called; nothing is computed."""
+    tf.function(function).get_concrete_function()
+
+
 def to_device(array: np.ndarray, on_host: bool = False) -> tf.Tensor:
     """Returns an array as a tensor, real numbers in Keras' float type, as `fit` gives them.
 
