@@ -58,7 +58,7 @@ def many_steps(
         and of how many lines of it to train on. It returns the logs of the last step, and after how
         many steps the loss was still finite.
     """
-    # XLA's loop cannot make variables.
+    # A loop cannot make variables.
     model.build_metrics()
 
     def steps(data, batches, count):
@@ -140,15 +140,14 @@ def _dropout(x, rate, seed, rng_alg="philox", noise_shape=None, name=None):
 def whole_batches_first(
     model: keras.Model, compiled: Callable[..., Any] | None, usual: Callable[..., Any]
 ) -> Callable[..., tuple[dict[str, Any], Any]]:
-    """Returns a function that leaves whole batches to XLA, and the smaller one at the end not.
+    """Returns a function that trains by XLA on whole batches, the usual way on what is left.
 
-    A model that XLA cannot compile is trained the usual way altogether, and `model.takes_xla` says
-    so.
+    A model that XLA cannot compile is trained the usual way altogether; `model.takes_xla` tells.
 
     Args:
         model: A compiled model.
         compiled: What `many_steps` has returned.
-        usual: The same without XLA, of data, row numbers and batch size, which is returned too.
+        usual: A function of data, the numbers of any rows, and the batch size, as the one returned.
     """
 
     def train(data, rows, batch_size):
