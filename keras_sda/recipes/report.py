@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_sda import runs
 from keras_sda.recipes.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
@@ -37,7 +39,9 @@ def command(recipe: Recipe, seeds: int) -> str:
     """Returns what a shell runs to train by a recipe with so many seeds."""
     name = recipe.name.removesuffix("-quick")
     quick = " --quick" if recipe.small_data else ""
-    return f"keras-sda reproduce {name} --seeds {seeds}{quick}"
+    backend = keras.backend.backend()
+    prefix = "" if backend == "tensorflow" else f"KERAS_BACKEND={backend} "
+    return f"{prefix}keras-sda reproduce {name} --seeds {seeds}{quick}"
 
 
 def summary(report: Mapping[str, Any]) -> tuple[float, float | None]:
