@@ -232,6 +232,21 @@ def new_report(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def older(report: Mapping[str, Any], path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns what a file holds if the same was measured on the same hardware, or nothing.
+
+    Args:
+        report: What is to be measured now.
+        path: The file, which may not exist.
+        settings: Names of what has to be the same beside hardware, threads, versions and repeats.
+    """
+    from keras_sda.recipes.report import read
+
+    found = read(path) if path.exists() else {}
+    same = ("hardware", "threads", "versions", "repeats", "quick", *settings)
+    return found if all(found.get(name) == report[name] for name in same) else {}
+
+
 def hardware() -> str:
     """Returns the names of the processor and of the graphics processors, if there are any."""
     from keras_sda.recipes import report

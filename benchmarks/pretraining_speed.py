@@ -60,7 +60,10 @@ def main():
         levels, rows, optimizers = {"12-8": (12, 8)}, {20: 100}, ["sgd"]
     report = _measuring.new_report(options)
     report |= {"unit": "samples a second", **sizes, "contestants": {}}
-    report |= kept(report, options)
+    report |= {"cells": [], "three_levels": []}
+    if options.go_on:
+        found = _measuring.older(report, options.output / f"{NAME}.json", tuple(sizes))
+        report |= {name: found[name] for name in ("cells", "three_levels") if name in found}
     with contextlib.ExitStack() as stack:
         workers = started_workers(stack, report)
         for level, (inputs, units) in levels.items():
@@ -94,19 +97,6 @@ def arguments():
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--go-on", action="store_true", help="measure what is not there yet")
     return parser.parse_args()
-
-
-def kept(report, options):
-    """Returns what an older file holds, if going on is asked for and the same was measured."""
-    from keras_sda.recipes.report import read
-
-    path = options.output / f"{NAME}.json"
-    if options.go_on and path.exists():
-        old = read(path)
-        same = ("hardware", "threads", "versions", "repeats", "epochs", "product_seconds")
-        if all(old[key] == report[key] for key in same):
-            return {key: old[key] for key in ("cells", "three_levels")}
-    return {"cells": [], "three_levels": []}
 
 
 def holds(measured, task):

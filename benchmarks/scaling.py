@@ -2,6 +2,7 @@
 
 python benchmarks/scaling.py                        # about 15 minutes a repeat on two cores
 python benchmarks/scaling.py --only rows cache --repeats 1
+python benchmarks/scaling.py --go-on --only width   # keeps the others that the file holds
 python benchmarks/scaling.py --quick                # tiny, to see that it runs
 
 Synthetic rows of 784 float32 features, SGD, masking noise. Each point is a process of its own, so
@@ -59,6 +60,7 @@ COSTS = {
 def main():
     parser = _measuring.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=SERIES, default=list(SERIES))
+    parser.add_argument("--go-on", action="store_true", help="keep what else is in the file")
     parser.add_argument(
         "--scratch", help="folder for files of up to 8 GB; default: a temporary one"
     )
@@ -67,6 +69,8 @@ def main():
     series = {name: series[name] for name in options.only}
     report = _measuring.new_report(options)
     report |= {"features": FEATURES, "point": point, "costs": COSTS, "series": {}}
+    found = _measuring.older(report, options.output / f"{NAME}.json", ("features", "point"))
+    others = found.get("series", {}) if options.go_on else {}
     measured = {}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=options.scratch))
@@ -79,9 +83,8 @@ def main():
                     figures = measured_point({**point, **change}, folder, shared)
                     measured.setdefault((name, str(change)), []).append(figures)
                     print(f"  {name} {label(name, change)}: {described(figures)}", flush=True)
-            report["series"] = {
-                name: summary(name, measured, *content) for name, content in series.items()
-            }
+            new = {name: summary(name, measured, *content) for name, content in series.items()}
+            report["series"] = {**others, **new}
             _measuring.save(report, options.output, NAME)
     _measuring.save(report, options.output, NAME, plot(report))
     print_tables(report)
