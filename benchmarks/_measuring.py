@@ -238,12 +238,12 @@ def older(report: Mapping[str, Any], path: Path, settings: Sequence[str] = ()) -
     Args:
         report: What is to be measured now.
         path: The file, which may not exist.
-        settings: Names of what has to be the same beside hardware, threads, versions and repeats.
+        settings: Names of what has to be the same beside hardware, threads and repeats.
     """
     from keras_sda.recipes.report import read
 
     found = read(path) if path.exists() else {}
-    same = ("hardware", "threads", "versions", "repeats", "quick", *settings)
+    same = ("hardware", "threads", "repeats", "quick", *settings)
     return found if all(found.get(name) == report[name] for name in same) else {}
 
 

@@ -62,7 +62,7 @@ def main():
     report |= {"unit": "samples a second", **sizes, "contestants": {}}
     report |= {"cells": [], "three_levels": []}
     if options.go_on:
-        found = _measuring.older(report, options.output / f"{NAME}.json", tuple(sizes))
+        found = _measuring.older(report, options.output / f"{NAME}.json", ("versions", *sizes))
         report |= {name: found[name] for name in ("cells", "three_levels") if name in found}
     with contextlib.ExitStack() as stack:
         workers = started_workers(stack, report)
