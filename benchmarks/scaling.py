@@ -69,13 +69,11 @@ def main():
     series = {name: series[name] for name in options.only}
     report = _measuring.new_report(options)
     report |= {"features": FEATURES, "point": point, "costs": COSTS, "series": {}}
-    found = _measuring.older(report, options.output / f"{NAME}.json", ("features", "point"))
-    others = found.get("series", {}) if options.go_on else {}
+    if options.go_on:
+        found = _measuring.older(report, options.output / f"{NAME}.json", ("features", "point"))
+        report["series"] = found.get("series", {})
     # Each series says by which command and with which versions it was measured.
     source = {name: report[name] for name in ("command", "versions")}
-    others = {
-        name: {**{key: found[key] for key in source}, **other} for name, other in others.items()
-    }
     measured = {}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=options.scratch))
@@ -88,11 +86,10 @@ def main():
                     figures = measured_point({**point, **change}, folder, shared)
                     measured.setdefault((name, str(change)), []).append(figures)
                     print(f"  {name} {label(name, change)}: {described(figures)}", flush=True)
-            new = {
+            report["series"] |= {
                 name: {**source, **summary(name, measured, *content)}
                 for name, content in series.items()
             }
-            report["series"] = {**others, **new}
             _measuring.save(report, options.output, NAME)
     _measuring.save(report, options.output, NAME, plot(report))
     print_tables(report)

@@ -233,6 +233,25 @@ def convolves(model: keras.Model) -> bool:
     return any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
 
 
+def whole_batches(
+    rows: np.ndarray, batch_size: int, most: int
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Returns a table of row numbers for XLA, a whole batch in each line; how many; and the rest.
+
+    The table has as many lines in every call, so that one compilation serves them all.
+
+    Args:
+        rows: Numbers of rows, one batch after the other.
+        batch_size: Rows of a batch.
+        most: How many batches there may be.
+    """
+    count = len(rows) // batch_size
+    whole, rest = np.split(rows, [count * batch_size])
+    table = np.zeros((most, batch_size), np.int32)
+    table.ravel()[: len(whole)] = whole
+    return table, count, rest
+
+
 def takes_xla(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
     """Whether XLA compiles the loop over the steps of a call; see `backend.tensorflow`."""
     return _grouping().takes_xla(model, batch_size, steps, by_pieces)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from keras_sda.backend import convolves
+from keras_sda.backend import convolves, whole_batches
 
 
 def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
@@ -79,13 +79,10 @@ def many_steps(
         return jax.lax.fori_loop(0, count, step, (state, *nothing))
 
     def train(state, data, rows, batch_size):
-        # As many batches in every call, so that one compilation serves them all, and another one
-        # the smaller batch at the end.
-        room = np.zeros((model.steps_per_execution, batch_size), np.int32)
-        whole, rest = np.split(rows, [len(rows) // batch_size * batch_size])
-        room.ravel()[: len(whole)] = whole
+        table, whole, rest = whole_batches(rows, batch_size, model.steps_per_execution)
         finite = 0
-        for batches, count in ((room, len(whole) // batch_size), (rest[None], int(len(rest) > 0))):
+        # The smaller batch at the end takes a compilation of its own.
+        for batches, count in ((table, whole), (rest[None], int(len(rest) > 0))):
             if count:
                 state, logs, finite_now = steps(state, data, batches, count)
                 finite += finite_now

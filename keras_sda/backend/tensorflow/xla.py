@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_sda.backend import convolves
+from keras_sda.backend import convolves, whole_batches
 from keras_sda.backend.data_parallel import DataParallelModel
 
 # XLA spares what TensorFlow's operations cost besides computing, which is most of a step on few
@@ -152,14 +151,12 @@ def whole_batches_first(
 
     def train(data, rows, batch_size):
         nonlocal compiled
-        count = len(rows) // batch_size
-        batches = np.zeros((model.steps_per_execution, batch_size), np.int32)
-        batches[:count] = rows[: count * batch_size].reshape(count, batch_size)
         logs, finite = None, 0
-        if compiled is not None and count:
+        if compiled is not None and len(rows) >= batch_size:
+            table, count, rest = whole_batches(rows, batch_size, model.steps_per_execution)
             try:
-                logs, finite = compiled(data, batches, tf.constant(count))
-                rows = rows[count * batch_size :]
+                logs, finite = compiled(data, table, tf.constant(count))
+                rows = rest
             except Exception:  # The model is as before: XLA assigns at the end of a call.
                 compiled = None
         model.takes_xla = compiled is not None
