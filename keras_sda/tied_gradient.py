@@ -13,24 +13,26 @@ from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import SummedBinaryCrossentropy
 
 # The derivative of each activation, from its own value.
-_SLOPES = {
+SLOPES = {
     "sigmoid": lambda codes: codes * (1.0 - codes),
     "tanh": lambda codes: 1.0 - ops.square(codes),
     "relu": lambda codes: ops.cast(codes > 0, codes.dtype),
-    "linear": None,
+    "elu": lambda codes: 1.0 + ops.minimum(codes, 0.0),
+    "softplus": lambda codes: -ops.expm1(-codes),
+    "linear": ops.ones_like,
 }
 
 
 def is_written_out(layer) -> bool:
     """Whether `tied_reconstruction` stands for this layer, called forwards and then backwards.
 
-    It does for a tied `TiedDense` itself, no subclass, whose activation is sigmoid, tanh, ReLU or
-    linear, which trains all of its weights and computes in the dtype that they are kept in.
+    It does for a tied `TiedDense` itself, no subclass, whose activation is one of `SLOPES`, which
+    trains all of its weights and computes in the dtype that they are kept in.
     """
     return (
         type(layer) is TiedDense
         and layer.tied
-        and keras.activations.serialize(layer.activation) in _SLOPES
+        and keras.activations.serialize(layer.activation) in SLOPES
         and len(layer.trainable_weights) == 3
         and layer.compute_dtype == layer.variable_dtype
     )
@@ -48,7 +50,7 @@ def tied_reconstruction(layer, inputs):
         visible_bias`.
     """
     activation = layer.activation
-    slope_of = _SLOPES[keras.activations.serialize(activation)]
+    slope_of = SLOPES[keras.activations.serialize(activation)]
 
     @ops.custom_gradient
     def rebuild(inputs, kernel, bias, visible_bias):
@@ -58,9 +60,7 @@ def tied_reconstruction(layer, inputs):
         def gradient(*args, upstream=None):
             if upstream is None:
                 (upstream,) = args
-            on_codes = ops.matmul(upstream, kernel)
-            if slope_of is not None:
-                on_codes = on_codes * slope_of(codes)
+            on_codes = ops.matmul(upstream, kernel) * slope_of(codes)
             # Both uses of the kernel in one product, which spares adding two arrays of its size.
             on_kernel = ops.matmul(
                 ops.transpose(ops.concatenate([inputs, upstream])),

@@ -8,13 +8,7 @@ from keras_sda.backend import batch_jacobian, strategies
 from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
-
-# The derivative of an activation, from the code alone.
-_DERIVATIVES = {
-    "sigmoid": lambda codes: codes * (1.0 - codes),
-    "tanh": lambda codes: 1.0 - ops.square(codes),
-    "linear": ops.ones_like,
-}
+from keras_sda.tied_gradient import SLOPES
 
 # How many entries of Jacobians are held at once where nothing is trained: 256 MB in float32.
 _ENTRIES = 2**26
@@ -35,7 +29,8 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         hidden_units: Number of hidden units.
         contraction_weight: Factor of the penalty, at least 0; 0.1 in the Deep Learning Tutorials,
             whose losses are summed over features and averaged over rows as here.
-        activation: Activation of the code; sigmoid, as in the paper.
+        activation: Activation of the code; sigmoid, as in the paper. An ELU rebuilds far better:
+            the recipe `contractive` has both.
         tied: Whether decoder and encoder share one kernel. Tied by default, as in the paper:
             without it the encoder could shrink, which the penalty rewards, and the decoder grow.
         kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform, in whose range the codes
@@ -43,10 +38,10 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
             `"squared_error"` (any data, linear decoder), or `"auto"`, which chooses by the data.
         jacobian: How the penalty is computed. `"closed_form"`: from the codes and the kernel, for
-            sigmoid, tanh and linear codes, at the price of one more product. `"autodiff"`: by
-            automatic differentiation, for any activation; holds every Jacobian of the batch, `4 *
-            batch * hidden_units * input_dim` bytes, and its like once or twice more for the
-            gradient. `"auto"`: in closed form where there is one.
+            sigmoid, tanh, ReLU, ELU, softplus and linear codes, at the price of one more product.
+            `"autodiff"`: by automatic differentiation, for any activation; holds every Jacobian of
+            the batch, `4 * batch * hidden_units * input_dim` bytes, and its like once or twice
+            more for the gradient. `"auto"`: in closed form where there is one.
         seed: Makes initial weights and shuffling repeatable.
         **kwargs: `name` and `dtype`, as for every Keras model.
 
@@ -99,10 +94,10 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
             dtype,
         )
         activation = keras.activations.serialize(layers[0].activation)
-        derivative = _DERIVATIVES.get(activation) if isinstance(activation, str) else None
-        if jacobian == "closed_form" and derivative is None:
+        slope_of = SLOPES.get(activation) if isinstance(activation, str) else None
+        if jacobian == "closed_form" and slope_of is None:
             raise ValueError(
-                f"{owner} has a closed form of the penalty for sigmoid, tanh and linear codes. "
+                f"{owner} has a closed form of the penalty for {', '.join(SLOPES)} codes. "
                 f"Received: activation={activation!r}; use jacobian='auto' or 'autodiff' with it."
             )
         super().__init__(
@@ -111,7 +106,7 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         self.hidden_units = hidden_units
         self.contraction_weight = contraction_weight
         self.jacobian = jacobian
-        self._derivative = None if jacobian == "autodiff" else derivative
+        self._slope_of = None if jacobian == "autodiff" else slope_of
         self._arguments = {
             "activation": activation,
             "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
@@ -131,13 +126,13 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         """Returns the squared Frobenius norm of each row's Jacobian."""
         encode = self.levels[0]
         inputs = ops.cast(inputs, self.variable_dtype)
-        if self._derivative is None:
+        if self._slope_of is None:
             jacobians = batch_jacobian(encode, inputs)  # (rows, units, inputs)
             return ops.sum(ops.square(ops.cast(jacobians, self.variable_dtype)), axis=(1, 2))
         # dh_j / dx_i = f'(z_j) * W_ij: the sum over i is the same for all rows.
-        derivatives = self._derivative(ops.cast(encode(inputs), self.variable_dtype))
+        slopes = self._slope_of(ops.cast(encode(inputs), self.variable_dtype))
         lengths = ops.sum(ops.square(ops.convert_to_tensor(encode.kernel)), axis=0)
-        return ops.matmul(ops.square(derivatives), lengths)
+        return ops.matmul(ops.square(slopes), lengths)
 
     def contraction(self, x):
         """Returns the squared Frobenius norm of the encoder's Jacobian at each row.

@@ -47,7 +47,7 @@ MODELS = {
     "sparse": lambda: autoencoder(ks.SparseAutoencoder, hidden_units=16),
     "contractive": lambda: autoencoder(ks.ContractiveAutoencoder, hidden_units=16),
     "contractive, automatic": lambda: autoencoder(
-        ks.ContractiveAutoencoder, hidden_units=16, activation="softplus"
+        ks.ContractiveAutoencoder, hidden_units=16, jacobian="autodiff"
     ),
     "variational": lambda: autoencoder(
         ks.VariationalAutoencoder, latent_dim=2, hidden_units=[16], optimizer="adam"
