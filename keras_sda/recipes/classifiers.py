@@ -14,6 +14,8 @@ from keras_sda.regularizers import KLSparsity
 _TUTORIAL = "Deep Learning Tutorials (Theano)"
 _LABELS = "sparse_categorical_crossentropy"
 _ERROR: dict[str, Any] = {"figure": "classification error", "baseline": "logistic regression"}
+# Logistic regression errs on 11 or 12 of the 360 small digits, a quick run on less than twice that.
+_QUICK_SLACK = 2.0
 
 SOFTMAX_PROTOCOL = Recipe(
     name="softmax-mnist-protocol",
@@ -78,7 +80,10 @@ MLP_TUTORIAL_PROTOCOL = Recipe(
     },
     published=1.65,
     seeds=1,
-    quick={"fit": {"epochs": 30, "learning_rate": 0.05}},
+    quick={
+        "fit": {"epochs": 60, "learning_rate": 0.1, "batch_size": 10, "patience": 60},
+        "slack": _QUICK_SLACK,
+    },
     **_ERROR,
 )
 
@@ -125,9 +130,10 @@ MLP_DROPOUT_ADAGRAD_PROTOCOL = Recipe(
     quick={
         "fit": {
             "learning_rate": 0.05,
-            "epochs": 3,
+            "epochs": 6,
             "batches": partial(RandomRows, size=20, count=200),
-        }
+        },
+        "slack": _QUICK_SLACK,
     },
     note="3,000 batches of 100 rows, drawn at random.",
     **_ERROR,
@@ -159,7 +165,10 @@ LENET5 = Recipe(
     },
     published=0.92,
     at_most=0.95,
-    quick={"fit": {"epochs": 8, "batch_size": 20, "learning_rate": 0.02}},
+    quick={
+        "fit": {"epochs": 16, "batch_size": 20, "learning_rate": 0.02},
+        "slack": _QUICK_SLACK,
+    },
     note="Momentum 0.9 and a falling step size over 20 epochs; the tutorial: batches of 500, step "
     "size 0.1, 200 epochs.",
     **_ERROR,
@@ -192,7 +201,11 @@ STACKED_SPARSE = Recipe(
     },
     published=2.26,
     at_most=2.26,
-    quick={"pretrain": {"epochs": 5, "batch_size": 20}, "fit": {"epochs": 20, "batch_size": 20}},
+    quick={
+        "pretrain": {"epochs": 5, "batch_size": 20},
+        "fit": {"epochs": 20, "batch_size": 20},
+        "slack": _QUICK_SLACK,
+    },
     note="Stochastic gradient descent on cross-entropy, and dropout of 0.1 in fine-tuning; the "
     "exercise: L-BFGS on squared error.",
     **_ERROR,
@@ -230,7 +243,8 @@ SDA = Recipe(
     quick={
         "arguments": {"hidden_units": [200, 200, 200]},
         "pretrain": {"epochs": 5, "batch_size": 20},
-        "fit": {"epochs": 25, "batch_size": 20, "learning_rate": 2.0},
+        "fit": {"epochs": 50, "batch_size": 20, "learning_rate": 2.0},
+        "slack": _QUICK_SLACK,
     },
     note="Larger batches and steps; dropout, noise and a little weight decay in fine-tuning. For "
     "the tutorial's own protocol see sda-tutorial.",
@@ -266,7 +280,7 @@ SDA_TUTORIAL = SDA.but(
     seeds=1,
     quick={
         "pretrain": {"epochs": 5, "batch_size": 20, "learning_rate": 0.02},
-        "fit": {"epochs": 25, "batch_size": 20},
+        "fit": {"epochs": 50, "batch_size": 5, "patience": 50},
     },
     note="Pixels are divided by 255 instead of 256; the best epoch's weights are restored. "
     "Fine-tuning ends after 36 epochs, as the published run did; the rule by itself goes on.",
