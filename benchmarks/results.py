@@ -17,7 +17,7 @@ START, END = "<!-- {}, made by: python benchmarks/results.py -->\n", "\n<!-- end
 
 
 def tables() -> str:
-    """Returns the table of recipes, and the one that compares the two stacks, in Markdown."""
+    """Returns the tables of recipes, of PCA beside them, and of the two stacks, in Markdown."""
     paths = {name: RESULTS / f"{name}.json" for name in recipes.names()}
     reports = {name: report.read(path) for name, path in paths.items() if path.exists()}
     compared = [name for name in reports if name.startswith("why-")]
@@ -27,6 +27,14 @@ def tables() -> str:
             recipes.table(main),
             "",
             "Notes: " + " ".join(_notes(main)),
+            "",
+            "Squared error of a test image, beside PCA with a code of the same size:",
+            "",
+            "| recipe | beside it | its error | the recipe's, mean and 95 % interval |",
+            "| --- | --- | --- | --- |",
+            *(_row_beside_pca(content) for content in main if _is_beside_pca(content)),
+            "",
+            "Why the tutorial's 1.30 % and the sparse stack's 2.26 % differ, one change at a time:",
             "",
             "| stack | test error in %, mean and 95 % interval | seeds |",
             "| --- | --- | --- |",
@@ -39,9 +47,25 @@ def _notes(reports):
     return [f"`{report['name']}`: {report['note']}" for report in reports if report["note"]]
 
 
+def _is_beside_pca(content):
+    """Whether a recipe's rival is PCA; with as many components as pixels it would be the rows."""
+    rival = content["runs"][0]["baseline"]["name"]
+    return rival.startswith("PCA") and rival != "PCA with 784 components"
+
+
+def _row_beside_pca(content):
+    baselines = [run["baseline"] for run in content["runs"]]
+    theirs = sum(baseline["theirs"] for baseline in baselines) / len(baselines)
+    corrupted = baselines[0]["unit"].removeprefix("squared error").replace("rows", "images")
+    ours = report.with_interval([baseline["ours"] for baseline in baselines])
+    return (
+        f"| `{content['name']}`{corrupted} | {baselines[0]['name']} "
+        f"| {report.number(theirs)} | {ours} |"
+    )
+
+
 def _comparison_row(content):
-    mean, half = report.summary(content)
-    figure = report.number(mean) + ("" if half is None else f" ± {report.number(half, mean)}")
+    figure = report.with_interval([run["figure"] for run in content["runs"]])
     count = len(content["runs"])
     return f"| {content['title']} | {figure} | {'0' if count == 1 else f'0 to {count - 1}'} |"
 

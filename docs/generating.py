@@ -247,10 +247,7 @@ def _measured(content):
     """Returns the mean and its interval as text, as in the README's table."""
     if content is None or not content["runs"]:
         return "not yet"
-    mean, half = report.summary(content)
-    interval = "" if half is None else f" ± {report.number(half, mean)}"
-    missed = content["at_most"] is not None and mean > content["at_most"]
-    return f"**{report.number(mean)}{interval}**{' (missed)' if missed else ''}"
+    return report.measured(content)
 
 
 def _published(recipe):

@@ -49,7 +49,11 @@ def summary(report: Mapping[str, Any]) -> tuple[float, float | None]:
 
     The interval is `None` for a single seed.
     """
-    figures = [run["figure"] for run in report["runs"]]
+    return mean_and_half_width([run["figure"] for run in report["runs"]])
+
+
+def mean_and_half_width(figures: Sequence[float]) -> tuple[float, float | None]:
+    """Returns the mean of figures and half the width of its interval; see `summary`."""
     mean = sum(figures) / len(figures)
     if len(figures) < 2:
         return mean, None
@@ -90,6 +94,19 @@ def number(value: float, like: float | None = None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def with_interval(figures: Sequence[float]) -> str:
+    """Returns the mean of figures with its interval, as text."""
+    mean, half = mean_and_half_width(figures)
+    return number(mean) if half is None else f"{number(mean)} ± {number(half, mean)}"
+
+
+def measured(report: Mapping[str, Any]) -> str:
+    """Returns what a report's runs have given, in bold, and whether it misses what was asked."""
+    figures = [run["figure"] for run in report["runs"]]
+    missed = report["at_most"] is not None and statistics.mean(figures) > report["at_most"]
+    return f"**{with_interval(figures)}**{' (missed)' if missed else ''}"
+
+
 def table(reports: Sequence[Mapping[str, Any]]) -> str:
     """Returns the table of reports in Markdown."""
     lines = [
@@ -98,17 +115,14 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for report in reports:
-        mean, half = summary(report)
         runs = report["runs"]
         # The median, as a run during which the machine did something else tells nothing.
         minutes = statistics.median(sum(run["minutes"].values()) for run in runs)
         epochs = sorted({run["epochs"] for run in runs})
-        measured = number(mean) if half is None else f"{number(mean)} ± {number(half, mean)}"
-        missed = report["at_most"] is not None and mean > report["at_most"]
         lines.append(
             f"| `{report['name']}`: {report['title']} | {report['figure']}, {report['unit']} "
             f"| {_or_dash(report['published'])} | {_or_dash(report['at_most'])} "
-            f"| **{measured}**{' (missed)' if missed else ''} | {_range(len(runs))} "
+            f"| {measured(report)} | {_range(len(runs))} "
             f"| {'-'.join(map(str, {epochs[0]: 0, epochs[-1]: 0}))} | {minutes:.1f} |"
         )
     return "\n".join(lines)
