@@ -14,13 +14,13 @@ EVERYWHERE = {"command", "hardware", "threads", "versions", "repeats", "quick"}
 pytestmark = pytest.mark.tensorflow_only
 
 
-def run(name, folder):
+def run(name, folder, *options):
     """Runs a benchmark as the command line does; returns its JSON and what it printed."""
     command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick", "--repeats", "1"]
     # Workers choose their backend themselves; the tests' own may be another one.
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     result = subprocess.run(
-        [*command, "--output", folder], capture_output=True, text=True, env=environment
+        [*command, "--output", folder, *options], capture_output=True, text=True, env=environment
     )
     assert result.returncode == 0, result.stderr
     content = json.loads((folder / f"{name}.json").read_text())
@@ -56,6 +56,9 @@ def test_end_to_end(tmp_path):
         assert all(0 <= error <= 1 for error in errors)
         assert content["summary"][name]["test_error"]["median"] == result["test_error"]
         assert content["summary"][name]["reached"].keys() == {"50 %", "20 %"}
+    again = run("end_to_end", tmp_path, "--go-on", "--ways", "plain Keras")
+    assert again["runs"]["ours, TensorFlow"] == content["runs"]["ours, TensorFlow"]
+    assert again["runs"]["plain Keras"] != content["runs"]["plain Keras"]
 
 
 def test_scaling(tmp_path):

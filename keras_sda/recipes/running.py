@@ -153,7 +153,7 @@ def _fit(model, options, data, seed, verbose, backups):
     stopping = None
     if data.valid is not None:
         held_out = tuple(data.valid) if is_classifier else data.valid.x
-        rows |= {"validation_data": held_out, "validation_batch_size": 1000}
+        rows |= {"validation_data": held_out, "validation_batch_size": 1024}
         if best_epoch:
             stopping = PatienceStopping(patience=max(1, epochs) if patience is None else patience)
             callbacks.append(stopping)
