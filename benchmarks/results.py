@@ -34,7 +34,7 @@ def tables() -> str:
             "| --- | --- | --- | --- |",
             *(_row_beside_pca(content) for content in main if _is_beside_pca(content)),
             "",
-            "Why the tutorial's 1.30 % and the sparse stack's 2.26 % differ, one change at a time:",
+            "Why do the SdA's 1.30 % and the sparse stack's 2.26 % differ? One change at a time:",
             "",
             "| stack | test error in %, mean and 95 % interval | seeds |",
             "| --- | --- | --- |",
