@@ -146,8 +146,7 @@ class RunPictures:
     def _draw_curves(self):
         history = self._history
         before, after = history.get("pretraining", []), history.get("finetuning", {})
-        title = "fine-tuning" if before else "training"
-        yield "curves", plots.plot_learning_curves(before, after, title)
+        yield "curves", plots.plot_learning_curves(before, after)
 
     def _hinders_codes(self) -> str:
         if not hasattr(self.model, "encode") or not self._num_levels:

@@ -174,7 +174,7 @@ def test_learning_curves():
 def test_learning_curves_of_one_phase():
     pretraining = plots.plot_learning_curves([{"loss": [3.0, 2.0]}], {})
     assert [axes.get_title() for axes in pretraining.axes] == ["level 1"], "no empty panel"
-    fit = plots.plot_learning_curves([], {"loss": [3.0, 2.0]}, title="training")
+    fit = plots.plot_learning_curves([], {"loss": [3.0, 2.0]})
     assert [axes.get_title() for axes in fit.axes] == ["training"]
     np.testing.assert_array_equal(fit.axes[0].get_lines()[0].get_ydata(), [3, 2])
 

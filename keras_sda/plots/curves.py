@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 
-def plot_learning_curves(pretraining, finetuning=None, title="fine-tuning"):
+def plot_learning_curves(pretraining, finetuning=None, title=None):
     """Draws the loss of each level by epoch and, beside it, the error of fine-tuning.
 
     Args:
@@ -13,7 +13,8 @@ def plot_learning_curves(pretraining, finetuning=None, title="fine-tuning"):
             in them; may be empty.
         finetuning: What `fit` returned, or the dictionary in it, with `accuracy` and `val_accuracy`
             if there were any; `None` or empty after pretraining alone.
-        title: What the `fit` of the last panel was.
+        title: What the `fit` of the last panel was; `None` for fine-tuning after pretraining, and
+            training where there was none.
 
     Returns:
         The figure.
@@ -30,6 +31,7 @@ def plot_learning_curves(pretraining, finetuning=None, title="fine-tuning"):
     if not has_fit:
         return figure
     axes = all_axes[-1]
+    axes.set_title(title or ("fine-tuning" if pretraining else "training"))
     if "accuracy" in finetuning:
         errors = {
             name: 100 * (1 - np.asarray(finetuning[name]))
@@ -41,10 +43,10 @@ def plot_learning_curves(pretraining, finetuning=None, title="fine-tuning"):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(title=title, ylabel="error in %")
+        axes.set_ylabel("error in %")
     else:
         _draw_curves(axes, finetuning, ("loss", "val_loss"))
-        axes.set(title=title, ylabel="loss")
+        axes.set_ylabel("loss")
     return figure
 
 
