@@ -232,19 +232,37 @@ def new_report(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def older(report: Mapping[str, Any], path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns what a file holds if the same was measured on the same hardware, or nothing.
+def go_on_option(options: argparse.ArgumentParser) -> None:
+    """Adds the option that `older` heeds."""
+    options.add_argument("--go-on", action="store_true", help="keep what else the file holds")
+
+
+def older(
+    options: argparse.Namespace, report: Mapping[str, Any], name: str, settings: Sequence[str]
+) -> dict[str, Any]:
+    """Returns what the file of a benchmark holds, if it is to go on with that, or nothing.
+
+    Nothing too if it was not the same that was measured on the same hardware.
 
     Args:
+        options: Of the command line.
         report: What is to be measured now.
-        path: The file, which may not exist.
+        name: Name of the benchmark, whose file may not exist.
         settings: Names of what has to be the same beside hardware, threads and repeats.
     """
     from keras_sda.recipes.report import read
 
+    if not options.go_on:
+        return {}
+    path = options.output / f"{name}.json"
     found = read(path) if path.exists() else {}
     same = ("hardware", "threads", "repeats", "quick", *settings)
     return found if all(found.get(name) == report[name] for name in same) else {}
+
+
+def source(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns by which command and with which versions a part of a report is measured."""
+    return {name: report[name] for name in ("command", "versions")}
 
 
 def hardware() -> str:

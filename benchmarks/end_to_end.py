@@ -30,7 +30,6 @@ WAYS = {
 }
 MARKS = (0.015, 0.013)
 QUICK_MARKS = (0.5, 0.2)
-BATCH_SIZE = 1024  # of validation and test rows
 
 
 def main():
@@ -38,19 +37,14 @@ def main():
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=["ours, TensorFlow", "plain Keras"]
     )
-    parser.add_argument("--go-on", action="store_true", help="keep what else is in the file")
+    _measuring.go_on_option(parser)
     options = parser.parse_args()
     marks = QUICK_MARKS if options.quick else MARKS
     report = _measuring.new_report(options)
     report |= {"recipe": "sda", "unit": "seconds", "marks": list(marks)}
-    kept = {}
-    if options.go_on:
-        found = _measuring.older(report, options.output / f"{NAME}.json", ("recipe", "marks"))
-        kept = found.get("runs", {})
-    kept |= {name: [] for name in options.ways}
+    found = _measuring.older(options, report, NAME, ("recipe", "marks"))
+    kept = found.get("runs", {}) | {name: [] for name in options.ways}
     report["runs"] = {name: kept[name] for name in WAYS if name in kept}
-    # Each run says by which command and with which versions it was measured.
-    source = {name: report[name] for name in ("command", "versions")}
     for seed in range(options.repeats):
         for name in options.ways:
             print(f"{name}, seed {seed}", flush=True)
@@ -58,7 +52,7 @@ def main():
             started = time.time()
             with _measuring.Worker(__file__, "--serve", KERAS_BACKEND=backend) as worker:
                 run = worker.call("train", way=way, started=started, seed=seed, quick=options.quick)
-            run |= source
+            run |= _measuring.source(report)
             run["reached"] = [reached(run["epochs"], mark) for mark in marks]
             report["runs"][name].append(run)
             print(f"  {describe(run, marks)}", flush=True)
@@ -150,6 +144,7 @@ def train(way, started, seed, quick):
     import keras
 
     from keras_sda import recipes
+    from keras_sda.codes import BATCH_SIZE
     from keras_sda.recipes import running
 
     recipe = recipes.get("sda")

@@ -61,9 +61,8 @@ def main():
     report = _measuring.new_report(options)
     report |= {"unit": "samples a second", **sizes, "contestants": {}}
     report |= {"cells": [], "three_levels": []}
-    if options.go_on:
-        found = _measuring.older(report, options.output / f"{NAME}.json", ("versions", *sizes))
-        report |= {name: found[name] for name in ("cells", "three_levels") if name in found}
+    found = _measuring.older(options, report, NAME, ("versions", *sizes))
+    report |= {name: found[name] for name in ("cells", "three_levels") if name in found}
     with contextlib.ExitStack() as stack:
         workers = started_workers(stack, report)
         for level, (inputs, units) in levels.items():
@@ -95,7 +94,7 @@ def arguments():
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--batch-sizes", nargs="+", type=int, choices=ROWS, default=list(ROWS))
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
-    parser.add_argument("--go-on", action="store_true", help="measure what is not there yet")
+    _measuring.go_on_option(parser)
     return parser.parse_args()
 
 

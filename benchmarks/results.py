@@ -57,17 +57,16 @@ def _row_beside_pca(content):
     baselines = [run["baseline"] for run in content["runs"]]
     theirs = sum(baseline["theirs"] for baseline in baselines) / len(baselines)
     corrupted = baselines[0]["unit"].removeprefix("squared error").replace("rows", "images")
-    ours = report.with_interval([baseline["ours"] for baseline in baselines])
+    ours = report.mean_and_half_width([baseline["ours"] for baseline in baselines])
     return (
         f"| `{content['name']}`{corrupted} | {baselines[0]['name']} "
-        f"| {report.number(theirs)} | {ours} |"
+        f"| {report.number(theirs)} | {report.with_interval(*ours)} |"
     )
 
 
 def _comparison_row(content):
-    figure = report.with_interval([run["figure"] for run in content["runs"]])
-    count = len(content["runs"])
-    return f"| {content['title']} | {figure} | {'0' if count == 1 else f'0 to {count - 1}'} |"
+    figure = report.with_interval(*report.summary(content))
+    return f"| {content['title']} | {figure} | {report.seed_range(content)} |"
 
 
 def speed() -> str:

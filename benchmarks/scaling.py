@@ -60,7 +60,7 @@ COSTS = {
 def main():
     parser = _measuring.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=SERIES, default=list(SERIES))
-    parser.add_argument("--go-on", action="store_true", help="keep what else is in the file")
+    _measuring.go_on_option(parser)
     parser.add_argument(
         "--scratch", help="folder for files of up to 8 GB; default: a temporary one"
     )
@@ -68,12 +68,9 @@ def main():
     point, series = (QUICK_POINT, QUICK_SERIES) if options.quick else (POINT, SERIES)
     series = {name: series[name] for name in options.only}
     report = _measuring.new_report(options)
-    report |= {"features": FEATURES, "point": point, "costs": COSTS, "series": {}}
-    if options.go_on:
-        found = _measuring.older(report, options.output / f"{NAME}.json", ("features", "point"))
-        report["series"] = found.get("series", {})
-    # Each series says by which command and with which versions it was measured.
-    source = {name: report[name] for name in ("command", "versions")}
+    report |= {"features": FEATURES, "point": point, "costs": COSTS}
+    found = _measuring.older(options, report, NAME, ("features", "point"))
+    report["series"] = found.get("series", {})
     measured = {}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=options.scratch))
@@ -87,7 +84,7 @@ def main():
                     measured.setdefault((name, str(change)), []).append(figures)
                     print(f"  {name} {label(name, change)}: {described(figures)}", flush=True)
             report["series"] |= {
-                name: {**source, **summary(name, measured, *content)}
+                name: {**_measuring.source(report), **summary(name, measured, *content)}
                 for name, content in series.items()
             }
             _measuring.save(report, options.output, NAME)

@@ -14,6 +14,7 @@ from keras_sda import datasets, plots, runs
 from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
 from keras_sda.backend import strategies
 from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.codes import BATCH_SIZE
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import StackedDenoisingAutoencoder
 
@@ -202,7 +203,7 @@ def train_stack(
                 epochs=epochs,
                 batch_size=batch_size,
                 validation_data=None if valid is None else tuple(valid),
-                validation_batch_size=1024,
+                validation_batch_size=BATCH_SIZE,
                 callbacks=callbacks,
                 verbose=0,
             )

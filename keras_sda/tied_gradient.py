@@ -23,6 +23,12 @@ SLOPES = {
 }
 
 
+def slope_of(activation):
+    """Returns the function of `SLOPES` for an activation, or `None` if it has none there."""
+    known = (SLOPES[name] for name in SLOPES if keras.activations.get(name) is activation)
+    return next(known, None)
+
+
 def is_written_out(layer) -> bool:
     """Whether `tied_reconstruction` stands for this layer, called forwards and then backwards.
 
@@ -32,7 +38,7 @@ def is_written_out(layer) -> bool:
     return (
         type(layer) is TiedDense
         and layer.tied
-        and keras.activations.serialize(layer.activation) in SLOPES
+        and slope_of(layer.activation) is not None
         and len(layer.trainable_weights) == 3
         and layer.compute_dtype == layer.variable_dtype
     )
@@ -50,7 +56,7 @@ def tied_reconstruction(layer, inputs):
         visible_bias`.
     """
     activation = layer.activation
-    slope_of = SLOPES[keras.activations.serialize(activation)]
+    slope = slope_of(activation)
 
     @ops.custom_gradient
     def rebuild(inputs, kernel, bias, visible_bias):
@@ -60,7 +66,7 @@ def tied_reconstruction(layer, inputs):
         def gradient(*args, upstream=None):
             if upstream is None:
                 (upstream,) = args
-            on_codes = ops.matmul(upstream, kernel) * slope_of(codes)
+            on_codes = ops.matmul(upstream, kernel) * slope(codes)
             # Both uses of the kernel in one product, which spares adding two arrays of its size.
             on_kernel = ops.matmul(
                 ops.transpose(ops.concatenate([inputs, upstream])),

@@ -74,6 +74,7 @@ def test_same_weights_with_sgd_and_another_end(digits):
         ({}, True),
         ({"activation": "tanh"}, True),
         ({"activation": "softsign"}, False),
+        ({"activation": keras.layers.LeakyReLU()}, False),
         ({"tied": False}, False),
         ({"dtype": "mixed_bfloat16"}, False),
         ({"dtype": "float64"}, True),

@@ -8,7 +8,7 @@ from keras_sda.backend import batch_jacobian, strategies
 from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
-from keras_sda.tied_gradient import SLOPES
+from keras_sda.tied_gradient import SLOPES, slope_of
 
 # How many entries of Jacobians are held at once where nothing is trained: 256 MB in float32.
 _ENTRIES = 2**26
@@ -94,8 +94,8 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
             dtype,
         )
         activation = keras.activations.serialize(layers[0].activation)
-        slope_of = SLOPES.get(activation) if isinstance(activation, str) else None
-        if jacobian == "closed_form" and slope_of is None:
+        slope = slope_of(layers[0].activation)
+        if jacobian == "closed_form" and slope is None:
             raise ValueError(
                 f"{owner} has a closed form of the penalty for {', '.join(SLOPES)} codes. "
                 f"Received: activation={activation!r}; use jacobian='auto' or 'autodiff' with it."
@@ -106,7 +106,7 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         self.hidden_units = hidden_units
         self.contraction_weight = contraction_weight
         self.jacobian = jacobian
-        self._slope_of = None if jacobian == "autodiff" else slope_of
+        self._slope = None if jacobian == "autodiff" else slope
         self._arguments = {
             "activation": activation,
             "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
@@ -126,11 +126,11 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         """Returns the squared Frobenius norm of each row's Jacobian."""
         encode = self.levels[0]
         inputs = ops.cast(inputs, self.variable_dtype)
-        if self._slope_of is None:
+        if self._slope is None:
             jacobians = batch_jacobian(encode, inputs)  # (rows, units, inputs)
             return ops.sum(ops.square(ops.cast(jacobians, self.variable_dtype)), axis=(1, 2))
         # dh_j / dx_i = f'(z_j) * W_ij: the sum over i is the same for all rows.
-        slopes = self._slope_of(ops.cast(encode(inputs), self.variable_dtype))
+        slopes = self._slope(ops.cast(encode(inputs), self.variable_dtype))
         lengths = ops.sum(ops.square(ops.convert_to_tensor(encode.kernel)), axis=0)
         return ops.matmul(ops.square(slopes), lengths)
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 
-def plot_learning_curves(pretraining, finetuning=None, title=None):
+def plot_learning_curves(pretraining, finetuning=None):
     """Draws the loss of each level by epoch and, beside it, the error of fine-tuning.
 
     Args:
@@ -13,8 +13,6 @@ def plot_learning_curves(pretraining, finetuning=None, title=None):
             in them; may be empty.
         finetuning: What `fit` returned, or the dictionary in it, with `accuracy` and `val_accuracy`
             if there were any; `None` or empty after pretraining alone.
-        title: What the `fit` of the last panel was; `None` for fine-tuning after pretraining, and
-            training where there was none.
 
     Returns:
         The figure.
@@ -31,7 +29,7 @@ def plot_learning_curves(pretraining, finetuning=None, title=None):
     if not has_fit:
         return figure
     axes = all_axes[-1]
-    axes.set_title(title or ("fine-tuning" if pretraining else "training"))
+    axes.set_title("fine-tuning" if pretraining else "training")
     if "accuracy" in finetuning:
         errors = {
             name: 100 * (1 - np.asarray(finetuning[name]))

@@ -94,17 +94,16 @@ def number(value: float, like: float | None = None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def with_interval(figures: Sequence[float]) -> str:
-    """Returns the mean of figures with its interval, as text."""
-    mean, half = mean_and_half_width(figures)
+def with_interval(mean: float, half: float | None) -> str:
+    """Returns a mean with half the width of its interval, as text."""
     return number(mean) if half is None else f"{number(mean)} ± {number(half, mean)}"
 
 
 def measured(report: Mapping[str, Any]) -> str:
     """Returns what a report's runs have given, in bold, and whether it misses what was asked."""
-    figures = [run["figure"] for run in report["runs"]]
-    missed = report["at_most"] is not None and statistics.mean(figures) > report["at_most"]
-    return f"**{with_interval(figures)}**{' (missed)' if missed else ''}"
+    mean, half = summary(report)
+    missed = report["at_most"] is not None and mean > report["at_most"]
+    return f"**{with_interval(mean, half)}**{' (missed)' if missed else ''}"
 
 
 def table(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -122,7 +121,7 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             f"| `{report['name']}`: {report['title']} | {report['figure']}, {report['unit']} "
             f"| {_or_dash(report['published'])} | {_or_dash(report['at_most'])} "
-            f"| {measured(report)} | {_range(len(runs))} "
+            f"| {measured(report)} | {seed_range(report)} "
             f"| {'-'.join(map(str, {epochs[0]: 0, epochs[-1]: 0}))} | {minutes:.1f} |"
         )
     return "\n".join(lines)
@@ -132,8 +131,10 @@ def _or_dash(value: float | None) -> str:
     return "-" if value is None else number(value)
 
 
-def _range(seeds: int) -> str:
-    return "0" if seeds == 1 else f"0 to {seeds - 1}"
+def seed_range(report: Mapping[str, Any]) -> str:
+    """Returns the first and the last seed of a report's runs."""
+    count = len(report["runs"])
+    return "0" if count == 1 else f"0 to {count - 1}"
 
 
 def read(path: Path) -> dict[str, Any]:

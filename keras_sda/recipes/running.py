@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_sda import datasets
 from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda.codes import BATCH_SIZE
 from keras_sda.recipes.batches import DrawnByEpoch
 from keras_sda.recipes.figures import BASELINES, FIGURES
 from keras_sda.recipes.recipe import Recipe
@@ -153,7 +154,7 @@ def _fit(model, options, data, seed, verbose, backups):
     stopping = None
     if data.valid is not None:
         held_out = tuple(data.valid) if is_classifier else data.valid.x
-        rows |= {"validation_data": held_out, "validation_batch_size": 1024}
+        rows |= {"validation_data": held_out, "validation_batch_size": BATCH_SIZE}
         if best_epoch:
             stopping = PatienceStopping(patience=max(1, epochs) if patience is None else patience)
             callbacks.append(stopping)
