@@ -69,9 +69,6 @@ def ways_of(stack):
         },
         "predict": {
             "predict": lambda x: stack.predict(x, verbose=0),
-            f"predict, batch_size={BATCH_SIZE}": lambda x: stack.predict(
-                x, batch_size=BATCH_SIZE, verbose=0
-            ),
             "tf.function, all at once": lambda x: classify(x).numpy(),
             "tf.function, batches": lambda x: in_batches(classify, x),
         },
