@@ -20,10 +20,10 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 import keras_sda as ks
+from keras_sda.codes import BATCH_SIZE
 
 NAME = "inference"
 SIZES = (1, 100, 1_000, 10_000, 100_000)
-BATCH_SIZE = 1024
 
 
 def main():

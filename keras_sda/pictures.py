@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_sda import datasets, plots
 from keras_sda._validation import check_class_labels
+from keras_sda.codes import BATCH_SIZE
 from keras_sda.runs import METRICS, Run
 
 # Rows in a strip of reconstructions.
@@ -192,7 +193,7 @@ class RunPictures:
     def _draw_confusion(self):
         x, y = self.rows
         check_class_labels(y, self.model.num_classes, "plot")  # type: ignore[arg-type]
-        given = self.model.predict(x, batch_size=1024, verbose=0).argmax(axis=1)
+        given = self.model.predict(x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
         names = self._classes or [str(number) for number in range(self.model.num_classes)]
         yield "confusion", plots.plot_confusion(y, given, names)
 

@@ -25,6 +25,7 @@ import numpy as np
 import keras_sda
 from keras_sda import datasets
 from keras_sda._validation import check_class_labels
+from keras_sda.codes import BATCH_SIZE
 from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
 from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
 
@@ -80,7 +81,7 @@ def measure(model: keras.Model, rows: datasets.Split) -> dict[str, Any]:
             "column by --target, or add `y` to the file."
         )
     check_class_labels(rows.y, model.num_classes, "evaluate")
-    predicted = model.predict(rows.x, batch_size=1024, verbose=0).argmax(axis=1)
+    predicted = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
     errors = int((predicted != rows.y).sum())
     interval = error_interval(errors, count)
     return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_sda.codes import BATCH_SIZE
 from keras_sda.datasets import Data, Split
 
 _PIXEL_NOISE = 0.4
@@ -14,7 +15,7 @@ _PIXEL_NOISE = 0.4
 
 def classification_error(model: keras.Model, rows: Split) -> float:
     """Returns the percentage of rows put into a wrong class."""
-    outputs = model.predict(rows.x, batch_size=1024, verbose=0)
+    outputs = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0)
     predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
     return 100 * float(np.mean(predicted != rows.y))
 
