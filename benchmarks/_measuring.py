@@ -296,10 +296,10 @@ def versions() -> dict[str, str]:
 
 def save(content: Mapping[str, Any], folder: Path, name: str, figure: Any = None) -> None:
     """Writes `name.json`, and beside it the picture once there is one: a Matplotlib `Figure`."""
-    from keras_sda import runs
+    from keras_sda.experiments import run_folder
 
-    runs.writable_folder(folder)
-    runs.save_json(content, folder / f"{name}.json")
+    run_folder.writable_folder(folder)
+    run_folder.save_json(content, folder / f"{name}.json")
     if figure is not None:
         figure.savefig(folder / f"{name}.png", dpi=120)
         print(f"\n{folder / name}.json and .png written", flush=True)

@@ -56,7 +56,7 @@ def main():
 
 def start(name):
     """Starts the processes of a cluster, or the one that has no strategy."""
-    from keras_sda.launching import free_addresses, worker_environment
+    from keras_sda_cli.launching import free_addresses, worker_environment
 
     if name == "plain":
         return [_measuring.Worker(__file__, "--serve")]

@@ -144,7 +144,7 @@ def train(way, started, seed, quick):
     import keras
 
     from keras_sda import recipes
-    from keras_sda.codes import BATCH_SIZE
+    from keras_sda.datasets.batches import BATCH_SIZE
     from keras_sda.recipes import running
 
     recipe = recipes.get("sda")

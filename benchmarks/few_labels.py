@@ -29,7 +29,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 
 import keras_sda as ks
-from keras_sda import runs
+from keras_sda.experiments import run_folder
 from keras_sda.sklearn import SDAClassifier, SDATransformer
 
 NAME = "few_labels"
@@ -75,7 +75,7 @@ def main():
     data = ks.datasets.load("digits")
     seeds = list(range(options.repeats))
     report = _measuring.new_report(options)
-    report["versions"] |= runs.versions()
+    report["versions"] |= run_folder.versions()
     report |= {
         "data": "digits",
         "rows": {"train": len(data.train.x), "valid": len(data.valid.x), "test": len(data.test.x)},

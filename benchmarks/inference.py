@@ -20,7 +20,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 import keras_sda as ks
-from keras_sda.codes import BATCH_SIZE
+from keras_sda.datasets.batches import BATCH_SIZE
 
 NAME = "inference"
 SIZES = (1, 100, 1_000, 10_000, 100_000)

@@ -147,7 +147,7 @@ class Attempt:
     """One process of `keras-sda train`; its clock starts with its first line of output."""
 
     def __init__(self, options: list[str]):
-        program = [sys.executable, "-m", "keras_sda_launcher", "train", *options]
+        program = [sys.executable, "-m", "keras_sda_cli", "train", *options]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as this
         # Where this script runs in the background, Ctrl-C would be ignored.
         self.process = subprocess.Popen(  # noqa: S603  # our own program

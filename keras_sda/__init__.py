@@ -16,7 +16,7 @@ from keras_sda.models import (
     UnrolledAutoencoder,
     VariationalAutoencoder,
 )
-from keras_sda.pretraining import pretrain_layers
+from keras_sda.training.pretraining import pretrain_layers
 
 __version__ = "0.2.0"
 

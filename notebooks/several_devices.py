@@ -121,7 +121,7 @@ assert apart["without noise: rounding"].max() < 1e-4 < apart["with noise: other 
 # %%
 with tempfile.TemporaryDirectory() as folder:
     run = Path(folder) / "run"
-    command = [sys.executable, "-m", "keras_sda_launcher", "launch", "--workers", "2", "--"]
+    command = [sys.executable, "-m", "keras_sda_cli", "launch", "--workers", "2", "--"]
     command += ["train", "--units", "32,16", "--pretrain-epochs", "2", "--epochs", "3"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command += ["--output", str(run)]

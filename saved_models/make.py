@@ -15,9 +15,10 @@ from pathlib import Path
 
 import keras
 
-from keras_sda import presets, recipes, runs
+from keras_sda import presets, recipes
+from keras_sda.experiments import run_folder
+from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes import report
-from keras_sda.recipes.figures import FIGURES
 from keras_sda.recipes.running import load_data
 
 HERE = Path(__file__).parent
@@ -115,7 +116,7 @@ def make(name, trained):
         "unit": results["unit"],
         "measured": figure,
     }
-    runs.save_json({**presets.catalog(), name: entry}, presets.CATALOG)
+    run_folder.save_json({**presets.catalog(), name: entry}, presets.CATALOG)
     (HERE / name).mkdir(exist_ok=True)
     card = HERE / name / "README.md"
     card.write_text(card_of(name, entry, model, path, results), encoding="utf-8")

@@ -18,28 +18,20 @@ LEVELS = {
     "_validation": 0,
     "backend": 0,
     "initializers": 0,
-    "launching": 0,
     "regularizers": 1,
     "layers": 1,
     "losses": 1,
     "datasets": 1,
     "plots": 1,
     "presets": 1,
-    "progress": 1,
-    "resuming": 1,
-    "tracking": 1,
-    "callbacks": 2,
-    "codes": 2,
-    "tied_gradient": 2,
+    "resuming": 2,
+    "callbacks": 3,
     "exporting": 3,
-    "pretraining": 3,
-    "models": 4,
-    "runs": 5,
-    "sklearn": 5,
+    "training": 4,
+    "models": 5,
+    "sklearn": 6,
     "experiments": 6,
-    "pictures": 6,
-    "recipes": 6,
-    "cli": 7,
+    "recipes": 7,
     "__main__": 8,
 }
 
@@ -163,8 +155,8 @@ def test_importing_is_light():
 
 def test_help_does_not_wait_for_tensorflow():
     code = (
-        "import sys, keras_sda_launcher; sys.argv = ['keras-sda', 'train', '--help']\n"
-        "try:\n    keras_sda_launcher.main()\n"
+        "import sys, keras_sda_cli.__main__; sys.argv = ['keras-sda', 'train', '--help']\n"
+        "try:\n    keras_sda_cli.__main__.main()\n"
         "finally:\n    print({'keras', 'numpy', 'tensorflow', 'keras_sda'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

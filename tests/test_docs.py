@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import keras_sda
-from keras_sda import cli
+from keras_sda_cli import commands as cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(keras_sda.__file__).parent

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import keras_sda as ks
-from keras_sda.codes import CodeCache
 from keras_sda.layers import TiedDense
-from keras_sda.pretraining import pretrain_layers
+from keras_sda.training.code_cache import CodeCache
+from keras_sda.training.pretraining import pretrain_layers
 
 MIXED = ["mixed_bfloat16", "mixed_float16"]
 

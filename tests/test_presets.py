@@ -17,7 +17,7 @@ import pytest
 
 import keras_sda as ks
 from keras_sda import presets, recipes
-from keras_sda.recipes.figures import FIGURES
+from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes.running import load_data
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,9 @@ from scipy.stats import t as student
 
 import keras_sda as ks
 from keras_sda import recipes
-from keras_sda.recipes import figures, report, running
-from keras_sda.recipes.batches import RandomBlocks, RandomRows
+from keras_sda.datasets.random_batches import RandomBlocks, RandomRows
+from keras_sda.experiments import figures
+from keras_sda.recipes import report, running
 from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.

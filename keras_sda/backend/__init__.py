@@ -66,7 +66,7 @@ def _backend_seed(seed: int) -> Iterator[None]:
 def shuffling_state() -> dict[str, Any]:
     """Returns the state of the generators that `fit` shuffles by: those of Python, NumPy, PyTorch.
 
-    TensorFlow's cannot be asked; `backend.fast_fit` shuffles by NumPy's.
+    TensorFlow's cannot be asked; `training.fast_fit` shuffles by NumPy's.
     """
     state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": None}
     if keras.backend.backend() == "torch":
@@ -96,7 +96,7 @@ def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., A
     For JAX and PyTorch, which hand batches over in Python.
 
     Args:
-        model: A `backend.fast_fit.FastFit`.
+        model: A `training.fast_fit.FastFit`.
         train_function: What Keras has made to train on a batch, or on several.
     """
     if getattr(train_function, "replays", False):

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from keras_sda.backend import exact_float32
-from keras_sda.codes import run_in_batches
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting.formats import Runner
 from keras_sda.exporting.graph import ExportGraph
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras_sda import losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
 from keras_sda.backend import strategies
-from keras_sda.codes import is_dataset, peek, run_in_batches
+from keras_sda.datasets.batches import is_dataset, peek, run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 

@@ -9,9 +9,9 @@ from keras import ops
 from keras_sda import backend, losses, presets
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.backend import shuffling_seed
-from keras_sda.backend.fast_fit import FastFit
-from keras_sda.backend.rows import RowBatches
-from keras_sda.codes import BATCH_SIZE, shuffles_itself
+from keras_sda.datasets.batches import BATCH_SIZE, shuffles_itself
+from keras_sda.datasets.outside_memory import RowBatches
+from keras_sda.training.fast_fit import FastFit
 
 
 class CheckedModel(FastFit):

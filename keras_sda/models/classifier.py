@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_sda._validation import check_positive_int
-from keras_sda.codes import run_in_batches
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 

@@ -8,7 +8,7 @@ from keras_sda.backend import batch_jacobian, strategies
 from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
-from keras_sda.tied_gradient import SLOPES, slope_of
+from keras_sda.training.tied_gradient import SLOPES, slope_of
 
 # How many entries of Jacobians are held at once where nothing is trained: 256 MB in float32.
 _ENTRIES = 2**26

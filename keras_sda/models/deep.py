@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_sda import initializers, pretraining
+from keras_sda import initializers
 from keras_sda._validation import check_choice, check_positive_int
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
@@ -10,6 +10,7 @@ from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.models.denoising import child_seeds
 from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.unrolled import UnrolledAutoencoder
+from keras_sda.training import pretraining
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

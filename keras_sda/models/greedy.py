@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_sda.backend import strategies
-from keras_sda.pretraining import pretrain_layers
+from keras_sda.training.pretraining import pretrain_layers
 
 
 class GreedyPretraining:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import keras
 
-from keras_sda import pretraining, regularizers
+from keras_sda import regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
 from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
@@ -15,6 +15,7 @@ from keras_sda.models.denoising import child_seeds
 from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.levels import build_levels, build_noises, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
+from keras_sda.training import pretraining
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import keras
 
-from keras_sda import tied_gradient
 from keras_sda.models.autoencoder import Autoencoder
+from keras_sda.training import tied_gradient
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

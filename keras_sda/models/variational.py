@@ -20,7 +20,7 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.backend import strategies
-from keras_sda.codes import to_numpy
+from keras_sda.datasets.batches import to_numpy
 from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
 from keras_sda.models.autoencoder import Autoencoder

@@ -4,6 +4,7 @@ from functools import partial
 
 import keras
 
+from keras_sda.datasets.random_batches import RandomBlocks
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.layers import AdditiveGaussianNoise
 from keras_sda.models import (
@@ -13,7 +14,6 @@ from keras_sda.models import (
     DenoisingAutoencoder,
     VariationalAutoencoder,
 )
-from keras_sda.recipes.batches import RandomBlocks
 from keras_sda.recipes.recipe import MNIST_60000, Recipe
 
 _TUTORIAL = "Deep Learning Tutorials (Theano)"

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_sda.datasets.random_batches import RandomRows
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import MLP, LeNet5, SoftmaxRegression, StackedDenoisingAutoencoder
-from keras_sda.recipes.batches import RandomRows
 from keras_sda.recipes.recipe import MNIST, MNIST_60000, Recipe
 from keras_sda.regularizers import KLSparsity
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from keras_sda import runs
-from keras_sda.recipes.figures import FIGURES
+from keras_sda.experiments import run_folder
+from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
 
 
@@ -29,7 +29,7 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
         "at_most": recipe.at_most,
         "command": command(recipe, seeds),
         "hardware": hardware(),
-        "versions": runs.versions(),
+        "versions": run_folder.versions(),
         "options": recipe.options(),
         "runs": [],
     }

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda import plots, runs
+from keras_sda import plots
+from keras_sda.experiments import run_folder
 from keras_sda.recipes import report as reports
 from keras_sda.recipes.recipe import Recipe
 from keras_sda.recipes.running import run
@@ -42,7 +43,7 @@ def reproduce(
     Raises:
         ValueError: If the output folder cannot be written, or if data are missing.
     """
-    folder = runs.writable_folder(Path(output))
+    folder = run_folder.writable_folder(Path(output))
     if quick:
         recipe = recipe.quickened()
     name, count = recipe.name, recipe.seeds if seeds is None else seeds
@@ -51,7 +52,7 @@ def reproduce(
     content["runs"] = _kept_runs(path, content)
     if content["runs"]:  # titles and bounds may have changed since
         content["command"] = reports.command(recipe, max(count, len(content["runs"])))
-        runs.save_json(content, path)
+        run_folder.save_json(content, path)
     for seed in range(len(content["runs"]), count):
         if verbose != 0:
             print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
@@ -62,11 +63,11 @@ def reproduce(
         result, model, data = run(recipe, seed, data_dir, verbose, states)
         history = result.pop("history")
         model.save(pictures / f"seed{seed}.keras")
-        runs.save_json(history, pictures / f"seed{seed}-history.json")
+        run_folder.save_json(history, pictures / f"seed{seed}-history.json")
         if seed == 0:
             _draw(model, data, history, recipe.title, pictures)
         content["runs"].append(result)
-        runs.save_json(content, path)
+        run_folder.save_json(content, path)
         if states is not None:
             shutil.rmtree(states, ignore_errors=True)
     return content

@@ -10,9 +10,9 @@ import numpy as np
 
 from keras_sda import datasets
 from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
-from keras_sda.codes import BATCH_SIZE
-from keras_sda.recipes.batches import DrawnByEpoch
-from keras_sda.recipes.figures import BASELINES, FIGURES
+from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.datasets.random_batches import DrawnByEpoch
+from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.recipes.recipe import Recipe
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.backend.rows import ComputedRows
+from keras_sda.datasets.outside_memory import ComputedRows
 
 # Of larger tables only some rows are read, evenly spread: a checksum must not take as long as an
 # epoch.

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from keras_sda.codes import run_in_batches
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 

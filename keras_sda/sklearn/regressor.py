@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
-from keras_sda.codes import run_in_batches
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 

@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from keras_sda._validation import check_choice
-from keras_sda.backend.rows import ComputedRows
+from keras_sda.datasets.outside_memory import ComputedRows
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 
 

@@ -10,7 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from keras_sda.codes import run_in_batches
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 

@@ -13,8 +13,8 @@ from backend import strategy_runs
 
 import keras_sda as ks
 from keras_sda.backend import strategies
-from keras_sda.launching import free_addresses, worker_environment
-from keras_sda.runs import error_interval
+from keras_sda.experiments.run_folder import error_interval
+from keras_sda_cli.launching import free_addresses, worker_environment
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -83,10 +83,10 @@ def test_plain_files_do_for_mnist(monkeypatch, tmp_path):
 
 def test_the_command_line(other_backend, tmp_path):
     code = (
-        "import keras_sda_launcher\n"
+        "import keras_sda_cli.__main__\n"
         "sys.argv = ['keras-sda', 'train', '--data', 'digits', '--units', '16', '--epochs', '1',\n"
         f"            '--pretrain-epochs', '1', '--output', {str(tmp_path / 'run')!r}]\n"
-        "keras_sda_launcher.main()\n"
+        "keras_sda_cli.__main__.main()\n"
     )
     result = run(code, other_backend)
     assert result.returncode == 0, result.stderr

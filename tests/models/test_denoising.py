@@ -182,7 +182,7 @@ def test_fit_differentiates_by_hand_where_it_can(loss, digits, monkeypatch):
 
     gradient, weights, losses = trained()
     assert gradient == "written out"
-    monkeypatch.setattr("keras_sda.tied_gradient.is_written_out", lambda layer: False)
+    monkeypatch.setattr("keras_sda.training.tied_gradient.is_written_out", lambda layer: False)
     gradient, expected, expected_losses = trained()
     assert gradient == "automatic"
     assert losses[1] < losses[0]

@@ -1,0 +1,180 @@
+"""Pictures of reconstructions, drawn while a model trains."""
+
+import importlib.util
+import io
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_sda._validation import check_non_negative_int, check_positive_int
+
+
+class ReconstructionPictures(keras.callbacks.Callback):
+    """Draws what the model makes of a few fixed rows, again and again while it trains.
+
+    Each picture shows the rows, the same rows corrupted, always by the same draw of the noise, and
+    what the model rebuilds from these. The first picture, number 0, is drawn before training. In
+    `pretrain` every level draws its own: the rows are coded by the levels below, corrupted and
+    rebuilt by this one, and sent down again, so that each picture shows rows of the input.
+
+    Weights, histories and random streams are what they are without it. With `every_epochs` it hears
+    of epochs only, which leaves many steps per call to a fast `fit`; `every_steps` asks for each
+    single step and is slower.
+
+    Args:
+        rows: Array of a dozen rows or so, of the data that the model trains on or of others.
+        image_shape: Shape of an image, such as `(28, 28, 1)`; `None` draws tables, or, if a row is
+            an image, images.
+        folder: Folder to write PNG files into, made if it is not there; files of the same name are
+            replaced. Names end with the number of epochs or steps done:
+            `reconstructions-epoch0003.png`, in `pretrain`
+            `reconstructions-level2-epoch0003.png`. `None` shows one picture in the output of a
+            notebook cell (for each level, one), which changes as training goes on.
+        every_epochs: Epochs from one picture to the next; 1 if `every_steps` is not given either.
+        every_steps: Steps from one picture to the next, counted through all epochs.
+        seed: Seed of the draw of the noise.
+
+    Raises:
+        ValueError: If an argument does not fit; at the start of training, if the model does not
+            reconstruct or has other rows.
+        ImportError: If `folder` is `None` and IPython is not there.
+
+    Example:
+
+    ```python
+    pictures = ReconstructionPictures(x[:12], image_shape=(28, 28, 1), folder="pictures")
+    sda.pretrain(x, epochs=15, callbacks=[pictures])
+    ```
+    """
+
+    def __init__(
+        self, rows, image_shape=None, folder=None, every_epochs=None, every_steps=None, seed=0
+    ):
+        super().__init__()
+        owner = "ReconstructionPictures"
+        self.rows = np.asarray(rows)
+        if self.rows.ndim < 2 or not len(self.rows) or self.rows.dtype.kind not in "biuf":
+            raise ValueError(
+                f"Argument `rows` of {owner} must be an array of a few rows of numbers. "
+                f"Received an array of {self.rows.dtype} of shape {self.rows.shape}."
+            )
+        if image_shape is None and self.rows.ndim > 2:
+            image_shape = self.rows.shape[1:]
+        width = math.prod(self.rows.shape[1:])
+        if image_shape is not None and math.prod(image_shape) != width:
+            raise ValueError(
+                f"Argument `image_shape` of {owner} must have as many pixels as a row has values, "
+                f"{width}. Received: image_shape={image_shape!r}"
+            )
+        self.image_shape = image_shape
+        if every_epochs is not None and every_steps is not None:
+            raise ValueError(
+                f"{owner} draws by `every_epochs` or by `every_steps`. Received both: "
+                f"every_epochs={every_epochs!r}, every_steps={every_steps!r}"
+            )
+        if every_steps is None:
+            every_epochs = 1 if every_epochs is None else every_epochs
+            check_positive_int("every_epochs", every_epochs, owner)
+        else:
+            check_positive_int("every_steps", every_steps, owner)
+            # Only now: by hooks for batches a callback asks to be called for every one.
+            self.on_train_batch_end = self._after_step
+        self.every_epochs = every_epochs
+        self.every_steps = every_steps
+        self.seed = check_non_negative_int("seed", seed, owner)
+        self.folder = None if folder is None else Path(folder)
+        if folder is None and importlib.util.find_spec("IPython") is None:
+            raise ImportError(
+                f"{owner} without `folder` draws into a notebook, which needs IPython: "
+                "`pip install ipython`, or pass folder='pictures' to write files."
+            )
+        self._layers_below = []
+        self._reset()
+
+    def _reset(self):
+        self._steps_before = self._steps = self._drawn_at = 0
+        self._display = None
+
+    def on_level_begin(self, level, logs=None):
+        self._layers_below = logs["layers_below"]
+
+    def on_train_begin(self, logs=None):
+        self._reset()
+        if self._level is None and not hasattr(self.model, "reconstruct"):
+            raise ValueError(
+                "ReconstructionPictures needs a model that reconstructs, such as an autoencoder or "
+                f"a stack. Received a {type(self.model).__name__}: leave the callback out."
+            )
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._draw("epoch" if self.every_steps is None else "step", 0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._steps_before = self._steps
+        if self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0:
+            self._draw("epoch", epoch + 1)
+
+    def _after_step(self, batch, logs=None):
+        self._steps = self._steps_before + batch + 1
+        # With `compile(steps_per_execution=...)` several steps may have passed.
+        if self._steps // self.every_steps > self._drawn_at // self.every_steps:
+            self._drawn_at = self._steps
+            if hasattr(self.model, "jax_state_sync"):  # Keras keeps JAX's variables to itself
+                self.model.jax_state_sync()
+            self._draw("step", self._steps)
+
+    @property
+    def _level(self):
+        """The number of the level that is pretrained, or `None` in another `fit`."""
+        return getattr(self.model, "level", None)
+
+    def _draw(self, unit, number):
+        from keras_sda import plots  # Matplotlib, which takes a while, when it is needed
+
+        title = f"{unit} {number}"
+        if self._level is not None:
+            title = f"level {self._level + 1}, {title}"
+        if self._layers_below and self._level is not None:
+            title += ": corrupted and rebuilt codes, sent down to the input"
+        if self._level is None:
+            figure = plots.plot_model(self.model, self.rows, self.image_shape, self.seed, title)
+        else:
+            rows, corrupted, rebuilt = self._strips_of_level(plots.corrupt_rows)
+            figure = plots.plot_reconstructions(rows, corrupted, rebuilt, self.image_shape, title)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=100)
+        if self.folder is None:
+            self._show(picture.getvalue())
+        else:
+            digits = 4 if unit == "epoch" else 7
+            level = "" if self._level is None else f"-level{self._level + 1}"
+            name = f"reconstructions{level}-{unit}{number:0{digits}}.png"
+            (self.folder / name).write_bytes(picture.getvalue())
+
+    def _strips_of_level(self, corrupt):
+        """Returns rows, the same corrupted if there is noise, and rebuilt, all at the input."""
+        codes = self.rows
+        for layer in self._layers_below:
+            codes = layer(codes)
+        noise, layer = self.model.noise, self.model.layer
+        corrupted = None
+        if noise is not None:
+            codes = corrupt(noise, keras.ops.convert_to_numpy(codes), self.seed)
+            corrupted = self._down(codes)
+        return self.rows, corrupted, self._down(layer(layer(codes), reverse=True))
+
+    def _down(self, codes):
+        for layer in reversed(self._layers_below):
+            codes = layer(codes, reverse=True)
+        return keras.ops.convert_to_numpy(keras.ops.cast(codes, keras.config.floatx()))
+
+    def _show(self, picture):
+        from IPython import display
+
+        image = display.Image(data=picture)
+        if self._display is None:
+            self._display = display.display(image, display_id=True)
+        else:
+            self._display.update(image)

@@ -1,0 +1,111 @@
+"""Rows in batches: from arrays or datasets, sent through a function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda.backend import without_gradients
+from keras_sda.backend.data_parallel import spread
+from keras_sda.datasets.outside_memory import ComputedRows
+
+# Rows computed together where nothing is trained: enough for the matrix product to set the pace.
+BATCH_SIZE = 1024
+
+
+def is_dataset(x: Any) -> bool:
+    """Whether `x` brings batches of its own: a `PyDataset` or a `tf.data.Dataset`."""
+    return isinstance(x, keras.utils.PyDataset) or shuffles_itself(x)
+
+
+def shuffles_itself(x: Any) -> bool:
+    """Whether `x` is a `tf.data.Dataset`, which Keras cannot shuffle."""
+    return hasattr(x, "element_spec")
+
+
+def first_batch(dataset: Any, owner: str, name: str = "x") -> np.ndarray:
+    """Returns the inputs of a dataset's first batch, or says that it is empty or endless."""
+    if isinstance(dataset, keras.utils.PyDataset):
+        is_endless = dataset.num_batches is None
+    else:
+        is_endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1
+    batch = peek(dataset)
+    if batch is None:
+        raise ValueError(
+            f"{owner} needs at least one batch in `{name}`. Received an empty dataset."
+        )
+    if is_endless:
+        raise ValueError(
+            f"{owner} needs a finite dataset in `{name}`. Received one that repeats for ever: "
+            "leave repeat() out; `epochs` repeats it."
+        )
+    return np.asarray(inputs_of(batch))
+
+
+def peek(dataset: Any) -> Any:
+    """Returns the first batch of a dataset as it comes, or `None` if there is none."""
+    if isinstance(dataset, keras.utils.PyDataset):
+        return None if dataset.num_batches == 0 else dataset[0]
+    return next(iter(dataset), None)
+
+
+def run_in_batches(
+    function: Callable[[Any], Any], x: Any, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Returns the outputs of a function for all rows of `x`, each row computed once.
+
+    Batches are large, so that nothing is gained by compiling the function; and unlike Keras'
+    `predict`, the result is not held twice.
+
+    Args:
+        function: From a batch of inputs to a tensor with as many rows.
+        x: Array of rows, or a dataset of batches.
+        batch_size: Rows of an array computed together.
+    """
+    if is_dataset(x):
+        return np.concatenate(list(outputs_by_batch(function, x, batch_size)))
+    batches = outputs_by_batch(function, x, batch_size)
+    first = next(batches)
+    outputs = np.empty((len(x), *first.shape[1:]), first.dtype)
+    outputs[: len(first)] = first
+    start = len(first)
+    for batch in batches:
+        outputs[start : start + len(batch)] = batch
+        start += len(batch)
+    return outputs
+
+
+def outputs_by_batch(function, x, batch_size):
+    """Yields a function's outputs batch by batch, as NumPy arrays."""
+    if is_dataset(x):
+        for batch in _batches(x):
+            yield compute_batch(function, inputs_of(batch))
+        return
+    rows = x if isinstance(x, ComputedRows) else np.asarray(x)
+    for start in range(0, len(rows), batch_size):
+        yield compute_batch(function, rows[start : start + batch_size])
+
+
+def compute_batch(function, rows):
+    """Returns a function's outputs for one batch as an array, computed on all devices."""
+    with without_gradients():
+        return to_numpy(function(spread(rows)))
+
+
+def _batches(dataset):
+    if isinstance(dataset, keras.utils.PyDataset):
+        return (dataset[index] for index in range(dataset.num_batches))
+    return iter(dataset)
+
+
+def inputs_of(batch):
+    """Returns the inputs of a batch, which may be `(x, y)` or `(x, y, sample_weight)`."""
+    return batch[0] if isinstance(batch, (tuple, list)) else batch
+
+
+def to_numpy(tensor) -> np.ndarray:
+    """Returns a tensor as an array that NumPy can compute with."""
+    array = keras.ops.convert_to_numpy(tensor)
+    # NumPy has no arithmetic of its own for bfloat16.
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

@@ -1,0 +1,1 @@
+"""From data to figures: train a model, keep what came of it in a run folder, draw it."""

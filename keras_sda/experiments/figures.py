@@ -1,0 +1,158 @@
+"""What recipes measure, and what they are measured against."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda.datasets import Data, Split
+from keras_sda.datasets.batches import BATCH_SIZE
+
+_PIXEL_NOISE = 0.4
+
+
+def classification_error(model: keras.Model, rows: Split) -> float:
+    """Returns the percentage of rows put into a wrong class."""
+    outputs = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0)
+    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
+    return 100 * float(np.mean(predicted != rows.y))
+
+
+def squared_error(model: keras.Model, rows: Split) -> float:
+    """Returns the squared distance between a row and its reconstruction, averaged over rows."""
+    return _squared_distance(rows.x, model.reconstruct(rows.x))
+
+
+def cross_entropy(model: keras.Model, rows: Split) -> float:
+    """Returns the cross-entropy of a row and its reconstruction in nats, averaged over rows."""
+    return float(model.reconstruction_error(rows.x).astype("float64").mean())
+
+
+def cross_entropy_per_pixel(model: keras.Model, rows: Split) -> float:
+    """Returns the cross-entropy of the reconstruction in nats a pixel."""
+    return cross_entropy(model, rows) / rows.x[0].size
+
+
+def denoising_cross_entropy_per_pixel(model: keras.Model, rows: Split) -> float:
+    """Returns the cross-entropy, a pixel, of clean images and what is made of noisy ones.
+
+    The noise is Gaussian of deviation 0.4, cut off at 0 and 1, and the same in each call.
+    """
+    probability = np.clip(model.reconstruct(noisy(rows.x)).astype("float64"), 1e-7, 1 - 1e-7)
+    entropy = rows.x * np.log(probability) + (1 - rows.x) * np.log(1 - probability)
+    return -float(entropy.mean())
+
+
+def noisy(x: np.ndarray) -> np.ndarray:
+    """Returns images with Gaussian noise of deviation 0.4, cut off at 0 and 1."""
+    noise = np.random.default_rng(0).normal(0, _PIXEL_NOISE, x.shape)
+    return np.clip(x + noise, 0, 1).astype(x.dtype)
+
+
+def bound(model: keras.Model, rows: Split) -> float:
+    """Returns the variational bound in nats a row, each code drawn once."""
+    result = model.evaluate(rows.x, batch_size=1000, return_dict=True, verbose=0)
+    return float(result["loss"])
+
+
+def half_squared_error_of_all(model: keras.Model, rows: Split) -> float:
+    """Returns half the squared error summed over all rows, the noise of the input left on."""
+    total = 0.0
+    for start in range(0, len(rows.x), 128):
+        x = rows.x[start : start + 128]
+        rebuilt = keras.ops.convert_to_numpy(model(x, training=True))
+        total += 0.5 * float(((x - rebuilt).astype("float64") ** 2).sum())
+    return total
+
+
+FIGURES: dict[str, tuple[Callable[[keras.Model, Split], float], str]] = {
+    "classification error": (classification_error, "%"),
+    "training error": (classification_error, "%"),
+    "squared error": (squared_error, "an image"),
+    "cross-entropy": (cross_entropy, "nats an image"),
+    "cross-entropy per pixel": (cross_entropy_per_pixel, "nats a pixel"),
+    "denoising cross-entropy": (denoising_cross_entropy_per_pixel, "nats a pixel"),
+    "variational bound": (bound, "nats an image"),
+    "half squared error of all": (half_squared_error_of_all, "all rows together"),
+}
+
+
+def compare_with_logistic_regression(model: keras.Model, data: Data) -> dict[str, Any]:
+    """Returns the test error in % of the model and of scikit-learn's logistic regression."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    x = data.train.x
+    with warnings.catch_warnings():
+        # On MNIST its 100 steps end before it has converged, at no price on other rows.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        linear = LogisticRegression().fit(x.reshape(len(x), -1), data.train.y)
+    test = data.test or data.train
+    predicted = linear.predict(test.x.reshape(len(test.x), -1))
+    return {
+        "name": "logistic regression",
+        "unit": "% error",
+        "theirs": 100 * float(np.mean(predicted != test.y)),
+        "ours": classification_error(model, test),
+    }
+
+
+def compare_with_chance(model: keras.Model, data: Data) -> dict[str, Any]:
+    """Returns the error in % of the model and of always guessing the most frequent class."""
+    test = data.test or data.train
+    labels = np.asarray(test.y)
+    return {
+        "name": "the most frequent class",
+        "unit": "% error",
+        "theirs": 100 * (1 - float(np.bincount(labels).max()) / len(labels)),
+        "ours": classification_error(model, test),
+    }
+
+
+def compare_with_pca(model: keras.Model, data: Data, corrupt: Any = None) -> dict[str, Any]:
+    """Returns the squared error a test row of the model and of PCA with a code of the same size.
+
+    Args:
+        model: An autoencoder.
+        data: What both were trained on, and the test rows.
+        corrupt: Function that corrupts the test rows before both get them; `None` for clean rows.
+    """
+    from sklearn.decomposition import PCA
+
+    size = int(np.prod(model.encoder.output_shape[1:]))
+    train = data.train.x.reshape(len(data.train.x), -1)
+    x = (data.test or data.train).x
+    given = x if corrupt is None else corrupt(x)
+    size = min(size, *train.shape)
+    pca = PCA(size, svd_solver="randomized" if size < 100 else "full", random_state=0).fit(train)
+    rebuilt = pca.inverse_transform(pca.transform(given.reshape(len(x), -1)))
+    return {
+        "name": f"PCA with {size} components",
+        "unit": "squared error" if corrupt is None else "squared error from corrupted rows",
+        "theirs": _squared_distance(x.reshape(len(x), -1), rebuilt),
+        "ours": _squared_distance(x, model.reconstruct(given)),
+    }
+
+
+def compare_denoising_with_pca(model: keras.Model, data: Data) -> dict[str, Any]:
+    """Returns what both make of rows that the model's own noise has corrupted."""
+    return compare_with_pca(model, data, lambda x: _corrupted(model, x))
+
+
+def _corrupted(model, x):
+    return keras.ops.convert_to_numpy(model.noise(x, training=True)).astype(x.dtype)
+
+
+def _squared_distance(x: np.ndarray, rebuilt: np.ndarray) -> float:
+    difference = (x - rebuilt).reshape(len(x), -1)
+    return float(np.einsum("ij,ij->", difference, difference, dtype="float64") / len(x))
+
+
+BASELINES: dict[str, Callable[[keras.Model, Data], dict[str, Any]]] = {
+    "logistic regression": compare_with_logistic_regression,
+    "chance": compare_with_chance,
+    "pca": compare_with_pca,
+    "denoising pca": compare_denoising_with_pca,
+}

@@ -1,0 +1,1 @@
+"""Training: greedy pretraining level by level, and Keras' `fit` with many steps per call."""

@@ -1,0 +1,362 @@
+"""Greedy layer-wise pretraining: each layer learns to undo noise on the codes of the one below.
+
+Knows layers that run forwards and, with `reverse=True`, backwards, such as `layers.TiedDense`, and
+no model class. Each level is an ordinary Keras model trained by Keras' own `fit`.
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda import callbacks as callbacks_module
+from keras_sda import regularizers
+from keras_sda._validation import (
+    check_choice,
+    check_non_negative_int,
+    check_positive,
+    check_positive_int,
+    check_rows,
+    per_level,
+)
+from keras_sda.backend import shuffling_seed, strategies
+from keras_sda.datasets.batches import BATCH_SIZE, first_batch, is_dataset, shuffles_itself
+from keras_sda.datasets.outside_memory import is_outside_memory
+from keras_sda.resuming import fingerprint
+from keras_sda.training.code_cache import CACHES, OWNER, CodeCache
+from keras_sda.training.level import PretrainingLevel
+
+
+def pretrain_layers(
+    layers: Sequence[keras.layers.Layer],
+    x: Any,
+    *,
+    noise: Any = None,
+    reconstruction_loss: Any = "binary_crossentropy",
+    code_regularizer: Any = None,
+    kernel_regularizer: Any = None,
+    epochs: Any = 15,
+    batch_size: Any = 128,
+    optimizer: Any = "adam",
+    learning_rate: Any = 1e-3,
+    callbacks: Any = None,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    cache: str = "auto",
+    cache_dir: Any = None,
+    verbose: Any = "auto",
+    seed: int | None = None,
+    backup_dir: Any = None,
+    backup_steps: int | None = None,
+) -> list[keras.callbacks.History]:
+    """Trains each layer as a denoising autoencoder on the clean codes of the layer below it.
+
+    Level by level: noise corrupts the input, the layer encodes and decodes it, and the loss
+    compares the result with the clean input. Then the trained layer encodes the clean input once,
+    and these codes are the next level's input. A level changes its own layer's variables only.
+
+    Args:
+        layers: Layers that decode with `reverse=True`, the lowest first.
+        x: Array of shape `(rows, features)`, or a finite `tf.data.Dataset` or
+            `keras.utils.PyDataset` of batches; labels in it are ignored. A dataset is read once per
+            epoch of the first level and once more to encode it; the codes above are arrays.
+        noise: A noise layer or `None`, or a list with one per level.
+        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level. The
+            first takes the way back to end in a sigmoid, the second looks at what the layer's
+            `visible_activation` gives.
+        code_regularizer: A Keras regularizer of a level's codes, such as
+            `regularizers.KLSparsity`, or one per level: called on the codes of each (corrupted)
+            batch, and part of the loss, in validation too.
+        kernel_regularizer: A Keras regularizer of a level's kernel and, if untied, of its visible
+            kernel, or one per level; part of the loss likewise.
+        epochs: Passes over the data, or one number per level; 0 leaves a level as it is.
+        batch_size: Rows per update, or one number per level. A dataset brings its own batches for
+            the first level.
+        optimizer: Name, or instance (copied, so that each level starts afresh), or a function of
+            the level (from 0) that returns either; or one per level.
+        learning_rate: Step size of an optimizer given by name, or one per level. Instances keep
+            their own.
+        callbacks: List of Keras callbacks, copied for each level so that none carries its state
+            over, or a function of the level that returns such a list.
+        validation_data: Held-out rows in any form that `x` may have; of a tuple, the first entry.
+        shuffle: Whether rows are shuffled before each epoch; of a `PyDataset`, its batches. A
+            `tf.data.Dataset` shuffles itself.
+        cache: Where the codes of a trained level are kept for the next one. `"memory"` is fastest;
+            it takes `8 * rows * units` bytes for the level below the one that is trained (the
+            array and the backend's copy of it), and while the next codes are made, `4 * rows *
+            units` of each of the two. `"disk"` keeps the same array in a file that is removed at
+            the end, also after an error, and needs next to no memory. `"recompute"` keeps nothing
+            and sends each batch through all levels below, every time. `"auto"` takes memory if
+            the codes of two neighbouring levels fill at most half of what is available, else disk
+            (memory for a dataset, whose rows nobody has counted yet); the line printed for a level
+            says which. All give the same weights, `"recompute"` to
+            rounding. Inputs are never copied whole if they are a `np.memmap` or a dataset; other
+            arrays are, once, into the backend (`4 * rows * features` bytes). float64 takes twice
+            as much.
+        cache_dir: Folder for `"disk"`, in which a folder of its own is made; by default where
+            temporary files go.
+        verbose: 0 is silent. 1, or `"auto"`: a line as each level begins and ends, and between them
+            one live line with epoch, loss, rows a second and the time left, or a line per epoch
+            where the output is neither terminal nor notebook; see `callbacks.LevelProgress`. 2: a
+            line per epoch in any case, and which way training went.
+        seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
+        backup_dir: Folder in which the state of training is saved after each epoch. The same call
+            again, after a crash, goes on from there, to the weights and histories of a run that was
+            never disturbed; see `callbacks.Backup`, which may be among `callbacks` instead.
+        backup_steps: Steps from one state to the next, besides those after each epoch.
+
+    Returns:
+        One `keras.callbacks.History` per level.
+
+    Raises:
+        ValueError: If an argument or the data does not fit, or the disk has too little room;
+            before anything is trained.
+        OSError: If the disk fills up all the same. What is trained so far stays.
+        FloatingPointError: If a loss becomes NaN or infinite. The level gets its initial weights
+            back; the levels below it keep what they have learnt.
+
+    Example:
+
+    >>> from keras_sda.layers import MaskingNoise, TiedDense
+    >>> layers = [TiedDense(8), TiedDense(4)]
+    >>> layers[0].build((None, 16)), layers[1].build((None, 8))
+    (None, None)
+    >>> x = np.random.default_rng(0).uniform(size=(64, 16)).astype("float32")
+    >>> histories = pretrain_layers(layers, x, noise=MaskingNoise(0.3), epochs=2, verbose=0)
+    >>> [len(history.history["loss"]) for history in histories]
+    [2, 2]
+
+    Reference:
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
+        "Stacked Denoising Autoencoders (SdA)".
+    """
+    num_levels = len(layers)
+    if num_levels == 0:
+        raise ValueError(f"{OWNER} needs at least one layer. Received an empty list.")
+    check_choice("cache", cache, CACHES, owner=OWNER)
+    noises = per_level("noise", noise, num_levels, OWNER)
+    level_losses = per_level("reconstruction_loss", reconstruction_loss, num_levels, OWNER)
+    on_codes = regularizers.code_regularizers(code_regularizer, layers, OWNER)
+    on_kernels = regularizers.kernel_regularizers(kernel_regularizer, layers, OWNER)
+    level_epochs = [
+        check_non_negative_int("epochs", value, OWNER)
+        for value in per_level("epochs", epochs, num_levels, OWNER)
+    ]
+    batch_sizes = [
+        check_positive_int("batch_size", value, OWNER)
+        for value in per_level("batch_size", batch_size, num_levels, OWNER)
+    ]
+    rates = [
+        check_positive("learning_rate", value, OWNER)
+        for value in per_level("learning_rate", learning_rate, num_levels, OWNER)
+    ]
+    optimizers = [
+        _fresh_optimizer(value, level, rates[level])
+        for level, value in enumerate(per_level("optimizer", optimizer, num_levels, OWNER))
+    ]
+    level_callbacks = [_fresh_callbacks(callbacks, level, verbose) for level in range(num_levels)]
+    if backup_dir is not None:
+        for of_level in level_callbacks:
+            backup = callbacks_module.Backup(backup_dir, backup_steps, verbose=int(verbose != 0))
+            of_level.append(backup)
+    backups = [
+        callback
+        for of_level in level_callbacks
+        for callback in of_level
+        if isinstance(callback, callbacks_module.Backup)
+    ]
+
+    width = layers[0].input_dim
+    within = (0, 1) if level_losses[0] == "binary_crossentropy" else None
+    codes = prepare_inputs(x, width, within, "x")
+    held_out = None
+    if validation_data is not None:
+        held_out = prepare_inputs(validation_data, width, within, "validation_data")
+
+    if backups:
+        # Of all levels, so that a difference in a later one shows before any is trained.
+        context = {
+            "x": fingerprint.of_data(codes),
+            "validation_data": fingerprint.of_data(held_out),
+            "levels": fingerprint.of_object(list(layers)),
+            "noise": fingerprint.of_object(noises),
+            "reconstruction_loss": level_losses,
+            "regularizers": fingerprint.of_object([on_codes, on_kernels]),
+            "optimizers": fingerprint.of_object(optimizers),
+            "epochs_of_levels": level_epochs,
+            "batch_sizes": batch_sizes,
+            "seed": seed,
+        }
+        for backup in backups:
+            backup.set_context(context)
+
+    # In multiplications a row, all epochs: what the time left is reckoned by.
+    work = [
+        epochs * layer.input_dim * layer.units
+        for epochs, layer in zip(level_epochs, layers, strict=True)
+    ]
+    histories = []
+    with CodeCache(cache, cache_dir, layers, (codes, held_out)) as cached:
+        for level, layer in enumerate(layers):
+            model = PretrainingLevel(
+                layer,
+                noises[level],
+                level_losses[level],
+                level,
+                on_codes[level],
+                on_kernels[level],
+                name=f"level_{level + 1}",
+                dtype=layer.dtype_policy,  # mixed_float16 scales the loss
+            )
+            model.compile(optimizer=optimizers[level])
+            history = _fit_level(
+                model,
+                codes,
+                held_out,
+                epochs=level_epochs[level],
+                batch_size=batch_sizes[level],
+                shuffle=shuffle,
+                callbacks=level_callbacks[level],
+                layers_below=list(layers[:level]),
+                num_levels=num_levels,
+                later_work=sum(work[level + 1 :]) / max(1, work[level]),
+                cache=None if level == 0 else cached.kind,
+                seed=None if seed is None else seed + level,
+            )
+            histories.append(history)
+            if level + 1 < num_levels:
+                codes = cached.encode(level, codes, "codes")
+                held_out = cached.encode(level, held_out, "held_out")
+    return histories
+
+
+def _fit_level(
+    model,
+    codes,
+    held_out,
+    *,
+    epochs,
+    batch_size,
+    shuffle,
+    callbacks,
+    layers_below,
+    num_levels,
+    later_work,
+    cache,
+    seed,
+):
+    """Fits one level, with the hooks around it and its initial weights kept for a failure."""
+    logs = {
+        "num_levels": num_levels,
+        "later_work": later_work,
+        "inputs": model.layer.input_dim,
+        "units": model.units,
+        "noise": model.noise,
+        "layers_below": layers_below,
+        "reconstruction_loss": model.reconstruction_loss,
+        "gradient": model.gradient,
+        "cache": cache,
+    }
+    is_array = not is_dataset(codes)
+    initial_weights = model.layer.get_weights()
+    start = time.perf_counter()
+    _call_level_hook(callbacks, model, "on_level_begin", logs)
+    try:
+        with shuffling_seed(seed):
+            history = model.fit(
+                codes,
+                epochs=epochs,
+                batch_size=batch_size if is_array else None,
+                shuffle=shuffle and not shuffles_itself(codes),
+                validation_data=held_out,
+                validation_batch_size=BATCH_SIZE if is_array else None,
+                callbacks=callbacks,
+                verbose=0,
+            )
+    except FloatingPointError:
+        model.layer.set_weights(initial_weights)
+        raise
+    done = history.history.get("loss", [])
+    logs |= {
+        "epochs": len(done),
+        "loss": done[-1] if done else float("nan"),
+        "steps_per_call": model.steps_per_call,
+        "takes_xla": model.takes_xla,
+        "seconds": time.perf_counter() - start,
+    }
+    _call_level_hook(callbacks, model, "on_level_end", logs)
+    return history
+
+
+def _call_level_hook(callbacks, model, hook, logs):
+    for callback in callbacks:
+        if hasattr(callback, hook):
+            callback.set_model(model)
+            getattr(callback, hook)(model.level, dict(logs))
+
+
+def _fresh_optimizer(optimizer, level: int, learning_rate: float):
+    """Returns a new optimizer for one level; see `pretrain_layers` for what it may be made from."""
+    is_class = isinstance(optimizer, type)
+    if callable(optimizer) and not is_class:
+        optimizer = optimizer(level)
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return type(optimizer).from_config(optimizer.get_config())
+    if isinstance(optimizer, str):
+        config = {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+        return keras.optimizers.get(config)
+    if is_class and issubclass(optimizer, keras.optimizers.Optimizer):
+        return optimizer(learning_rate=learning_rate)
+    raise ValueError(
+        f"Argument `optimizer` of {OWNER} must be a name such as 'adam', a Keras optimizer, or a "
+        f"function of the level that returns one. Received: optimizer={optimizer!r}"
+    )
+
+
+def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Callback]:
+    """Returns new callbacks for one level: copies of a list, or what a function returns."""
+    if callbacks is None:
+        callbacks = []
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]
+    if isinstance(callbacks, (list, tuple)):
+        try:
+            given = copy.deepcopy(list(callbacks))
+        except TypeError as error:
+            raise ValueError(
+                f"{OWNER} copies `callbacks` for each level, and one of them cannot be copied "
+                f"({error}): pass a function of the level that returns new callbacks instead."
+            ) from error
+    else:
+        given = list(callbacks(level)) if callable(callbacks) else [callbacks]
+    if not all(isinstance(callback, keras.callbacks.Callback) for callback in given):
+        raise ValueError(
+            f"Argument `callbacks` of {OWNER} must be a list of Keras callbacks or a function of "
+            f"the level that returns one. Received: callbacks={callbacks!r}"
+        )
+    is_silent = verbose == 0 or not strategies.is_chief()
+    progress = [] if is_silent else [callbacks_module.LevelProgress(details=verbose == 2)]
+    return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
+
+
+def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name: str) -> Any:
+    """Returns checked inputs: an array as it is, other tables as arrays, datasets untouched.
+
+    Of a dataset the first batch is checked; a non-finite value further on shows in the loss.
+    """
+    if isinstance(x, tuple):  # (x, y) or (x, y, sample_weight)
+        x = x[0]
+    if is_dataset(x):
+        check_rows(first_batch(x, OWNER, name), OWNER, shape=(width,), within=within, name=name)
+        return x
+    if hasattr(x, "__next__"):
+        raise ValueError(
+            f"{OWNER} reads `{name}` several times, which a generator does not allow: pass an "
+            "array, a tf.data.Dataset or a keras.utils.PyDataset."
+        )
+    rows = x if is_outside_memory(x) else np.asarray(x)
+    check_rows(rows, OWNER, shape=(width,), within=within, name=name)
+    return rows

@@ -1,0 +1,1 @@
+"""The command line of `keras_sda`: an application beside the library."""

@@ -1,0 +1,56 @@
+"""Starts the command line quietly, and without TensorFlow where it does not compute.
+
+TensorFlow prints remarks for its developers when it is imported, which importing `keras_sda` does;
+only a module outside the package can hold them back. A lower log level that the user has set wins.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _standard_error_held_back() -> Iterator[None]:
+    """Holds back what libraries write to standard error, and shows it if an import fails.
+
+    TensorFlow's first remarks come before it reads its log level, straight from C++.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(terminal, held_back.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def main() -> None:
+    """Runs `keras-sda`."""
+    arguments = sys.argv[1:]
+    only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
+    quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    # It only starts others, which keep themselves quiet.
+    is_launch = arguments[:1] == ["launch"]
+    if not is_launch and os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        quiet = _standard_error_held_back()
+    if not only_explains and not is_launch:
+        with quiet:
+            importlib.import_module("keras_sda")
+    from keras_sda_cli import commands
+
+    commands.main(prog_name="keras-sda")
+
+
+if __name__ == "__main__":
+    main()

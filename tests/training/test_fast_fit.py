@@ -1,0 +1,205 @@
+"""Many steps per call give what single steps give; only faster."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+
+from keras_sda import MLP, DenoisingAutoencoder, datasets
+from keras_sda.callbacks import StopOnNonFiniteLoss
+from keras_sda.layers import MaskingNoise, TiedDense
+from keras_sda.training.fast_fit import FastFit, wants_every_batch
+from keras_sda.training.level import PretrainingLevel
+
+needs_groups = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="PyTorch takes one step after the other"
+)
+
+
+@pytest.fixture(scope="module")
+def split_digits():
+    return datasets.load("digits")
+
+
+class CountsBatches(keras.callbacks.Callback):
+    """Wants to hear of every batch."""
+
+    def on_train_begin(self, logs=None):
+        self.ends = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends.append(batch)
+
+
+def make_mlp(**kwargs):
+    model = MLP(64, [16], 10, dropout=0.2, seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **kwargs)
+    return model
+
+
+@needs_groups
+def test_groups_of_steps_give_the_weights_of_single_steps(split_digits):
+    x, y = split_digits.train
+    weight = np.linspace(0.5, 1.5, len(x)).astype("float32")
+    listener = CountsBatches()
+    steps = -(-len(x) // 50)
+    found = []
+    for callbacks in ([], [listener]):
+        model = make_mlp()
+        history = model.fit(
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=50,  # the last batch is a smaller one
+            epochs=3,
+            validation_data=tuple(split_digits.valid),
+            callbacks=callbacks,
+            verbose=0,
+        )
+        assert model.steps_per_call == (1 if callbacks else steps)
+        assert model.steps_per_execution == 1
+        found.append((model.get_weights(), history.history, model.evaluate(x, y, verbose=0)))
+    (weights, history, score), (single_weights, single_history, single_score) = found
+    assert all(
+        np.array_equal(one, other) for one, other in zip(weights, single_weights, strict=True)
+    )
+    assert history == single_history
+    assert score == single_score
+    assert listener.ends == 3 * list(range(steps))
+
+
+@needs_groups
+def test_groups_change_with_batch_size_and_wishes(split_digits):
+    x, y = split_digits.train
+    model = make_mlp()
+    for batch_size, expected in ((50, 26), (500, 3), (2, 63), (50, 26)):
+        model.fit(x, y, batch_size=batch_size, validation_data=tuple(split_digits.valid), verbose=0)
+        assert model.steps_per_call == expected
+    model = make_mlp(steps_per_execution=7)
+    model.fit(x, y, batch_size=50, verbose=0)
+    assert model.steps_per_call == model.steps_per_execution == 7
+
+
+@needs_groups
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"class_weight": dict.fromkeys(range(10), 2.0)},
+        {"validation_split": 0.1},
+        {"steps_per_epoch": 3},
+        {"x": "dataset"},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_what_only_keras_can_do_is_left_to_it(split_digits, arguments):
+    x, y = split_digits.train
+    model = make_mlp()
+    if "x" in arguments:
+
+        class Batches(keras.utils.PyDataset):
+            def __len__(self):
+                return 4
+
+            def __getitem__(self, index):
+                return x[index::4], y[index::4]
+
+        history = model.fit(Batches(), verbose=0)
+    else:
+        history = model.fit(x, y, verbose=0, **arguments)
+    assert model.steps_per_call is None
+    assert np.isfinite(history.history["loss"][0])
+
+
+class RecordsRows(FastFit):
+    """Writes down which rows it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = self.add_weight(shape=(), name="weight")
+        self.built = True
+        self.rows = []
+
+    def call(self, inputs):
+        return inputs * self.weight
+
+    def train_step(self, data):
+        self.rows.extend(np.asarray(data)[:, 0].tolist())
+        return {"loss": keras.ops.sum(self.call(data))}
+
+
+@pytest.mark.tensorflow_only  # eager steps, which JAX leaves to Keras
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_epoch_has_every_row_once_in_an_order_of_its_own(shuffle):
+    keras.utils.set_random_seed(0)
+    model = RecordsRows()
+    model.compile("sgd", run_eagerly=True)
+    model.fit(np.arange(50.0)[:, None], batch_size=8, epochs=3, shuffle=shuffle, verbose=0)
+    epochs = np.reshape(model.rows, (3, 50)).tolist()
+    assert all(sorted(epoch) == list(range(50)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == (3 if shuffle else 1)
+
+
+@pytest.mark.parametrize("bad_step", [1, 5, 9])
+def test_the_step_that_diverged_is_named(bad_step):
+    x = np.full((100, 4), 0.5, "float32")
+    x[10 * (bad_step - 1)] = np.nan
+    model = MLP(4, [3], 2, activation="tanh", seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(FloatingPointError, match=f"epoch 1, step {bad_step}:"):
+        FastFit.fit(
+            model,
+            x,
+            np.zeros(100, int),
+            batch_size=10,
+            shuffle=False,
+            callbacks=[StopOnNonFiniteLoss()],
+            verbose=0,
+        )
+
+
+def test_who_wants_every_batch():
+    assert wants_every_batch(CountsBatches())
+    assert wants_every_batch(keras.callbacks.LambdaCallback(on_train_batch_end=print))
+    assert wants_every_batch(keras.callbacks.ModelCheckpoint("a.keras", save_freq=10))
+    assert wants_every_batch(keras.callbacks.TerminateOnNaN())
+    for callback in (
+        keras.callbacks.ModelCheckpoint("a.keras"),
+        keras.callbacks.EarlyStopping(),
+        keras.callbacks.CSVLogger("a.csv"),
+        keras.callbacks.LambdaCallback(on_epoch_end=print),
+        keras.callbacks.ProgbarLogger(),
+        StopOnNonFiniteLoss(),
+    ):
+        assert not wants_every_batch(callback), callback
+
+
+@needs_groups
+def test_pretraining_says_which_way_it_went(split_digits):
+    layer = TiedDense(8)
+    layer.build((None, 64))
+    model = PretrainingLevel(layer, MaskingNoise(0.3), "binary_crossentropy", 0)
+    model.compile("sgd")
+    model.fit(split_digits.train.x, batch_size=20, verbose=0)
+    assert (model.gradient, model.steps_per_call) == ("written out", 63)
+
+
+@needs_groups
+def test_many_small_models_bring_no_warning_of_retracing(digits):
+    messages = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            messages.append(record.getMessage())
+
+    handler = Handler()
+    logging.getLogger("tensorflow").addHandler(handler)
+    try:
+        for seed in range(8):
+            model = DenoisingAutoencoder(64, 2, seed=seed)
+            model.compile("sgd")
+            model.fit(digits[0][:20], batch_size=20, epochs=1, verbose=0)
+            assert model.steps_per_call == 1
+    finally:
+        logging.getLogger("tensorflow").removeHandler(handler)
+    assert not [message for message in messages if "retracing" in message]
