@@ -37,7 +37,9 @@ def launched(tmp_path):
     (tmp_path / "keras_sda_cli.py").write_text(WORKER)
     code = "import sys; from keras_sda_real import launch; sys.exit(launch(sys.argv[1:], 2))"
     # The real one, loaded from its file, as the command does.
-    (tmp_path / "keras_sda_real.py").write_text((ROOT / "keras_sda" / "launching.py").read_text())
+    (tmp_path / "keras_sda_real.py").write_text(
+        (ROOT / "keras_sda_cli" / "launching.py").read_text()
+    )
 
     def start(*workers):
         return subprocess.Popen(

@@ -103,7 +103,7 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
 @pytest.mark.tensorflow_only
 def test_killed_processes(tmp_path):
     """SIGKILL, SIGINT and SIGTERM at random moments, in real processes."""
-    script = Path(__file__).parent.parent / "benchmarks" / "kill_test.py"
+    script = Path(__file__).parents[2] / "benchmarks" / "kill_test.py"
     command = [sys.executable, script, "--quick", "--runs", "3", "--kills", "1"]
     signals = ["--signal", "KILL", "INT", "TERM"]
     result = subprocess.run(
