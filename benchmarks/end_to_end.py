@@ -145,13 +145,15 @@ def train(way, started, seed, quick):
 
     from keras_sda import recipes
     from keras_sda.datasets.batches import BATCH_SIZE
-    from keras_sda.recipes import running
+    from keras_sda.experiments.running import load_data
+    from keras_sda.training.optimizers import make_optimizer
 
-    recipe = recipes.get("sda")
+    experiment = recipes.get("sda").experiment
     if quick:
-        less = {"pretrain": {"epochs": 1}, "fit": {"epochs": 4}}
-        recipe = recipe.quickened().but("sda-quick", recipe.title, **less)
-    data = running.load_data(recipe, seed, data_dir=None)
+        quickened = recipes.get("sda").quickened().experiment
+        experiment = quickened.but({"pretraining.epochs": 1, "training.epochs": 4})
+    experiment = experiment.but({"seed": seed})
+    data = load_data(experiment)
     epochs = []
 
     class Clock(keras.callbacks.Callback):
@@ -159,17 +161,18 @@ def train(way, started, seed, quick):
             epochs.append([time.time() - started, 1 - float(logs["val_accuracy"])])
 
     ways = {"ours": our_network, "plain": plain_network}
-    model, keep_best = ways[way](recipe, data, seed)
+    model, keep_best = ways[way](experiment, data)
     pretrained = time.time() - started
-    fit = recipe.fit
-    steps = fit["epochs"] * -(-len(data.train.x) // fit["batch_size"])
-    rate = keras.optimizers.schedules.CosineDecay(fit["learning_rate"], decay_steps=steps)
-    optimizer = keras.optimizers.SGD(rate, **fit.get("options", {}))
-    model.compile(optimizer, fit["loss"], metrics=["accuracy"])
+    how = experiment.training
+    steps = how.num_steps(len(data.train.x))
+    optimizer = make_optimizer(
+        how.optimizer, how.learning_rate, how.schedule, steps, **how.optimizer_options
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(
         *data.train,
-        epochs=fit["epochs"],
-        batch_size=fit["batch_size"],
+        epochs=how.epochs,
+        batch_size=how.batch_size,
         validation_data=tuple(data.valid),
         validation_batch_size=BATCH_SIZE,
         callbacks=[Clock(), keep_best],
@@ -185,24 +188,25 @@ def train(way, started, seed, quick):
     }
 
 
-def our_network(recipe, data, seed):
+def our_network(experiment, data):
     """Returns the pretrained network of this package, and the callback that keeps the best."""
     from keras_sda.callbacks import PatienceStopping
+    from keras_sda.experiments import zoo
 
-    model = recipe.model(**recipe.arguments, seed=seed)
-    model.pretrain(data.train.x, **recipe.pretrain, verbose=2)
-    return model, PatienceStopping(patience=recipe.fit["epochs"])
+    model = zoo.build(experiment, data, num_classes=10)
+    model.pretrain(data.train.x, **vars(experiment.pretraining), verbose=2)
+    return model, PatienceStopping(patience=experiment.training.epochs)
 
 
-def plain_network(recipe, data, seed):
+def plain_network(experiment, data):
     """Returns the same network as one would write it with Keras alone, pretrained."""
     import _plain_keras
     import keras
 
-    keras.utils.set_random_seed(seed)
-    arguments, options = recipe.arguments, dict(recipe.pretrain)
+    keras.utils.set_random_seed(experiment.seed)
+    arguments, options = experiment.model.options, dict(vars(experiment.pretraining))
     initializer = keras.initializers.VarianceScaling(16.0, "fan_avg", "uniform")
-    input_dim = arguments["input_dim"]
+    input_dim = data.train.x.shape[1]
     layers = _plain_keras.dense_layers(input_dim, arguments["hidden_units"], initializer)
     rate, name = options.pop("learning_rate"), options.pop("optimizer")
     config = {"class_name": name, "config": {"learning_rate": rate}}
@@ -216,13 +220,13 @@ def plain_network(recipe, data, seed):
     model = _plain_keras.classifier(
         layers,
         input_dim,
-        arguments["num_classes"],
+        10,
         arguments["finetune_noise_level"],
         arguments["dropout"],
     )
     # A best epoch as late as the last is put back, too: `patience` never ends training.
     keep_best = keras.callbacks.EarlyStopping(
-        "val_accuracy", mode="max", patience=recipe.fit["epochs"], restore_best_weights=True
+        "val_accuracy", mode="max", patience=experiment.training.epochs, restore_best_weights=True
     )
     return model, keep_best
 

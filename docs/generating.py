@@ -274,9 +274,9 @@ def _recipe_section(recipe, content):
         ("to be reached", "-" if recipe.at_most is None else report.number(recipe.at_most)),
         ("measured", _measured(content)),
     ]
-    options = recipe.options()
+    settings = recipe.settings()
     if content is not None and content["runs"]:
-        runs, options = content["runs"], content["options"]
+        runs, settings = content["runs"], content["experiment"]
         seeds = "seed 0" if len(runs) == 1 else f"seeds 0 to {len(runs) - 1}"
         each = ", ".join(report.number(run["figure"]) for run in runs)
         minutes = sum(sum(run["minutes"].values()) for run in runs) / len(runs)
@@ -297,8 +297,8 @@ def _recipe_section(recipe, content):
     lines = [f"({recipe.name})=", f"### {recipe.title}", ""]
     lines += ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["```bash", report.command(recipe, recipe.seeds), "```", ""]
-    lines += ["<details><summary>Options</summary>", ""]
-    lines += ["```json", json.dumps(options, indent=2), "```", "", "</details>", ""]
+    lines += ["<details><summary>Experiment</summary>", ""]
+    lines += ["```json", json.dumps(settings, indent=2), "```", "", "</details>", ""]
     return lines
 
 

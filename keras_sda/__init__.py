@@ -22,8 +22,8 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name):
-    # Matplotlib is loaded when something is drawn, the recipes when one is asked for.
-    if name in ("plots", "recipes", "sklearn"):
+    # Matplotlib is loaded when something is drawn, the others when one is asked for.
+    if name in ("experiments", "plots", "recipes", "sklearn"):
         return importlib.import_module(f"keras_sda.{name}")
     raise AttributeError(f"module 'keras_sda' has no attribute {name!r}")
 
@@ -43,6 +43,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "datasets",
+    "experiments",
     "initializers",
     "layers",
     "losses",

@@ -47,9 +47,9 @@ def main() -> None:
     if not only_explains and not is_launch:
         with quiet:
             importlib.import_module("keras_sda")
-    from keras_sda_cli import commands
+    from keras_sda_cli.program import program
 
-    commands.main(prog_name="keras-sda")
+    program(prog_name="keras-sda")
 
 
 if __name__ == "__main__":

@@ -530,11 +530,11 @@ plt.show()
 # optimizer; together they are the recipe `gaussian-clouds`, which must end where the loop did.
 
 # %%
-result, model, _ = ks.recipes.run(ks.recipes.get("gaussian-clouds"), seed=0, verbose=0)
-print(f"training error of the recipe {result['figure']:.2f} %")
-for ours, theirs in zip(snapshots[-1], model.get_weights(), strict=True):
+run = ks.recipes.run(ks.recipes.get("gaussian-clouds"), seed=0, verbose=0)
+print(f"training error of the recipe {run.metrics['figure']:.2f} %")
+for ours, theirs in zip(snapshots[-1], run.model.get_weights(), strict=True):
     assert np.allclose(ours, theirs, atol=1e-3)
-assert np.isclose(result["figure"], 100 * (1 - accuracies[-1]), atol=0.11)
+assert np.isclose(run.metrics["figure"], 100 * (1 - accuracies[-1]), atol=0.11)
 
 # %% [markdown]
 # With Keras' own momentum, which moves by the new velocity, and a few more steps, there is nothing

@@ -18,8 +18,8 @@ import keras
 from keras_sda import presets, recipes
 from keras_sda.experiments import run_folder
 from keras_sda.experiments.figures import FIGURES
+from keras_sda.experiments.running import load_data
 from keras_sda.recipes import report
-from keras_sda.recipes.running import load_data
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -58,10 +58,10 @@ model = ks.{cls}.from_preset("{name}")
 | trained with | {versions} |
 | SHA-256 | `{sha256}` |
 
-Options:
+Experiment:
 
 ```json
-{options}
+{experiment}
 ```
 
 **Limits.** {limits} The model holds no optimizer state and is not compiled: call `compile` before
@@ -121,7 +121,7 @@ def make(name, trained):
     card = HERE / name / "README.md"
     card.write_text(card_of(name, entry, model, path, results), encoding="utf-8")
     if saved_model:
-        rows = load_data(recipe, 0, None).train.x
+        rows = load_data(recipe.experiment).train.x
         keras.saving.load_model(path).export(HERE / name / "saved_model", rows=rows)
     return figure
 
@@ -135,7 +135,7 @@ def without_optimizer(model):
 
 def measured(path, recipe):
     """Returns a file's figure on the recipe's test data."""
-    data = load_data(recipe, 0, None)
+    data = load_data(recipe.experiment)
     measure, _ = FIGURES[recipe.figure]
     model = keras.saving.load_model(path)
     if model.num_classes is None:
@@ -169,7 +169,7 @@ def card_of(name, entry, model, path, results):
         published="none" if results["published"] is None else report.number(results["published"]),
         versions=", ".join(f"{key} {value}" for key, value in results["versions"].items()),
         sha256=entry["sha256"],
-        options=json.dumps(results["options"], indent=2),
+        experiment=json.dumps(results["experiment"], indent=2),
         limits=LIMITS[data],
     )
 

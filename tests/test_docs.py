@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import keras_sda
-from keras_sda_cli import commands as cli
+from keras_sda_cli.program import program
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(keras_sda.__file__).parent
@@ -140,7 +140,7 @@ def commands(page):
 def test_commands_on_a_page_have_these_options(page):
     for name, *arguments in commands(page):
         # Reads the options, and runs nothing.
-        cli.main.commands[name].make_context(name, arguments)
+        program.commands[name].make_context(name, arguments)
 
 
 def test_reference_holds_every_public_name(generated_pages):

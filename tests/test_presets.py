@@ -18,7 +18,7 @@ import pytest
 import keras_sda as ks
 from keras_sda import presets, recipes
 from keras_sda.experiments.figures import FIGURES
-from keras_sda.recipes.running import load_data
+from keras_sda.experiments.running import load_data
 
 ROOT = Path(__file__).parent.parent
 DIGITS = presets.HERE / "sda_digits" / "model.keras"
@@ -34,7 +34,7 @@ def test_figure_is_the_one_on_the_card(name):
     assert not model.compiled
     if model.num_classes is None:
         model.compile()
-    figure = FIGURES[entry["figure"]][0](model, load_data(recipe, 0, None).test)
+    figure = FIGURES[entry["figure"]][0](model, load_data(recipe.experiment).test)
     # The bound of a variational autoencoder is drawn, and each backend draws otherwise.
     is_drawn = entry["class"] == "VariationalAutoencoder"
     elsewhere = keras.backend.backend() != "tensorflow"

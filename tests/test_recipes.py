@@ -11,8 +11,8 @@ from scipy.stats import t as student
 import keras_sda as ks
 from keras_sda import recipes
 from keras_sda.datasets.random_batches import RandomBlocks, RandomRows
-from keras_sda.experiments import figures
-from keras_sda.recipes import report, running
+from keras_sda.experiments import Experiment, figures, running
+from keras_sda.recipes import report
 from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.
@@ -27,14 +27,22 @@ def marked(name):
     return pytest.param(name, marks=[pytest.mark.slow] if is_long else [])
 
 
+def without_learning(recipe):
+    """Returns a recipe that trains for no epoch: what must fail the comparison."""
+    changes = {"training.epochs": 0}
+    if recipe.experiment.pretraining is not None:
+        changes["pretraining.epochs"] = 0
+    return recipe.but(recipe.name, recipe.title, changes)
+
+
 @pytest.mark.parametrize("name", map(marked, TRIED))
 def test_learns_and_does_not_without_steps(name):
     quick = recipes.get(name).quickened()
-    result, _, _ = recipes.run(quick, verbose=0)
-    assert recipes.learns(quick, result), result["baseline"]
-    assert math.isfinite(result["figure"])
-    still, _, _ = recipes.run(quick.without_learning(), verbose=0)
-    assert not recipes.learns(quick, still), still["baseline"]
+    trained = recipes.run(quick, verbose=0).metrics
+    assert recipes.learns(quick, trained), trained["baseline"]
+    assert math.isfinite(trained["figure"])
+    untrained = recipes.run(without_learning(quick), verbose=0).metrics
+    assert not recipes.learns(quick, untrained), untrained["baseline"]
 
 
 def test_the_issue_of_names():
@@ -57,26 +65,27 @@ def test_rows_are_whole(name):
     assert recipe.figure in figures.FIGURES
     assert recipe.baseline in figures.BASELINES
     assert recipe.seeds >= 1
-    json.dumps(recipe.options())
+    settings = json.loads(json.dumps(recipe.settings()))
+    assert Experiment.from_dict(settings) == recipe.experiment
 
 
 def test_same_seed_same_figure():
-    quick = recipes.get("sda-digits").quickened().but("x", "x", fit={"epochs": 2})
-    one, other = (recipes.run(quick, 3, verbose=0)[0] for _ in range(2))
+    quick = recipes.get("sda-digits").quickened().but("x", "x", {"training.epochs": 2})
+    one, other = (recipes.run(quick, 3, verbose=0).metrics for _ in range(2))
     assert one["figure"] == other["figure"]
-    assert one["history"] == other["history"]
+    assert one["training"] == other["training"]
 
 
 def test_noise_given_as_a_layer_starts_anew_each_run():
-    quick = recipes.get("conv-denoiser").quickened().but("x", "x", fit={"epochs": 1})
-    one, other = (recipes.run(quick, 0, verbose=0)[0] for _ in range(2))
-    assert one["history"] == other["history"]
+    quick = recipes.get("conv-denoiser").quickened().but("x", "x", {"training.epochs": 1})
+    one, other = (recipes.run(quick, 0, verbose=0).metrics for _ in range(2))
+    assert one["training"] == other["training"]
 
 
 def test_the_test_rows_choose_nothing(monkeypatch):
     """Other test rows give another figure, and the same model."""
-    quick = recipes.get("sda-digits").quickened().but("x", "x", fit={"epochs": 3})
-    _, model, _ = recipes.run(quick, 0, verbose=0)
+    quick = recipes.get("sda-digits").quickened().but("x", "x", {"training.epochs": 3})
+    model = recipes.run(quick, 0, verbose=0).model
     load = running.load_data
 
     def with_other_test_rows(*arguments):
@@ -87,20 +96,20 @@ def test_the_test_rows_choose_nothing(monkeypatch):
         )
 
     monkeypatch.setattr(running, "load_data", with_other_test_rows)
-    result, again, _ = recipes.run(quick, 0, verbose=0)
-    assert result["figure"] > 50
-    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+    again = recipes.run(quick, 0, verbose=0)
+    assert again.metrics["figure"] > 50
+    for ours, theirs in zip(model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_enlarged_digits():
-    data = running.load_data(recipes.get("sda").quickened(), 0, None)
+    data = running.load_data(recipes.get("sda").quickened().experiment)
     assert data.train.x.shape == (1257, 784)
     images = data.train.x.reshape(-1, 28, 28)
     small = ks.datasets.load("digits").train.x.reshape(-1, 8, 8)
     np.testing.assert_array_equal(images[:, 3:26:3, 3:26:3], small)
     assert not images[:, :2].any()
-    symmetric = running.load_data(recipes.get("conv-autoencoder-small").quickened(), 0, None)
+    symmetric = running.load_data(recipes.get("conv-autoencoder-small").quickened().experiment)
     assert symmetric.train.x.shape == (1437, 28, 28, 1)  # no rows validate
     assert symmetric.train.x.min() == symmetric.train.x[:, 0].max() == -1
 
@@ -193,6 +202,7 @@ def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
     assert json.loads(path.read_text()) == json.loads(json.dumps(first))
     folder = tmp_path / "gaussian-clouds"
     assert sorted(entry.name for entry in folder.iterdir()) == [
+        "filters.png",
         "learning_curves.png",
         "seed0-history.json",
         "seed0.keras",
@@ -218,7 +228,7 @@ def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1]
     assert recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)["command"].endswith("--seeds 2")
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1], "none is lost"
-    other = recipe.but("gaussian-clouds", recipe.title, fit={"epochs": 19})
+    other = recipe.but("gaussian-clouds", recipe.title, {"training.epochs": 19})
     assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
     assert trained == [1, 2, 0], "a changed recipe starts anew"
 
@@ -239,8 +249,8 @@ BATCHES_BY_EPOCH = ("agn-autoencoder-protocol", "mlp-dropout-adagrad-protocol")
 
 @pytest.mark.parametrize("name", map(marked, ["sda-digits", *BATCHES_BY_EPOCH]))
 def test_goes_on_within_a_seed(name, tmp_path, monkeypatch):
-    recipe = recipes.get(name).quickened().but(name, "x", fit={"epochs": 4})
-    undisturbed, whole, _ = recipes.run(recipe, verbose=0)
+    recipe = recipes.get(name).quickened().but(name, "x", {"training.epochs": 4})
+    undisturbed = recipes.run(recipe, verbose=0)
     monkeypatch.setattr(running, "StopOnNonFiniteLoss", PowerCut)
     monkeypatch.setattr(PowerCut, "is_due", True)
     with pytest.raises(RuntimeError, match="no more power"):
@@ -248,11 +258,11 @@ def test_goes_on_within_a_seed(name, tmp_path, monkeypatch):
     states = tmp_path / name / "seed0-states"
     assert states.is_dir()
     content = recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
-    assert content["runs"][0]["figure"] == undisturbed["figure"]
+    assert content["runs"][0]["figure"] == undisturbed.metrics["figure"]
     history = json.loads((tmp_path / name / "seed0-history.json").read_text())
-    assert history == undisturbed["history"]
+    assert history == {name: undisturbed.metrics[name] for name in history}
     loaded = keras.saving.load_model(tmp_path / name / "seed0.keras", compile=False)
-    for ours, theirs in zip(loaded.get_weights(), whole.get_weights(), strict=True):
+    for ours, theirs in zip(loaded.get_weights(), undisturbed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not states.exists()
 
@@ -260,7 +270,7 @@ def test_goes_on_within_a_seed(name, tmp_path, monkeypatch):
 def test_reproduce_draws_filters_and_reconstructions(tmp_path):
     for name in ("da-masking", "lenet5"):
         quick = recipes.get(name).quickened()
-        recipes.reproduce(quick.without_learning(), tmp_path, seeds=1, verbose=0)
+        recipes.reproduce(without_learning(quick), tmp_path, seeds=1, verbose=0)
     assert (tmp_path / "da-masking-quick" / "filters.png").stat().st_size > 10_000
     assert (tmp_path / "da-masking-quick" / "reconstructions.png").stat().st_size > 10_000
     assert (tmp_path / "lenet5-quick" / "filters.png").exists()
@@ -306,9 +316,9 @@ def test_delayed_momentum_is_the_tutorials(rng):
         for index, gradient in enumerate(gradients):
             parameters[index] -= 0.01 * velocities[index]
             velocities[index] = 0.9 * velocities[index] + 0.1 * gradient
-    result, model, _ = recipes.run(recipes.get("gaussian-clouds"), verbose=0)
-    np.testing.assert_allclose(result["history"]["fit"]["loss"], costs, rtol=1e-3)
-    for ours, theirs in zip(model.get_weights(), parameters, strict=True):
+    result = recipes.run(recipes.get("gaussian-clouds"), verbose=0)
+    np.testing.assert_allclose(result.metrics["training"]["loss"], costs, rtol=1e-3)
+    for ours, theirs in zip(result.model.get_weights(), parameters, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
     again = DelayedMomentum.from_config(DelayedMomentum(0.2, momentum=0.5).get_config())
     assert again.momentum == 0.5

@@ -1,6 +1,7 @@
 """The table of named data, `load`, and the rule by which rows become train, valid and test."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -12,6 +13,7 @@ from keras_sda._validation import check_choice, check_non_negative_int
 from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
 from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
+from keras_sda.datasets.synthetic import gaussian_clouds, xor
 
 _OWNER = "keras_sda.datasets.load"
 _SPLITS = ("tutorial", "tensorflow", "full")
@@ -53,9 +55,9 @@ def names() -> list[str]:
 
     >>> from keras_sda import datasets
     >>> datasets.names()
-    ['digits', 'mnist', 'fashion_mnist']
+    ['digits', 'digits28', 'mnist', 'fashion_mnist', 'gaussian_clouds', 'xor']
     """
-    return ["digits", *IMAGE_SETS]
+    return ["digits", "digits28", *IMAGE_SETS, *_POINTS]
 
 
 def load(
@@ -70,9 +72,11 @@ def load(
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
 
-    `digits` ships with scikit-learn and needs no network. `mnist` and `fashion_mnist` are looked
-    for in `data_dir`; without it in the folder that `TFDS_DATA_DIR` names (as prepared by
-    tensorflow-datasets), then in the one that `KERAS_SDA_DATA` names (four IDX files: MNIST's in
+    `digits` ships with scikit-learn and needs no network; `digits28` are the same digits enlarged
+    to 28 x 28 pixels, a small stand-in for MNIST. `gaussian_clouds` and `xor` are the tutorials'
+    points in the plane, with training rows only for `split="full"`. `mnist` and `fashion_mnist`
+    are looked for in `data_dir`; without it in the folder that `TFDS_DATA_DIR` names (as prepared
+    by tensorflow-datasets), then in the one that `KERAS_SDA_DATA` names (four IDX files: MNIST's in
     it or in its subfolder `mnist` or `mnist-idx`, the other's in `fashion_mnist`); last they are
     downloaded. Wherever they come from, rows stand in their published order.
 
@@ -179,6 +183,10 @@ def _open(
         )
     if name == "digits":
         return _digits()
+    if name == "digits28":
+        return _enlarged(_digits())
+    if name in _POINTS:
+        return Source({"train": _POINTS[name]()}, name)
     if name in IMAGE_SETS:
         return load_image_set(name, data_dir)
     if name.startswith("tfds:"):
@@ -203,6 +211,18 @@ def _digits() -> Source:
     return Source(
         {"rows": Split(digits.images, digits.target)}, "digits", unit_range=(0.0, 16.0), seed=0
     )
+
+
+def _enlarged(source: Source) -> Source:
+    """Returns the 8 x 8 digits as images of the size of MNIST's, each pixel three by three."""
+    rows = source.parts["rows"]
+    images = rows.x.repeat(3, axis=1).repeat(3, axis=2)
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    return source._replace(parts={"rows": Split(images, rows.y)}, name="digits28")
+
+
+# The tutorials' points in the plane.
+_POINTS: dict[str, Callable[[], Split]] = {"gaussian_clouds": gaussian_clouds, "xor": xor}
 
 
 def _divide(source: Source, split: str, seed: int) -> dict[str, Split]:

@@ -53,6 +53,9 @@ class RandomRows(RandomBlocks):
         return rng.integers(0, len(self.x), (self.count, self.size))
 
 
+DRAWN: dict[str, type[RandomBlocks]] = {"rows": RandomRows, "blocks": RandomBlocks}
+
+
 class DrawnByEpoch(keras.callbacks.Callback):
     """Tells such batches which epoch begins, so that they know it after an interruption too.
 

@@ -1,1 +1,26 @@
-"""From data to figures: train a model, keep what came of it in a run folder, draw it."""
+"""Experiments: train any model of the zoo on any data, and keep what came of it.
+
+>>> from keras_sda import experiments
+>>> experiment = experiments.default("mlp").but({"hidden_units": [32], "training.epochs": 2})
+>>> result = experiments.run(experiment, verbose=0)
+>>> result.metrics["test"]["rows"]
+360
+"""
+
+from keras_sda.experiments.experiment import Data, Experiment, Model, Pretraining, Training
+from keras_sda.experiments.run_folder import Run, load_run
+from keras_sda.experiments.running import run
+from keras_sda.experiments.zoo import default, names
+
+__all__ = [
+    "Data",
+    "Experiment",
+    "Model",
+    "Pretraining",
+    "Run",
+    "Training",
+    "default",
+    "load_run",
+    "names",
+    "run",
+]

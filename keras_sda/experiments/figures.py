@@ -1,16 +1,81 @@
-"""What recipes measure, and what they are measured against."""
+"""What is measured of a trained model, and what it is measured against."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_sda._validation import check_class_labels
 from keras_sda.datasets import Data, Split
 from keras_sda.datasets.batches import BATCH_SIZE
 
 _PIXEL_NOISE = 0.4
+
+
+def error_interval(errors: int, count: int) -> tuple[float, float]:
+    """Returns the 95 % interval (Wilson's) of an error rate, as two fractions.
+
+    Args:
+        errors: Number of wrong predictions.
+        count: Number of predictions.
+
+    Example:
+
+    >>> [round(100 * bound, 2) for bound in error_interval(130, 10_000)]
+    [1.1, 1.54]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(errors, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
+    """Returns how well a model does on rows: one entry of `metrics.json`.
+
+    For a classifier the share of rows put into a wrong class, with its 95 % interval; for an
+    autoencoder the mean reconstruction error; otherwise the loss.
+
+    Args:
+        model: The model.
+        rows: Rows in the shape and scale that the model takes.
+
+    Raises:
+        ValueError: If the rows lack the labels that the model is measured by.
+    """
+    count = len(rows.x)
+    has_head = getattr(model, "head", None) is not None
+    if not has_head and hasattr(model, "reconstruction_error"):
+        error = float(model.reconstruction_error(rows.x).mean())
+        return {"reconstruction_error": error, "rows": count}
+    if rows.y is None:
+        raise ValueError(
+            "A classifier is evaluated on rows with labels. Received rows without: name the label "
+            "column by --target, or add `y` to the file."
+        )
+    if model.num_classes is None:
+        loss = model.evaluate(rows.x, rows.y, batch_size=BATCH_SIZE, return_dict=True, verbose=0)
+        return {"loss": float(loss["loss"]), "rows": count}
+    check_class_labels(rows.y, model.num_classes, "evaluate")
+    predicted = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
+    errors = int((predicted != rows.y).sum())
+    interval = error_interval(errors, count)
+    return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
+
+
+def describe(figure: Mapping[str, Any]) -> str:
+    """Returns what `measure` has returned, in words."""
+    if "reconstruction_error" in figure:
+        return f"reconstruction error {figure['reconstruction_error']:.4f} a row"
+    if "error" not in figure:
+        return f"loss {figure['loss']:.4f}"
+    low, high = figure["interval"]
+    return (
+        f"error {100 * figure['error']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}; "
+        f"{figure['errors']} of {figure['rows']} rows)"
+    )
 
 
 def classification_error(model: keras.Model, rows: Split) -> float:

@@ -1,9 +1,11 @@
-"""The pictures of a finished run: what `keras-sda plot` draws."""
+"""The pictures of a run: those that training leaves in its folder, and what `plot` draws."""
 
-import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import keras
 
 from keras_sda import datasets, plots
 from keras_sda._validation import check_class_labels
@@ -12,6 +14,57 @@ from keras_sda.experiments.run_folder import METRICS, Run
 
 # Rows in a strip of reconstructions.
 _STRIP = 12
+
+
+def draw_overview(
+    model: Any, data: datasets.Data, metrics: Mapping[str, Any], folder: Path, title: str = ""
+) -> None:
+    """Writes learning curves, and filters and reconstructions where the model has them.
+
+    Args:
+        model: A trained model.
+        data: Its data.
+        metrics: Histories of `pretraining` and `training`.
+        folder: Where to write. Reconstructions that are there already stay.
+        title: What the filters are called.
+    """
+    curves = plots.plot_learning_curves(metrics["pretraining"], metrics["training"])
+    _save(curves, folder / "learning_curves.png")
+    filters = _first_filters(model, data.image_shape)
+    if filters is not None:
+        kernel, shape = filters
+        name = f"{title}: filters" if title else "First-level filters"
+        _save(plots.plot_filters(kernel, shape, title=name), folder / "filters.png")
+    if hasattr(model, "reconstruct"):
+        draw_reconstructions(model, data, folder)
+
+
+def draw_reconstructions(model: Any, data: datasets.Data, folder: Path) -> None:
+    """Writes a strip of rows, corrupted and reconstructed, unless there is one already."""
+    path = folder / "reconstructions.png"
+    if not path.exists():
+        rows = (data.valid or data.train).x[:_STRIP]
+        _save(plots.plot_model(model, rows, data.image_shape), path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=120)
+
+
+def _first_filters(model: Any, image_shape: tuple[int, ...] | None) -> Any:
+    """Returns the first kernel as a table with the shape of a filter, or `None` without one."""
+    for weight in model.trainable_weights:
+        if weight.path.endswith("kernel"):
+            kernel = keras.ops.convert_to_numpy(weight)
+            break
+    else:
+        return None
+    if kernel.ndim == 4:  # a convolution: one filter a picture
+        shape = kernel.shape[:2]
+        kernel = kernel[:, :, 0]
+        return kernel.reshape(-1, kernel.shape[-1]), shape
+    is_image = image_shape is not None and len(kernel) == math.prod(image_shape)
+    return kernel, image_shape if is_image else None
 
 
 class RunPictures:
@@ -31,7 +84,7 @@ class RunPictures:
 
     ```python
     run = load_run("runs/digits-seed0")
-    pictures = RunPictures(run, lambda: run.rows(None))
+    pictures = RunPictures(run, run.rows)
     for name, figure in pictures.draw(["filters", "codes"]):
         figure.savefig(f"{name}.png")
     ```
@@ -62,19 +115,34 @@ class RunPictures:
             ValueError: Before the first is drawn, if a kind does not suit the model, its history
                 or the rows.
         """
-        obstacles = {kind: getattr(self, f"_hinders_{kind}")() for kind in kinds or KINDS}
+        obstacles = {kind: self._ways[kind][0]() for kind in kinds or KINDS}
         if not kinds and self.level is not None and all(map(obstacles.get, _OF_LEVELS)):
             kinds = _OF_LEVELS  # a level that is nowhere is refused, too
         for kind, obstacle in obstacles.items():
             if kind in kinds and obstacle:
-                suiting = [other for other in KINDS if not getattr(self, f"_hinders_{other}")()]
+                suiting = [other for other, (hinders, _) in self._ways.items() if not hinders()]
                 raise ValueError(
                     f"No picture `{kind}` of this {type(self.model).__name__}: {obstacle}. What "
                     f"suits it: {', '.join(suiting)}."
                 )
         for kind, obstacle in obstacles.items():
             if not obstacle:
-                yield from getattr(self, f"_draw_{kind}")()
+                yield from self._ways[kind][1]()
+
+    @property
+    def _ways(self) -> dict[str, tuple[Callable[[], str], Callable[[], Iterator[Any]]]]:
+        """For each kind, what hinders it (nothing: an empty text), and what draws it."""
+        return {
+            "filters": (self._hinders_filters, self._draw_filters),
+            "reconstructions": (self._hinders_reconstructions, self._draw_reconstructions),
+            "curves": (self._hinders_curves, self._draw_curves),
+            "codes": (self._hinders_codes, self._draw_codes),
+            "activations": (self._hinders_activations, self._draw_activations),
+            "confusion": (self._hinders_confusion, self._draw_confusion),
+            "surface": (self._hinders_surface, self._draw_surface),
+            "manifold": (self._hinders_manifold, self._draw_manifold),
+            "traversals": (self._hinders_traversals, self._draw_traversals),
+        }
 
     @property
     def rows(self) -> datasets.Split:
@@ -91,13 +159,7 @@ class RunPictures:
     def _image_shape(self) -> tuple[int, ...] | None:
         if len(self.model.row_shape) == 3:
             return tuple(self.model.row_shape)
-        shape = self.run.config.get("image_shape")
-        return None if shape is None else tuple(shape)
-
-    @property
-    def _history(self) -> dict[str, Any]:
-        path = self.run.folder / METRICS
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return self.run.image_shape
 
     @property
     def _num_levels(self) -> int:
@@ -106,7 +168,7 @@ class RunPictures:
 
     @property
     def _classes(self) -> Any:
-        return self.run.config.get("classes")
+        return self.run.classes
 
     def _hinders_level(self, count: int) -> str:
         if self.level is None or -count <= self.level < count:
@@ -139,14 +201,14 @@ class RunPictures:
         )
 
     def _hinders_curves(self) -> str:
-        history = self._history
-        if history.get("pretraining") or history.get("finetuning"):
+        history = self.run.metrics
+        if history.get("pretraining") or history.get("training"):
             return ""
         return f"learning curves need the history of training, which {METRICS} does not hold"
 
     def _draw_curves(self):
-        history = self._history
-        before, after = history.get("pretraining", []), history.get("finetuning", {})
+        history = self.run.metrics
+        before, after = history.get("pretraining", []), history.get("training", {})
         yield "curves", plots.plot_learning_curves(before, after)
 
     def _hinders_codes(self) -> str:

@@ -2,19 +2,21 @@
 
 ```
 model.keras            the trained model
-config.json            every option of the run, the data's scaling and classes
+config.json            the experiment, and what its data turned out to be
 metrics.json           figures, and every epoch's
 learning_curves.png    filters.png    reconstructions.png
-backup/                until the run is finished: the states that it can be gone on from
+backup/                until the run is finished: the states that it can be resumed from
 ```
 """
 
 import json
+import math
 import platform
+import shlex
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,9 @@ import numpy as np
 
 import keras_sda
 from keras_sda import datasets
-from keras_sda._validation import check_class_labels
-from keras_sda.datasets.batches import BATCH_SIZE
-from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
+from keras_sda.backend import strategies
+from keras_sda.experiments.config_0_2_0 import convert_config
+from keras_sda.experiments.experiment import Experiment, first_difference
 from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
@@ -44,72 +46,49 @@ def versions() -> dict[str, str]:
     }
 
 
-def error_interval(errors: int, count: int) -> tuple[float, float]:
-    """Returns the 95 % interval (Wilson's) of an error rate, as two fractions.
-
-    Args:
-        errors: Number of wrong predictions.
-        count: Number of predictions.
-
-    Example:
-
-    >>> [round(100 * bound, 2) for bound in error_interval(130, 10_000)]
-    [1.1, 1.54]
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(errors, count).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+def free_folder(data: str, seed: int) -> Path:
+    """Returns the next free name under `runs/` for a run on some data."""
+    name = Path(data.removeprefix("tfds:")).name.split(".")[0]
+    stem = f"runs/{name}-seed{seed}"
+    number = 1
+    folder = Path(stem)
+    while folder.exists():
+        number += 1
+        folder = Path(f"{stem}-{number}")
+    return folder
 
 
-def measure(model: keras.Model, rows: datasets.Split) -> dict[str, Any]:
-    """Returns how well a model does on rows: one entry of `metrics.json`.
+def prepare_folder(folder: Path, experiment: Experiment) -> str:
+    """Makes the folder of a run ready to be written.
 
-    For a classifier the share of rows put into a wrong class, with its 95 % interval; otherwise the
-    mean reconstruction error.
+    Returns:
+        `"new"`, `"begun"` if it holds the same experiment, interrupted, or `"finished"`.
 
     Raises:
-        ValueError: If a classifier gets rows without labels.
+        ValueError: If the folder holds another experiment or something else, or cannot be written.
     """
-    count = len(rows.x)
-    if model.num_classes is None:
-        error = float(model.reconstruction_error(rows.x).mean())
-        return {"reconstruction_error": error, "rows": count}
-    if rows.y is None:
-        raise ValueError(
-            "A classifier is evaluated on rows with labels. Received rows without: name the label "
-            "column by --target, or add `y` to the file."
-        )
-    check_class_labels(rows.y, model.num_classes, "evaluate")
-    predicted = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
-    errors = int((predicted != rows.y).sum())
-    interval = error_interval(errors, count)
-    return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
-
-
-def new_folder(path: str | None, data: str, seed: int) -> Path:
-    """Makes an empty folder for a run: the given one, or the next free name under `runs/`.
-
-    Raises:
-        ValueError: If the folder exists and is not empty, or cannot be written.
-    """
-    if path is None:
-        name = Path(data.removeprefix("tfds:")).name.split(".")[0]
-        stem = f"runs/{name}-seed{seed}"
-        number = 1
-        folder = Path(stem)
-        while folder.exists():
-            number += 1
-            folder = Path(f"{stem}-{number}")
-    else:
-        folder = Path(path)
-    remove_partial(writable_folder(folder))  # of a run that was killed before it began
+    remove_partial(writable_folder(folder))  # of a run that was killed
+    if (folder / CONFIG).is_file():
+        difference = first_difference(read_experiment(folder), experiment)
+        if difference is not None:
+            name, old, new = difference
+            raise ValueError(
+                f"The run in {folder} is resumed with its own settings, where {name} is {old!r}. "
+                f"Received {name}={new!r}: give the setting as it was, or train a new run in "
+                "another folder."
+            )
+        return "finished" if is_finished(folder) else "begun"
     if any(folder.iterdir()):
         raise ValueError(
             f"The output folder {folder} is not empty: name a new one, so that nothing in it "
             "is overwritten."
         )
-    return folder
+    return "new"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / METRICS).exists() and not (folder / BACKUP).exists()
 
 
 def writable_folder(folder: Path) -> Path:
@@ -138,41 +117,14 @@ def discard_if_untrained(folder: Path) -> None:
             folder.rmdir()
 
 
-def has_states(folder: Path) -> bool:
-    """Whether a folder is that of a run that was interrupted and can be gone on with."""
+def resume_command(folder: Path) -> str:
+    """Returns the command that resumes a run."""
+    return f"keras-sda train --resume {shlex.quote(str(folder))}"
+
+
+def can_resume(folder: Path) -> bool:
+    """Whether a folder is that of a run that was interrupted and can be resumed."""
     return (folder / CONFIG).is_file() and (folder / BACKUP).is_dir()
-
-
-def options_to_resume(
-    folder: Path, given: dict[str, Any], known: Iterable[str]
-) -> dict[str, Any] | None:
-    """Returns the options of a run that was interrupted, or `None` if it is finished.
-
-    Args:
-        folder: Its folder.
-        given: Options that were given once more, and must be what they were.
-        known: Names of the options.
-
-    Raises:
-        ValueError: If the folder holds no run, or an option was another one.
-    """
-    if not (folder / CONFIG).is_file():
-        raise ValueError(
-            f"{folder} holds no run to go on with, as {CONFIG} is missing there: give the folder "
-            "of a run that `keras-sda train` has begun."
-        )
-    config = _read_config(folder)
-    options = {name: config[name] for name in known if name in config}
-    for name, value in given.items():
-        if options.get(name) != value:
-            raise ValueError(
-                f"The run in {folder} goes on with its own options, where {name} is "
-                f"{options.get(name)!r}. Received {name}={value!r}: give the option as it was, or "
-                "train a new run in another folder."
-            )
-    remove_partial(folder)
-    is_finished = (folder / METRICS).exists() and not (folder / BACKUP).exists()
-    return None if is_finished else options
 
 
 def finish(folder: Path) -> None:
@@ -184,7 +136,7 @@ def save_model(model: keras.Model, folder: Path) -> None:
     """Writes the model; an older one stays whole until the new one is.
 
     Raises:
-        OSError: If the disk is full; the message says how to go on.
+        OSError: If the disk is full; the message says how to resume.
     """
     try:
         with replacing(folder / MODEL) as partial:
@@ -194,7 +146,7 @@ def save_model(model: keras.Model, folder: Path) -> None:
             raise
         remedy = "make room, and save it again"
         if (folder / BACKUP).exists():
-            remedy = f"nothing is lost: make room, then `keras-sda train --resume {folder}`"
+            remedy = f"nothing is lost: make room, then `{resume_command(folder)}`"
         raise OSError(
             f"The model could not be written to {folder}, as the disk is full; {remedy}."
         ) from error
@@ -226,47 +178,210 @@ def save_array(array: np.ndarray, path: str) -> str:
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
 
 
+def save_config(
+    folder: Path,
+    experiment: Experiment,
+    model: keras.Model,
+    data: datasets.Data,
+    backup_steps: int | None,
+) -> None:
+    """Writes `config.json`: the experiment, and what its data turned out to be.
+
+    An interrupted run keeps its own.
+    """
+    if (folder / CONFIG).exists():
+        return
+    config = {
+        **experiment.to_dict(),
+        "found": {
+            "num_classes": model.num_classes,
+            "classes": data.classes,
+            "image_shape": data.image_shape,
+            "scaling": data.scaling.to_dict(),
+            "backup_steps": backup_steps,
+            "replicas": strategies.num_replicas(),
+            "versions": versions(),
+        },
+    }
+    save_json(config, folder / CONFIG)
+
+
+def read_backup_steps(folder: Path) -> int | None:
+    """Returns how many steps there were from one saved state of a run to the next."""
+    return _read_config(folder)["found"].get("backup_steps")
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Returns the experiment of a run, finished or not.
+
+    Raises:
+        ValueError: If the folder holds no run, or its `config.json` is damaged.
+    """
+    if not (folder / CONFIG).is_file():
+        raise ValueError(
+            f"{folder} does not hold a run, as {CONFIG} is missing there: give the folder of a run "
+            "that `keras-sda train` has begun."
+        )
+    return _experiment_of(_read_config(folder))
+
+
+def _experiment_of(config: Mapping[str, Any]) -> Experiment:
+    return Experiment.from_dict({key: config[key] for key in config if key != "found"})
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return convert_config(config) if "found" not in config else config
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / CONFIG} is damaged ({error}): train the run again.") from error
+
+
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, its options, and its model."""
+    """An experiment that was carried out: its model, what its data were, and its figures.
 
-    folder: Path
-    config: dict[str, Any]
-    model: keras.Model
+    Attributes:
+        folder: Where it is written, or `None`.
+        experiment: The `Experiment`.
+        model: The trained Keras model.
+        scaling: The `datasets.Scaling` of the training rows.
+        classes: The original labels, where they were numbered, or `None`.
+        image_shape: Shape of a row as an image, or `None`.
+        metrics: Figures (`valid`, `test`), histories (`pretraining`, `training`), `minutes`, and
+            `best_epoch`, counted from 1: the content of `metrics.json`.
+
+    Example:
+
+    ```python
+    run = ks.experiments.load_run("runs/digits-seed0")
+    run.model.predict(run.rows("new.csv").x)
+    ```
+    """
+
+    folder: Path | None
+    experiment: Experiment
+    model: Any
+    scaling: datasets.Scaling
+    classes: Any
+    image_shape: tuple[int, int, int] | None
+    metrics: Mapping[str, Any]
+    _loaded: datasets.Data | None = None
+
+    @classmethod
+    def of_data(
+        cls,
+        folder: Path | None,
+        experiment: Experiment,
+        model: keras.Model,
+        metrics: Mapping[str, Any],
+        data: datasets.Data,
+    ) -> "Run":
+        """Returns the run of a model that was just trained on data."""
+        found = (data.scaling, data.classes, data.image_shape)
+        return cls(folder, experiment, model, *found, metrics, data)
+
+    @property
+    def data(self) -> datasets.Data:
+        """The data of the experiment, in the shape and scale that the model takes."""
+        if self._loaded is not None:
+            return self._loaded
+        parts = {part: self._part(part) for part in ("train", "valid", "test")}
+        return datasets.Data(
+            **parts,
+            name=self.experiment.data.name,
+            scaling=self.scaling,
+            image_shape=self.image_shape,
+            classes=self.classes,
+        )
+
+    def _part(self, part: str) -> Any:
+        raw = getattr(self._load(), part)
+        return None if raw is None else self._prepared(raw)
 
     def rows(
-        self, data: str | None, target: str | None = None, part: str = "test", **load: Any
+        self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
     ) -> datasets.Split:
-        """Returns rows scaled as the run's training data were.
+        """Returns rows in the shape of the model's, scaled as the run's training data were.
 
         Args:
             data: A file, or the name of a data set; `None` for the data of the run.
             target: Label column of a table.
             part: `"train"`, `"valid"` or `"test"`, of a named data set.
             **load: `data_dir` for a named data set.
-        """
-        raw = self.raw_rows(data, target, part, **load)
-        return datasets.Split(self.scaling(raw.x), raw.y)
 
-    @property
-    def scaling(self) -> datasets.Scaling:
-        """The scaling of the run's training data."""
-        return datasets.Scaling.from_dict(self.config["scaling"])
+        Raises:
+            ValueError: If there are no such rows, or they do not fit the model.
+        """
+        return self._prepared(self.raw_rows(data, target, part, **load))
+
+    def _prepared(self, raw: datasets.Split) -> datasets.Split:
+        return datasets.Split(self._shaped(self.scaling(raw.x)), raw.y)
+
+    def _shaped(self, x: np.ndarray) -> np.ndarray:
+        """Returns rows as images where the model takes images, and the other way round."""
+        shape = tuple(self.model.row_shape)
+        fits = math.prod(x.shape[1:]) == math.prod(shape)
+        return x.reshape(len(x), *shape) if fits else x
+
+    def encode(self, x: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Returns the codes of rows.
+
+        Args:
+            x: Rows, as `rows` returns them.
+            level: Whose codes, from 0 or, counted from the last, from -1; `None` for the last
+                level's.
+
+        Raises:
+            ValueError: If the model has no codes, or no such level.
+        """
+        name = type(self.model).__name__
+        levels = getattr(self.model, "levels", None)
+        if not hasattr(self.model, "encode") or levels == []:
+            raise ValueError(f"A {name} has no codes, as it has no hidden layer.")
+        if levels is not None:
+            return self.model.encode(x, level=-1 if level is None else level)
+        if level not in (None, 0, -1):
+            raise ValueError(f"A {name} has one level of codes, number 0. Received: level={level}")
+        return self.model.encode(x)
+
+    def reconstruct(self, x: np.ndarray) -> np.ndarray:
+        """Returns rows encoded and decoded again.
+
+        Args:
+            x: Rows, as `rows` returns them.
+
+        Raises:
+            ValueError: If the model does not reconstruct its rows.
+        """
+        if not hasattr(self.model, "reconstruct"):
+            raise ValueError(
+                f"A {type(self.model).__name__} does not reconstruct its rows: it has no decoder."
+            )
+        return self.model.reconstruct(x)
 
     def raw_rows(
-        self, data: str | None, target: str | None = None, part: str = "test", **load: Any
+        self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
     ) -> datasets.Split:
         """Returns rows as `rows` does, but with the values they have in the data."""
         if data is not None and not _is_named(data):
             x, y = datasets.read_rows(data, target=target)
-            return datasets.Split(x, _number(y, self.config["classes"]))
-        options = {name: self.config[name] for name in ("data_dir", "split", "target")}
-        options |= {name: value for name, value in load.items() if value is not None}
-        loaded = datasets.load(data or self.config["data"], scale=None, **options)
+            return datasets.Split(self._shaped(x), _number(y, self.classes))
+        loaded = self._load(data, **load)
         split = getattr(loaded, part)
         if split is None:
             raise ValueError(f"{loaded.name} has no {part} rows: choose another --part.")
-        return split
+        return datasets.Split(self._shaped(split.x), split.y)
+
+    def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
+        own = self.experiment.data
+        return datasets.load(
+            data or own.name,
+            data_dir=data_dir or own.data_dir,
+            split=own.split,
+            target=own.target,
+            scale=None,
+        )
 
 
 def _is_named(data: str) -> bool:
@@ -287,95 +402,52 @@ def _number(labels, classes):
     return np.array([numbers[label] for label in labels.tolist()], dtype="int64")
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / CONFIG} is damaged ({error}): train the run again.") from error
-
-
-def load_run(folder: str) -> Run:
+def load_run(folder: str | Path) -> Run:
     """Reads a run folder.
 
+    Args:
+        folder: What `run` or `keras-sda train` has written; of version 0.2.0, too.
+
     Raises:
-        ValueError: If the folder is not that of a finished run.
+        ValueError: If the folder is not that of a run with a trained model, or is damaged.
+
+    Example:
+
+    ```python
+    run = ks.experiments.load_run("runs/digits-seed0")
+    print(run.experiment.model.name, run.metrics["test"])
+    ```
     """
     path = Path(folder)
     missing = [name for name in (CONFIG, MODEL) if not (path / name).is_file()]
     if missing:
         raise ValueError(
-            f"{path} is no finished run, as {' and '.join(missing)} is missing there: give the "
+            f"{path} is not a finished run, as {' and '.join(missing)} is missing there: give the "
             "folder that `keras-sda train` has written."
         )
     config = _read_config(path)
+    experiment, found = _experiment_of(config), config["found"]
     try:
         model = keras.saving.load_model(path / MODEL)
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
-    return Run(path, config, model)
-
-
-def export_run(
-    run: Run,
-    format: str = "tf_saved_model",
-    output: str | None = None,
-    raw: bool = True,
-    threshold: float | None = None,
-    contamination: float | None = None,
-    data_dir: str | None = None,
-) -> str:
-    """Writes the model of a run for another runtime, compared on training rows of the run.
-
-    Args:
-        run: A finished run.
-        format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
-        output: What to write; by default in the folder of the run.
-        raw: Whether the export takes raw rows, the run's scaling inside, or scaled ones.
-        threshold: Adds the output `anomaly`: whether `score` is above.
-        contamination: The same, with the threshold that this share of the training rows exceeds.
-        data_dir: Folder with prepared data; by default that of the run.
-
-    Returns:
-        What was written and how far it is from the Keras model, for people to read.
-
-    Raises:
-        ValueError: If the threshold needs training rows that cannot be read, or as in
-            `Autoencoder.export`.
-    """
-    scaling, rows = run.scaling, None
-    try:
-        rows = run.raw_rows(None, part="train", data_dir=data_dir).x
-        compared = f"{min(len(rows), MOST_ROWS):,} training rows"
-    except (ValueError, OSError, ImportError) as error:
-        reason = str(error).rstrip(".")
-        if contamination is not None:
-            raise ValueError(
-                "The threshold for a contamination is taken from the training rows, which cannot "
-                f"be read ({reason}): name their folder by --data-dir, or give --threshold."
-            ) from error
-        compared = f"{DRAWN_ROWS} random rows, as the data cannot be read ({reason})"
-    if contamination is not None:
-        scores = run.model.reconstruction_error(scaling(rows))
-        threshold = float(np.quantile(scores, 1 - contamination))
-    target = Path(output) if output else run.folder / f"model{FORMATS[format].suffix}"
-    if output is None and format == "tf_saved_model":
-        target = run.folder / "saved_model"
-    differences = run.model.export(
-        target,
-        format=format,
-        scaling=scaling if raw else None,
-        threshold=threshold,
-        rows=rows if raw or rows is None else scaling(rows),
+    shape = found["image_shape"]
+    return Run(
+        path,
+        experiment,
+        model,
+        datasets.Scaling.from_dict(found["scaling"]),
+        found["classes"],
+        None if shape is None else (shape[0], shape[1], shape[2]),
+        _read_metrics(path),
     )
-    outputs = f"{'endpoints' if format == 'tf_saved_model' else 'outputs'} {', '.join(differences)}"
-    lines = [
-        f"{FORMATS[format].title}: {target} ({outputs}), for {'raw' if raw else 'scaled'} rows",
-        *(
-            []
-            if threshold is None
-            else [f"Threshold: anomaly where score is above {threshold:.6g}"]
-        ),
-        f"Largest difference from Keras, on {compared}: "
-        + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()),
-    ]
-    return "\n".join(lines)
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    path = folder / METRICS
+    if not path.is_file():
+        return {}
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    if "finetuning" in metrics:  # as version 0.2.0 called it, for every model
+        metrics["training"] = metrics.pop("finetuning")
+    return metrics

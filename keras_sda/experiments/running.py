@@ -1,321 +1,332 @@
-"""The main job from data to figures: pretrain, fine-tune, evaluate, and keep the results."""
+"""The one way from an experiment to figures: load, build, pretrain, train, measure, write."""
 
-import contextlib
-import math
-import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_sda import datasets, plots
-from keras_sda._validation import check_non_negative_int, check_positive, check_positive_int
-from keras_sda.backend import strategies
+from keras_sda import datasets
 from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE
-from keras_sda.experiments import run_folder
-from keras_sda.initializers import SigmoidGlorotUniform
+from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
+from keras_sda.experiments import figures, run_folder, zoo
+from keras_sda.experiments.experiment import Experiment, Pretraining, Training
+from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
+from keras_sda.experiments.run_folder import Run
 from keras_sda.models import StackedDenoisingAutoencoder
+from keras_sda.training.optimizers import make_optimizer
 
-OWNER = "train"
 
-
-def train_stack(
-    folder: Path,
+def run(
+    experiment: Experiment,
+    folder: str | Path | None = None,
     *,
-    data: str = "digits",
-    data_dir: str | None = None,
-    target: str | None = None,
-    split: str = "tutorial",
-    scale: str | None = "unit",
-    units: Sequence[int] = (256, 256, 256),
-    noise: str | None = "gaussian",
-    noise_level: float | Sequence[float] = 0.2,
-    activation: str = "sigmoid",
-    initializer: str = "auto",
-    reconstruction_loss: str = "auto",
-    tied: bool = True,
-    pretrain: bool = True,
-    pretrain_epochs: int | Sequence[int] = 15,
-    pretrain_optimizer: str = "sgd",
-    pretrain_learning_rate: float | Sequence[float] = 0.1,
-    epochs: int = 60,
-    optimizer: str = "sgd",
-    learning_rate: float = 1.0,
-    schedule: str = "cosine",
-    patience: float | None = None,
-    batch_size: int = 20,
-    dropout: float = 0.2,
-    finetune_noise_level: float = 0.2,
-    seed: int = 0,
-    dtype: str = "float32",
+    measure: Callable[[keras.Model, datasets.Split], Any] = figures.measure,
+    prepare: Callable[[keras.Model], None] | None = None,
     backup: bool = True,
     backup_steps: int | None = None,
-    states: Path | None = None,
+    states: str | Path | None = None,
     verbose: Any = "auto",
-) -> dict[str, Any]:
-    """Trains a stack on a data set and writes a run folder; what `keras-sda train` does.
+) -> Run:
+    """Carries out an experiment, and keeps what came of it in a folder if one is given.
 
-    The defaults suit the digits of scikit-learn; they were chosen by five-fold cross-validation on
-    the training and validation rows.
-
-    Labelled data are classified: after pretraining the whole network is fine-tuned, and the epoch
-    with the lowest validation error is kept. Data without labels are pretrained only. Validation
-    data choose, test data are read once, at the end.
+    Loads the data, builds the model, pretrains its levels, trains the whole, and measures it.
+    Validation rows choose the epoch whose weights remain; test rows are read once, at the end.
+    Labels are used by models that classify; a stacked denoising autoencoder without labels is
+    pretrained only.
 
     Args:
-        folder: Existing folder, empty, or that of the same run after an interruption; see
-            `run_folder` for what is written there.
-        data: Name or path for `datasets.load`, as are `data_dir`, `target`, `split` and `scale`.
-        data_dir: Folder with prepared data.
-        target: Label column of a table.
-        split: Which rows validate.
-        scale: How values are scaled.
-        units: Hidden units of each level.
-        noise: Noise of each level, by name; `None` for none.
-        noise_level: Its rate or standard deviation, or one per level.
-        activation: Activation of the hidden units.
-        initializer: Initial kernels by Keras' name; `"auto"`: Glorot's uniform, four times as wide
-            for sigmoid units.
-        reconstruction_loss: Loss of every level, or `"auto"`.
-        tied: Whether decoders share the encoders' kernels.
-        pretrain: Whether to pretrain at all.
-        pretrain_epochs: Passes over the data per level, or one number per level.
-        pretrain_optimizer: Optimizer of pretraining, by name.
-        pretrain_learning_rate: Its step size, or one per level.
-        epochs: Passes over the data in fine-tuning, at most.
-        optimizer: Optimizer of fine-tuning, by name.
-        learning_rate: Its step size, at the start for `schedule="cosine"`.
-        schedule: `"cosine"`, down to zero at the last of `epochs`, or `"constant"`.
-        patience: See `callbacks.PatienceStopping`; by default 10, for cosine all epochs.
-        batch_size: Rows per update, in both phases.
-        dropout: Share of the codes dropped in fine-tuning.
-        finetune_noise_level: Level of the noise on the input in fine-tuning; without `noise`, 0.
-        seed: Makes the run repeatable.
-        dtype: Precision: `"float32"`, `"float64"` (with `keras.config.set_floatx("float64")`, or
-            Keras casts the data to float32) or a policy such as `"mixed_bfloat16"`.
-        backup: Whether to save the state of training in the folder after each epoch; see
-            `callbacks.Backup`. With the same options and a folder that has states, training goes on
-            from there.
+        experiment: The experiment; `keras_sda.experiments.default(name)` is one to start from.
+        folder: Folder to write the model, its figures and pictures to: a new or empty one, or that
+            of the same experiment after an interruption, which is resumed to the weights of a run
+            that was never interrupted. `None` writes nothing.
+        measure: Function of the model and rows that returns what is reported of them.
+        prepare: Called with the new model before training, to set initial values of its own.
+        backup: Whether the state of training is saved after each epoch; see `callbacks.Backup`.
         backup_steps: Steps from one state to the next, besides those after each epoch.
-        states: Folder of the states; by default in the folder of the run.
-        verbose: 0 prints results only; otherwise as in `pretrain`.
+        states: Folder of the states; by default `backup` in `folder`, and nowhere without one.
+        verbose: 0 is silent; 1, or `"auto"`, shows progress; 2 tells more. See `pretrain_layers`.
 
     Returns:
-        The content of `metrics.json`.
+        The `Run`: experiment, model, data and metrics.
 
     Raises:
-        ValueError: If an argument or the data do not fit; before training.
+        ValueError: Before training, if an argument or the data do not fit, or the folder holds
+            something else.
         FloatingPointError: If a loss becomes NaN or infinite.
+
+    Example:
+
+    >>> from keras_sda import experiments
+    >>> short = experiments.default("softmax").but({"training.epochs": 1})
+    >>> result = experiments.run(short, verbose=0)
+    >>> sorted(result.metrics["test"])
+    ['error', 'errors', 'interval', 'rows']
     """
-    left_out = ("folder", "states", "verbose")
-    options = {name: value for name, value in locals().items() if name not in left_out}
-    # Whatever only fine-tuning needs is checked before pretraining, too.
-    check_non_negative_int("epochs", epochs, OWNER)
-    check_positive_int("batch_size", batch_size, OWNER)
-    check_positive("learning_rate", learning_rate, OWNER)
-    if patience is None:
-        patience = max(1, epochs) if schedule == "cosine" else 10
-    stopping = PatienceStopping(patience=patience)
-    for name in (optimizer, pretrain_optimizer):
-        make_optimizer(name, learning_rate)
-
-    loaded = datasets.load(data, data_dir=data_dir, split=split, scale=scale, target=target, seed=0)
-    train, valid = loaded.train, loaded.valid
-    num_classes = _count_classes(loaded)
-    model = StackedDenoisingAutoencoder(
-        input_dim=train.x.shape[1],
-        hidden_units=list(units),
-        num_classes=num_classes,
-        noise=noise,
-        noise_level=noise_level,
-        activation=activation,
-        tied=tied,
-        kernel_initializer=_kernel_initializer(initializer, activation),
-        reconstruction_loss=reconstruction_loss,
-        dropout=dropout,
-        finetune_noise_level=0.0 if noise is None else finetune_noise_level,
-        seed=seed,
-        dtype=dtype,
-    )
-    sizes = [model.input_dim, *units, *([] if num_classes is None else [num_classes])]
-    print(f"{loaded.name}: {_count(loaded)}; network {'-'.join(map(str, sizes))}", flush=True)
-    config = {
-        **options,
-        "input_dim": model.input_dim,
-        "num_classes": num_classes,
-        "classes": loaded.classes,
-        "image_shape": loaded.image_shape,
-        "scaling": loaded.scaling.to_dict(),
-        "versions": run_folder.versions(),
-        "replicas": strategies.num_replicas(),
-    }
-    if not (folder / run_folder.CONFIG).exists():  # an interrupted run keeps its own
-        run_folder.save_json(config, folder / run_folder.CONFIG)
-
-    def saving() -> list[Backup]:
-        if not backup:
-            return []
-        place = folder / run_folder.BACKUP if states is None else states
-        callback = Backup(place, backup_steps, keep=True, verbose=int(verbose != 0))
-        callback.advice = how_to_go_on(folder)
-        backups.append(callback)
-        return [callback]
-
-    backups: list[Backup] = []
-    metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "finetuning": {}}
-    if pretrain:
-        with _timed(metrics, "pretraining"):
-            histories = model.pretrain(
-                train.x,
-                epochs=pretrain_epochs,
-                batch_size=batch_size,
-                optimizer=pretrain_optimizer,
-                learning_rate=pretrain_learning_rate,
-                validation_data=None if valid is None else valid.x,
-                callbacks=lambda level: [_SaveAfterLevel(model, folder), *saving()],
-                verbose=verbose,
-            )
-        metrics["pretraining"] = [history.history for history in histories]
-        metrics["minutes"]["pretraining"] += _earlier_minutes(backups)
-        # Now, as supervised fine-tuning forgets how to reconstruct.
-        strip = plots.plot_model(model, (loaded.valid or train).x[:12], loaded.image_shape)
-        _save_picture(strip, folder / "reconstructions.png")
-
-    if num_classes is not None and epochs > 0:
-        steps = epochs * math.ceil(len(train.x) / batch_size)
-        model.compile(
-            make_optimizer(optimizer, learning_rate, schedule, steps),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
+    zoo.check(experiment)
+    _check_optimizers(experiment)
+    if folder is None:
+        return _carry_out(experiment, None, measure, prepare, backup, backup_steps, states, verbose)
+    folder = Path(folder)
+    state = run_folder.prepare_folder(folder, experiment)
+    if state == "finished":
+        return run_folder.load_run(folder)
+    if state == "begun" and backup_steps is None:
+        backup_steps = run_folder.read_backup_steps(folder)
+    states = folder / run_folder.BACKUP if states is None else states
+    try:
+        return _carry_out(
+            experiment, folder, measure, prepare, backup, backup_steps, states, verbose
         )
-        if verbose != 0:
-            print(f"Fine-tuning: {optimizer}, step size {learning_rate:g}, {schedule}", flush=True)
-        callbacks = [StopOnNonFiniteLoss(), *([] if valid is None else [stopping])]
-        if verbose != 0:
-            callbacks.append(LevelProgress(verbose == 2, title="Fine-tuning"))
-        backups.clear()
-        callbacks.extend(saving())
-        with _timed(metrics, "finetuning"):
-            history = model.fit(
-                *train,
-                epochs=epochs,
-                batch_size=batch_size,
-                validation_data=None if valid is None else tuple(valid),
-                validation_batch_size=BATCH_SIZE,
-                callbacks=callbacks,
-                verbose=0,
-            )
-        metrics["finetuning"] = history.history
-        metrics["minutes"]["finetuning"] += _earlier_minutes(backups)
-        best = history.epoch[-1] if valid is None else stopping.best_epoch
-        metrics["best_epoch"] = None if best is None else best + 1
-    run_folder.save_model(model, folder)
+    except BaseException:
+        run_folder.discard_if_untrained(folder)
+        raise
 
-    for name, part in (("valid", valid), ("test", loaded.test)):
+
+def _carry_out(
+    experiment: Experiment,
+    folder: Path | None,
+    measure: Callable[[keras.Model, datasets.Split], Any],
+    prepare: Callable[[keras.Model], None] | None,
+    backup: bool,
+    backup_steps: int | None,
+    states: str | Path | None,
+    verbose: Any,
+) -> Run:
+    data = load_data(experiment)
+    model = zoo.build(experiment, data, count_classes(data, experiment))
+    if prepare is not None:
+        prepare(model)
+    if folder is not None:
+        run_folder.save_config(folder, experiment, model, data, backup_steps)
+    saver = _Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
+    if verbose != 0:
+        print(_headline(experiment, model, data), flush=True)
+
+    metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
+    if experiment.pretraining is not None:
+        _pretrain(model, experiment.pretraining, data, metrics, saver)
+    if folder is not None and is_supervised(model) and hasattr(model, "reconstruct"):
+        # Now, as supervised training forgets how to reconstruct.
+        draw_reconstructions(model, data, folder)
+    training = experiment.training
+    if training is not None and _has_target(model, data):
+        _train(model, training, data, experiment.seed, metrics, saver)
+    if folder is not None:
+        run_folder.save_model(model, folder)
+    for name, part in (("valid", data.valid), ("test", data.test)):
         if part is not None:
-            metrics[name] = run_folder.measure(model, part)
-    run_folder.save_json(metrics, folder / run_folder.METRICS)
-    print_results(metrics)
-    curves = plots.plot_learning_curves(metrics["pretraining"], metrics["finetuning"])
-    _save_picture(curves, folder / "learning_curves.png")
-    filters = plots.plot_filters(model.levels[0].kernel, loaded.image_shape)
-    _save_picture(filters, folder / "filters.png")
-    run_folder.finish(folder)
-    print(f"Model, figures and pictures: {folder}")
-    return metrics
+            metrics[name] = measure(model, part)
+    if folder is not None:
+        run_folder.save_json(metrics, folder / run_folder.METRICS)
+        draw_overview(model, data, metrics, folder)
+        run_folder.finish(folder)
+    return Run.of_data(folder, experiment, model, metrics, data)
 
 
-def how_to_go_on(folder: Path) -> str:
-    """Returns how to go on with a run that was interrupted."""
-    return f"to go on: keras-sda train --resume {shlex.quote(str(folder))}"
+@dataclass
+class _Saver:
+    """Saves states while training, and tells how long it had gone on before an interruption."""
 
+    folder: Path | None
+    states: Path | None
+    every: int | None
+    verbose: Any
+    backups: list[Backup] = field(default_factory=list)
 
-def _earlier_minutes(backups):
-    """Returns how many minutes a phase took before it was interrupted."""
-    return sum(backup.earlier_seconds for backup in backups) / 60
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns the callback that saves states for one call of `fit`, or none."""
+        if self.states is None:
+            return []
+        backup = Backup(self.states, self.every, keep=True, verbose=int(self.verbose != 0))
+        if self.folder is not None:
+            backup.resume_hint = f"to resume: {run_folder.resume_command(self.folder)}"
+        self.backups.append(backup)
+        return [backup]
 
-
-@contextlib.contextmanager
-def _timed(metrics: dict[str, Any], phase: str) -> Iterator[None]:
-    """Notes how many minutes the block takes."""
-    start = time.perf_counter()
-    yield
-    metrics["minutes"][phase] = (time.perf_counter() - start) / 60
+    def minutes_since(self, start: float) -> float:
+        """Returns the minutes a phase took, those before an interruption included."""
+        earlier = sum(backup.earlier_seconds for backup in self.backups)
+        self.backups.clear()
+        return (time.perf_counter() - start + earlier) / 60
 
 
 class _SaveAfterLevel(keras.callbacks.Callback):
-    """Saves the stack after each level, so that a later level's failure costs that level only."""
+    """Saves the model after each level, so that a later level's failure costs that level only."""
 
-    def __init__(self, stack, folder):
+    def __init__(self, model: keras.Model, folder: Path) -> None:
         super().__init__()
-        self.stack = stack
+        self.whole = model
         self.folder = folder
 
-    def on_level_end(self, level, logs=None):
-        run_folder.save_model(self.stack, self.folder)
+    def on_level_end(self, level: int, logs: Any = None) -> None:
+        run_folder.save_model(self.whole, self.folder)
 
 
-def _save_picture(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=120)
+def _pretrain(
+    model: Any, how: Pretraining, data: datasets.Data, metrics: dict[str, Any], saver: _Saver
+) -> None:
+    """Trains level by level, and notes histories and minutes."""
+
+    def callbacks(level: int) -> list[keras.callbacks.Callback]:
+        saving = [] if saver.folder is None else [_SaveAfterLevel(model, saver.folder)]
+        return [*saving, *saver.callbacks()]
+
+    start = time.perf_counter()
+    histories = model.pretrain(
+        data.train.x,
+        epochs=how.epochs,
+        batch_size=how.batch_size,
+        optimizer=how.optimizer,
+        learning_rate=how.learning_rate,
+        validation_data=None if data.valid is None else data.valid.x,
+        shuffle=how.shuffle,
+        callbacks=callbacks,
+        verbose=saver.verbose,
+    )
+    metrics["pretraining"] = [history.history for history in histories]
+    metrics["minutes"]["pretraining"] = saver.minutes_since(start)
 
 
-def print_results(metrics: dict[str, Any]) -> None:
-    """Prints errors with their intervals, the best epoch, and the minutes of each phase."""
-    for name, title in (("valid", "Validation"), ("test", "Test")):
-        if name in metrics:
-            print(f"{title}: {describe(metrics[name])}")
-    if "best_epoch" in metrics:
-        done = len(metrics["finetuning"]["loss"])
-        print(f"Best epoch of fine-tuning: {metrics['best_epoch']} of {done}")
-    minutes = [f"{name} {value:.2f}" for name, value in metrics["minutes"].items()]
-    print(f"Minutes: {', '.join(minutes) or 'none trained'}")
+def _train(
+    model: Any,
+    how: Training,
+    data: datasets.Data,
+    seed: int,
+    metrics: dict[str, Any],
+    saver: _Saver,
+) -> None:
+    """Trains the whole model by Keras' `fit`, and notes its history, minutes and best epoch."""
+    supervised = is_supervised(model)
+    model.compile(
+        make_optimizer(
+            how.optimizer,
+            how.learning_rate,
+            how.schedule,
+            max(1, how.num_steps(len(data.train.x))),
+            **how.optimizer_options,
+        ),
+        _loss(how.loss, supervised),
+        metrics=["accuracy"] if supervised else None,
+    )
+    if how.epochs == 0:
+        return
+    title = "Fine-tuning" if metrics["pretraining"] else "Training"
+    if saver.verbose != 0:
+        step = f"step size {how.learning_rate:g}, {how.schedule}"
+        print(f"{title}: {how.optimizer}, {step}", flush=True)
+    callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
+    stopping = None
+    if data.valid is not None and how.keep_best:
+        all_epochs = max(1, how.epochs) if how.schedule == "cosine" else 10
+        stopping = PatienceStopping(patience=how.patience or all_epochs)
+        callbacks.append(stopping)
+    if saver.verbose != 0:
+        callbacks.append(LevelProgress(saver.verbose == 2, title=title))
+    rows = _rows(how, data, seed, supervised)
+    if how.batches is not None:
+        callbacks.append(DrawnByEpoch(rows["x"]))
+    start = time.perf_counter()
+    history = model.fit(
+        **rows,
+        epochs=how.epochs,
+        shuffle=how.shuffle,
+        callbacks=[*callbacks, *saver.callbacks()],
+        verbose=0,
+    )
+    metrics["training"] = history.history
+    metrics["minutes"]["training"] = saver.minutes_since(start)
+    best = stopping.best_epoch if stopping is not None else (history.epoch or [None])[-1]
+    metrics["best_epoch"] = None if best is None else best + 1
 
 
-def describe(figure: dict[str, Any]) -> str:
-    """Returns a figure of `metrics.json` in words."""
-    if "error" not in figure:
-        return f"reconstruction error {figure['reconstruction_error']:.4f} a row"
-    low, high = figure["interval"]
-    return (
-        f"error {100 * figure['error']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}; "
-        f"{figure['errors']} of {figure['rows']} rows)"
+def _rows(how: Training, data: datasets.Data, seed: int, supervised: bool) -> dict[str, Any]:
+    """Returns the arguments of `fit` that say which rows are trained on and which validate."""
+    x, y = data.train
+    if how.batches is not None:
+        kind, size, count = (how.batches[name] for name in ("kind", "size", "count"))
+        rows: dict[str, Any] = {"x": DRAWN[kind](x, size, count, seed, y if supervised else None)}
+    else:
+        rows = {"x": x, "batch_size": how.batch_size} | ({"y": y} if supervised else {})
+    if data.valid is not None:
+        rows["validation_data"] = tuple(data.valid) if supervised else data.valid.x
+        rows["validation_batch_size"] = BATCH_SIZE
+    return rows
+
+
+def _loss(loss: Any, supervised: bool) -> Any:
+    if loss != "auto":
+        return loss
+    return "sparse_categorical_crossentropy" if supervised else None
+
+
+def is_supervised(model: Any) -> bool:
+    """Whether a model learns from labels."""
+    return model.num_classes is not None or getattr(model, "head", None) is not None
+
+
+def _has_target(model: Any, data: datasets.Data) -> bool:
+    """Whether there is something to train the whole model on, beyond pretraining."""
+    if is_supervised(model):
+        return data.train.y is not None
+    # A stack without labels is what pretraining has made of it.
+    return not isinstance(model, StackedDenoisingAutoencoder)
+
+
+def _check_optimizers(experiment: Experiment) -> None:
+    """Checks before pretraining what only training will need."""
+    training, pretraining = experiment.training, experiment.pretraining
+    if pretraining is not None and isinstance(pretraining.optimizer, str):
+        make_optimizer(pretraining.optimizer, 1.0)
+    if training is not None:
+        make_optimizer(training.optimizer, training.learning_rate, **training.optimizer_options)
+
+
+def load_data(experiment: Experiment, data_dir: str | None = None) -> datasets.Data:
+    """Returns the data of an experiment, in the shape and scale that its model takes."""
+    data = experiment.data
+    return datasets.load(
+        data.name,
+        data_dir=data_dir or data.data_dir,
+        split=data.split,
+        scale=data.scale,
+        target=data.target,
+        flatten=not zoo.takes_images(experiment.model),
     )
 
 
-def make_optimizer(name: str, learning_rate: float, schedule: str = "constant", steps: int = 1):
-    """Returns a Keras optimizer by name, its step size constant or falling to 0 over `steps`."""
-    rate: Any = learning_rate
-    if schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps)
-    try:
-        return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"The optimizer must be known to Keras, such as sgd, adam or adamw. Received: {name!r}"
-        ) from error
+def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
+    """Returns how many classes there are for a model that learns them, or `None`.
 
-
-def _kernel_initializer(name, activation):
-    if name != "auto":
-        return name
-    return SigmoidGlorotUniform() if activation == "sigmoid" else "glorot_uniform"
-
-
-def _count_classes(data: datasets.Data) -> int | None:
-    if data.train.y is None:
+    Raises:
+        ValueError: If the labels are numbers with fractions.
+    """
+    if data.train.y is None or not zoo.classifies(experiment.model):
+        return None
+    if experiment.model.options.get("head") is not None:
         return None
     if data.train.y.dtype.kind not in "iu":
         raise ValueError(
-            f"{OWNER} classifies, so that the labels of {data.name} must be class numbers or "
-            f"names. Received numbers with fractions: leave the target out to train without labels."
+            f"The model {experiment.model.name} classifies, so the labels of {data.name} must be "
+            "class numbers or names. Received numbers with fractions: leave the target out to "
+            "train without labels."
         )
     labels = [part.y for part in (data.train, data.valid, data.test) if part is not None]
     return max(2, 1 + int(max(y.max() for y in labels if y is not None)))
 
 
-def _count(data: datasets.Data) -> str:
+def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
-    return ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None)
+    counts = [f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None]
+    shape = "x".join(map(str, model.row_shape))
+    units = getattr(model, "hidden_units", None)
+    if units is None:
+        network = f"{type(model).__name__}, {model.count_params():,} weights"
+    else:
+        widths = units if isinstance(units, (list, tuple)) else [units]
+        classes = [] if model.num_classes is None else [model.num_classes]
+        network = f"network {'-'.join(map(str, [shape, *widths, *classes]))}"
+    return f"{data.name}: {', '.join(counts)}; {network}"

@@ -10,8 +10,7 @@ from keras_sda.recipes.classifiers import CLASSIFIERS
 from keras_sda.recipes.comparison import COMPARISON
 from keras_sda.recipes.recipe import Recipe
 from keras_sda.recipes.report import describe, table
-from keras_sda.recipes.reproducing import reproduce
-from keras_sda.recipes.running import learns, run
+from keras_sda.recipes.reproducing import learns, reproduce, run
 from keras_sda.recipes.small import SMALL
 
 __all__ = ["RECIPES", "Recipe", "describe", "get", "learns", "names", "reproduce", "run", "table"]

@@ -11,31 +11,30 @@ from keras_sda.recipes.classifiers import SDA, STACKED_SPARSE
 from keras_sda.recipes.recipe import MNIST, MNIST_60000, Recipe
 
 # One way of training for all cells, without validation rows: there are none beside 60,000.
-_FIT = {
-    "optimizer": "sgd",
-    "learning_rate": 1.0,
-    "options": None,
-    "schedule": "cosine",
-    "epochs": 40,
-    "batch_size": 100,
+_TRAINING = {
+    "training.optimizer": "sgd",
+    "training.learning_rate": 1.0,
+    "training.optimizer_options": {},
+    "training.schedule": "cosine",
+    "training.epochs": 40,
+    "training.batch_size": 100,
 }
 
 
 def _cell(kind: str, levels: int, rows: int, units: int = 200) -> Recipe:
     base = SDA if kind == "denoising" else STACKED_SPARSE
-    arguments: dict[str, Any] = {"hidden_units": [units] * levels}
+    changes: dict[str, Any] = {"hidden_units": [units] * levels, **_TRAINING}
     if kind == "denoising":
-        arguments |= {"dropout": 0.0, "finetune_noise_level": 0.0}
+        changes |= {"dropout": 0.0, "finetune_noise_level": 0.0}
+    changes["data"] = MNIST_60000 if rows == 60_000 else MNIST
     return base.but(
         f"why-{kind}-{levels}x{units}-{rows}",
         f"{kind}, {levels} levels of {units}, {rows:,} rows",
-        arguments=arguments,
-        data=MNIST_60000 if rows == 60_000 else {**MNIST, "split": "tutorial"},
-        fit=_FIT,
+        changes,
         published=None,
         at_most=None,
         seeds=3,
-        quick={"fit": {**base.quick["fit"], "learning_rate": _FIT["learning_rate"]}},
+        quick={"training.learning_rate": 1.0},
         note="",
     )
 

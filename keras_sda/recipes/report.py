@@ -30,7 +30,7 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
         "command": command(recipe, seeds),
         "hardware": hardware(),
         "versions": run_folder.versions(),
-        "options": recipe.options(),
+        "experiment": recipe.settings(),
         "runs": [],
     }
 
@@ -38,7 +38,7 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
 def command(recipe: Recipe, seeds: int) -> str:
     """Returns what a shell runs to train by a recipe with so many seeds."""
     name = recipe.name.removesuffix("-quick")
-    quick = " --quick" if recipe.small_data else ""
+    quick = " --quick" if recipe.is_quick else ""
     backend = keras.backend.backend()
     prefix = "" if backend == "tensorflow" else f"KERAS_BACKEND={backend} "
     return f"{prefix}keras-sda reproduce {name} --seeds {seeds}{quick}"

@@ -1,17 +1,18 @@
 """Runs a recipe for all its seeds, and keeps every result as it comes."""
 
+import math
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_sda import plots
-from keras_sda.experiments import run_folder
+from keras_sda import experiments
+from keras_sda.experiments import Run, run_folder
+from keras_sda.experiments.figures import BASELINES, FIGURES
+from keras_sda.experiments.pictures import draw_overview
 from keras_sda.recipes import report as reports
 from keras_sda.recipes.recipe import Recipe
-from keras_sda.recipes.running import run
 
 
 def reproduce(
@@ -26,8 +27,8 @@ def reproduce(
 
     `<output>/<name>.json` is written after every seed, and pictures and models go into
     `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
-    kept and not trained again, and within a seed training goes on after the last finished epoch,
-    so that the same call again takes up an interrupted run where it stopped.
+    kept and not trained again, and within a seed training resumes after the last finished epoch,
+    so that the same call again resumes an interrupted run.
 
     Args:
         recipe: The recipe, or one of its variants; see `get`.
@@ -60,17 +61,68 @@ def reproduce(
         pictures.mkdir(exist_ok=True)
         # The small form takes seconds.
         states = None if quick else pictures / f"seed{seed}-states"
-        result, model, data = run(recipe, seed, data_dir, verbose, states)
-        history = result.pop("history")
-        model.save(pictures / f"seed{seed}.keras")
+        result = run(recipe, seed, data_dir, verbose, states)
+        result.model.save(pictures / f"seed{seed}.keras")
+        history = {name: result.metrics[name] for name in ("pretraining", "training")}
         run_folder.save_json(history, pictures / f"seed{seed}-history.json")
         if seed == 0:
-            _draw(model, data, history, recipe.title, pictures)
-        content["runs"].append(result)
+            draw_overview(result.model, result.data, history, pictures, recipe.title)
+        content["runs"].append(_row(seed, result.metrics))
         run_folder.save_json(content, path)
         if states is not None:
             shutil.rmtree(states, ignore_errors=True)
     return content
+
+
+def run(
+    recipe: Recipe,
+    seed: int = 0,
+    data_dir: str | None = None,
+    verbose: Any = "auto",
+    states: Any = None,
+) -> Run:
+    """Trains one model by a recipe and measures it.
+
+    Args:
+        recipe: The recipe; see `get`.
+        seed: Seed of the model: initial weights, noise, shuffling.
+        data_dir: Folder with prepared data, for `datasets.load`.
+        verbose: 0 is silent; see `pretrain_layers`.
+        states: Folder for the states of training, from which the same call resumes after an
+            interruption, to the same weights; see `callbacks.Backup`. They stay in it.
+
+    Returns:
+        The `experiments.Run`, whose metrics hold `figure`, `baseline`, and the figure on validation
+        rows, `valid`, too.
+    """
+    measure, _ = FIGURES[recipe.figure]
+    start = recipe.start
+    result = experiments.run(
+        recipe.experiment.but({"seed": seed, "data.data_dir": data_dir}),
+        measure=measure,
+        prepare=None if start is None else lambda model: start(model, seed),
+        states=states,
+        verbose=verbose,
+    )
+    if result.data.test is None:
+        figure = measure(result.model, result.data.train)
+    else:
+        figure = result.metrics["test"]
+    baseline = BASELINES[recipe.baseline](result.model, result.data)
+    return replace(result, metrics={**result.metrics, "figure": figure, "baseline": baseline})
+
+
+def learns(recipe: Recipe, metrics: Mapping[str, Any]) -> bool:
+    """Whether a run beat its baseline: PCA with a code of the same size, logistic regression."""
+    ours, theirs = metrics["baseline"]["ours"], metrics["baseline"]["theirs"]
+    return math.isfinite(ours) and ours < recipe.slack * theirs
+
+
+def _row(seed: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the report keeps of one seed."""
+    kept = ("minutes", "best_epoch", "valid", "figure", "baseline")
+    row = {name: metrics[name] for name in kept if metrics.get(name) is not None}
+    return {"seed": seed, "epochs": len(metrics["training"].get("loss", [])), **row}
 
 
 def _kept_runs(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -78,31 +130,5 @@ def _kept_runs(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     old = reports.read(path)
-    same = all(old.get(key) == content[key] for key in ("options", "versions", "figure"))
+    same = all(old.get(key) == content[key] for key in ("experiment", "versions", "figure"))
     return old["runs"] if same else []
-
-
-def _draw(model, data, history, title, folder: Path) -> None:
-    """Draws learning curves, and filters and reconstructions where the model has them."""
-    curves = plots.plot_learning_curves(history["pretraining"], history["fit"])
-    curves.savefig(folder / "learning_curves.png", dpi=120)
-    kernel = _first_kernel(model)
-    if kernel is not None and data.image_shape is not None:
-        shape = data.image_shape if len(kernel) == np.prod(data.image_shape) else None
-        if shape is None and kernel.ndim == 4:  # convolution: one filter a picture
-            shape, kernel = kernel.shape[:2], kernel[:, :, 0]
-            kernel = kernel.reshape(-1, kernel.shape[-1])
-        if shape is not None:
-            figure = plots.plot_filters(kernel, shape, title=f"{title}: filters")
-            figure.savefig(folder / "filters.png", dpi=120)
-    if data.image_shape is not None and hasattr(model, "reconstruct"):
-        rows = (data.test or data.train).x[:12]
-        picture = plots.plot_model(model, rows, data.image_shape)
-        picture.savefig(folder / "reconstructions.png", dpi=120)
-
-
-def _first_kernel(model):
-    for weight in model.trainable_weights:
-        if weight.path.endswith("kernel"):
-            return keras.ops.convert_to_numpy(weight)
-    return None

@@ -2,9 +2,8 @@
 
 import keras
 
-from keras_sda import datasets
-from keras_sda.datasets.synthetic import gaussian_clouds, gaussian_clouds_weights, xor
-from keras_sda.models import MLP
+from keras_sda.datasets.synthetic import gaussian_clouds_weights
+from keras_sda.experiments import Data, Experiment, Model, Training
 from keras_sda.recipes.recipe import Recipe
 
 
@@ -44,26 +43,6 @@ class DelayedMomentum(keras.optimizers.Optimizer):
         return {**super().get_config(), "momentum": self.momentum}
 
 
-def _points(rows: datasets.Split, name: str) -> datasets.Data:
-    return datasets.Data(rows, None, None, name=name, scaling=datasets.Scaling())
-
-
-def clouds(seed: int) -> datasets.Data:
-    """Returns the tutorial's two Gaussian clouds, 1,000 points, all to train on."""
-    return _points(gaussian_clouds(seed), "gaussian_clouds")
-
-
-def corners(seed: int) -> datasets.Data:
-    """Returns the four corners of the square with their exclusive or."""
-    return _points(xor(), "xor")
-
-
-def sigmoid_network(input_dim, hidden_units, seed=None):
-    """Returns a network of sigmoid units throughout, with one output."""
-    head = keras.layers.Dense(1, activation="sigmoid")
-    return MLP(input_dim, hidden_units, head=head, activation="sigmoid", seed=seed)
-
-
 def _draw_weights(model, seed):
     kernel, bias, last_kernel, last_bias = gaussian_clouds_weights(seed)
     model.start_from([kernel, bias, last_kernel, last_bias])
@@ -73,19 +52,30 @@ CLOUDS = Recipe(
     name="gaussian-clouds",
     title="Network 2-4-1 on two Gaussian clouds",
     source="Theano tutorial, the small network with momentum; no figure printed",
-    model=sigmoid_network,
-    arguments={"input_dim": 2, "hidden_units": [4]},
+    experiment=Experiment(
+        # Sigmoid units throughout, with one output.
+        Model(
+            "mlp",
+            {
+                "hidden_units": [4],
+                "head": keras.layers.Dense(1, activation="sigmoid"),
+                "activation": "sigmoid",
+            },
+        ),
+        Data("gaussian_clouds", split="full", scale=None),
+        pretraining=None,
+        training=Training(
+            "keras_sda>DelayedMomentum",
+            0.01,
+            "constant",
+            loss=keras.losses.MeanSquaredError(reduction="sum"),
+            epochs=20,
+            batch_size=1000,
+            shuffle=False,
+        ),
+    ),
     figure="training error",
-    data=clouds,
     start=_draw_weights,
-    fit={
-        "optimizer": DelayedMomentum,
-        "learning_rate": 0.01,
-        "loss": keras.losses.MeanSquaredError(reduction="sum"),
-        "epochs": 20,
-        "batch_size": 1000,
-        "shuffle": False,
-    },
     seeds=1,
     baseline="chance",
     note="All points train, 20 steps.",
@@ -95,17 +85,13 @@ XOR = Recipe(
     name="xor",
     title="Exclusive or with one hidden layer of 4",
     source="TensorFlow notes: softmax alone cannot, one hidden layer can",
-    model=MLP,
-    arguments={"input_dim": 2, "hidden_units": [4], "num_classes": 2, "activation": "tanh"},
+    experiment=Experiment(
+        Model("mlp", {"hidden_units": [4], "activation": "tanh"}),
+        Data("xor", split="full", scale=None),
+        pretraining=None,
+        training=Training("adam", 0.05, "constant", epochs=300, batch_size=4),
+    ),
     figure="training error",
-    data=corners,
-    fit={
-        "optimizer": "adam",
-        "learning_rate": 0.05,
-        "loss": "sparse_categorical_crossentropy",
-        "epochs": 300,
-        "batch_size": 4,
-    },
     published=0.0,
     at_most=0.0,
     baseline="logistic regression",

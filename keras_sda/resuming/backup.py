@@ -71,7 +71,7 @@ class Backup(keras.callbacks.Callback):
         resumed: The position training went on from, such as `"epoch 3, step 40"`, or `None`.
         earlier_seconds: For how long it had gone on until then.
         steps_per_call: How many steps a call took when the state was saved; see `FastFit`.
-        advice: How the line ends that is printed after an interruption.
+        resume_hint: How the line ends that is printed after an interruption.
 
     Raises:
         ValueError: Before training, if the state belongs to other data or other arguments, if the
@@ -97,7 +97,7 @@ class Backup(keras.callbacks.Callback):
         self.verbose = verbose
         self.resumed = None
         self.earlier_seconds = 0.0
-        self.advice = "the same call again goes on from there"
+        self.resume_hint = "the same call again resumes from there"
         self.steps_per_call: int | None = None
         self._context: dict[str, Any] | None = None
         self._is_prepared = False
@@ -335,7 +335,7 @@ class Backup(keras.callbacks.Callback):
             message = f"saved after {self._saved} in {self._files.folder}"
         else:
             message = "before the first state was saved"
-        _say(f"Interrupted, {message}; {self.advice}.")
+        _say(f"Interrupted, {message}; {self.resume_hint}.")
         raise interruption(self._signals.received or signal.SIGINT, message)
 
 

@@ -13,7 +13,7 @@ from backend import strategy_runs
 
 import keras_sda as ks
 from keras_sda.backend import strategies
-from keras_sda.experiments.run_folder import error_interval
+from keras_sda.experiments.figures import error_interval
 from keras_sda_cli.launching import free_addresses, worker_environment
 
 pytestmark = pytest.mark.tensorflow_only

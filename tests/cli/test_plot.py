@@ -11,11 +11,12 @@ from click.testing import CliRunner
 import keras_sda as ks
 from keras_sda import datasets, plots
 from keras_sda.experiments import pictures, run_folder
-from keras_sda_cli import commands as cli
+from keras_sda_cli import use
+from keras_sda_cli.program import program
 
 
 def call(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def refused(*arguments):
@@ -45,15 +46,12 @@ def make_run(folder, model, data="digits", image_shape=(8, 8, 1), classes=None, 
     """Writes a run folder for a model of any kind."""
     folder.mkdir()
     run_folder.save_model(model, folder)
-    config = {
-        "data": data,
-        "data_dir": None,
-        "split": "tutorial",
-        "target": None,
+    found = {
         "scaling": datasets.Scaling(0.0, 1 / 16).to_dict(),
         "image_shape": image_shape,
         "classes": classes,
     }
+    config = {**ks.experiments.Experiment(data=ks.experiments.Data(data)).to_dict(), "found": found}
     run_folder.save_json(config, folder / run_folder.CONFIG)
     if history is not None:
         run_folder.save_json(history, folder / run_folder.METRICS)
@@ -121,7 +119,7 @@ FIGURE = plots.plot_filters(np.ones((4, 1)))
 
 def test_a_variational_autoencoder(tmp_path):
     vae = ks.VariationalAutoencoder(64, hidden_units=(16,), latent_dim=2, seed=0)
-    history = {"finetuning": {"loss": [3.0, 2.0]}, "pretraining": []}
+    history = {"training": {"loss": [3.0, 2.0]}, "pretraining": []}
     folder = make_run(tmp_path / "vae", vae, history=history)
     result = call("plot", folder, "--format", "pdf")
     assert result.exit_code == 0, result.output
@@ -164,7 +162,7 @@ def test_what_does_not_suit_is_refused(run, tmp_path, digits):
     message = refused("plot", run, "confusion", "--data", tmp_path / "rows.npy")
     assert "the rows have no labels" in message
     assert "'foto' is not one of 'filters'" in refused("plot", run, "foto")
-    assert "no finished run" in refused("plot", tmp_path)
+    assert "is not a finished run" in refused("plot", tmp_path)
     np.save(tmp_path / "narrow.npy", digits[0][:30, :9])
     assert "64" in refused("plot", run, "codes", "--data", tmp_path / "narrow.npy")
 
@@ -191,12 +189,12 @@ def test_curves_are_those_of_the_history(run, tmp_path, monkeypatch):
     metrics = json.loads((run / "metrics.json").read_text())
     assert [axes.get_title() for axes in figure.axes] == ["level 1", "level 2", "fine-tuning"]
     lines = figure.axes[2].get_lines()
-    errors = 100 * (1 - np.array(metrics["finetuning"]["accuracy"]))
+    errors = 100 * (1 - np.array(metrics["training"]["accuracy"]))
     np.testing.assert_allclose(lines[0].get_ydata(), errors)
 
 
 def test_the_command_knows_the_kinds():
-    assert cli._PICTURES == pictures.KINDS
+    assert use._PICTURES == pictures.KINDS
     page = call("plot", "--help")
     assert page.exit_code == 0
     assert max(map(len, page.output.splitlines())) <= 100

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_sda import datasets
-from keras_sda_cli.commands import main
+from keras_sda_cli.program import program
 
 SMALL = [
     *("--units", "24,16", "--noise", "masking", "--batch-size", "10", "--pretrain-epochs", "2"),
@@ -28,7 +28,7 @@ FILES = {"config.json", "metrics.json", "model.keras"} | PICTURES
 
 
 def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def finished(folder):
@@ -84,20 +84,20 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
         assert result.exit_code == status, result.output
         *going_on, line = result.stderr.strip().splitlines()
         assert line.startswith("Interrupted, saved after ")
-        assert line.endswith(f"; to go on: keras-sda train --resume '{folder}'.")
+        assert line.endswith(f"; to resume: keras-sda train --resume '{folder}'.")
         assert going_on == []
         command = ["train", "--resume", folder, "--quiet"]
         if status == 143:  # once by the same command again
             other = call("train", *SMALL, "--epochs", "4", "--output", folder)
             assert other.exit_code == 2
-            assert "where epochs is 3. Received epochs=4: give the option as it was" in other.output
+            assert "where training.epochs is 3. Received training.epochs=4" in other.output
             command = ["train", *SMALL, "--output", folder]
     result = call(*command)
     assert result.exit_code == 0, result.output
     assert is_same(finished(folder), undisturbed)
     again = call(*command)
     assert again.exit_code == 0
-    assert again.output == f"{folder} is finished; there is nothing to go on with.\n"
+    assert again.output == f"{folder} is finished; there is nothing to resume.\n"
 
 
 @pytest.mark.tensorflow_only
@@ -171,12 +171,15 @@ def test_another_run_is_refused(tmp_path, digits):
     path = folder / "backup" / "level_1" / "state-000001.npz"
     with as_soon_as(path, lambda: os.kill(os.getpid(), signal.SIGTERM)):
         assert call(*command).exit_code == 143
-    assert "where batch_size is 10. Received batch_size=20" in refused(*command, "--batch-size", 20)
+    assert "where pretraining.batch_size is 10. Received pretraining.batch_size=20" in refused(
+        *command, "--batch-size", 20
+    )
     resume = ["train", "--resume", folder]
     message = refused(*resume, "--batch-size", 20, "--noise", "masking")
-    assert "where batch_size is 10. Received batch_size=20: give the option as it was" in message
+    assert "pretraining.batch_size is 10. Received pretraining.batch_size=20" in message
+    assert "give the setting as it was" in message
     assert "Give --resume or --output" in refused(*resume, "--output", tmp_path / "other")
-    assert "holds no run to go on with, as config.json" in refused("train", "--resume", tmp_path)
+    assert "does not hold a run, as config.json" in refused("train", "--resume", tmp_path)
     config = (folder / "config.json").read_bytes()
     np.savez(table, x=digits[0][200:400], y=digits[1][200:400])
     message = refused(*resume, "--quiet")

@@ -1,4 +1,3 @@
-import inspect
 import json
 import pickle
 import shutil
@@ -12,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from keras_sda import datasets
-from keras_sda.experiments import run_folder
-from keras_sda.experiments.running import train_stack
-from keras_sda_cli.commands import main
+from keras_sda.experiments import default, run_folder, zoo
+from keras_sda_cli.parameters import PARAMETERS
+from keras_sda_cli.program import program
 
 QUICK = ["--units", "32,16", "--pretrain-epochs", "2", "--epochs", "3", "--quiet"]
 
 
 def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def refused(*arguments):
@@ -90,13 +89,13 @@ def test_run_folder(run):
         assert (run / picture).read_bytes().startswith(b"\x89PNG")
     metrics = json.loads((run / "metrics.json").read_text())
     assert [len(level["loss"]) for level in metrics["pretraining"]] == [2, 2]
-    assert len(metrics["finetuning"]["val_accuracy"]) == 3
+    assert len(metrics["training"]["val_accuracy"]) == 3
     assert 1 <= metrics["best_epoch"] <= 3
     assert metrics["test"]["rows"] == 360
     config = json.loads((run / "config.json").read_text())
-    assert config["units"] == [32, 16]
+    assert config["model"]["options"]["hidden_units"] == [32, 16]
     assert config["seed"] == 0
-    assert config["versions"]["keras"] == keras.__version__
+    assert config["found"]["versions"]["keras"] == keras.__version__
     # The figure is that of the saved model.
     model = keras.saving.load_model(run / "model.keras")
     x, y = datasets.load("digits").test
@@ -180,7 +179,7 @@ def test_export_of_files(run, tmp_path, format, package):
 def test_export_without_the_data(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     config = json.loads((copied / "config.json").read_text())
-    config["data"] = "gone.npz"
+    config["data"]["name"] = "gone.npz"
     (copied / "config.json").write_text(json.dumps(config))
     result = call("export", copied)
     assert result.exit_code == 0, result.output
@@ -204,8 +203,7 @@ def test_every_option_of_training(tmp_path, table):
     )
     assert result.exit_code == 0, result.output
     loaded = run_folder.load_run(tmp_path / "run")
-    config = loaded.config
-    assert config["noise_level"] == [0.1, 0.2]
+    assert loaded.experiment.model.options["noise_level"] == [0.1, 0.2]
     assert loaded.model.get_config()["tied"] == [False, False]
     assert loaded.model.reconstruction_losses == ["squared_error", "squared_error"]
     assert loaded.model.dtype_policy.name == "mixed_bfloat16"
@@ -220,7 +218,7 @@ def test_without_pretraining(tmp_path):
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["pretraining"] == []
-    assert "finetuning" in metrics["minutes"]
+    assert "training" in metrics["minutes"]
     assert "pretraining" not in metrics["minutes"]
 
 
@@ -243,7 +241,7 @@ def test_table_with_names_for_classes(tmp_path, digits):
     arguments = ("--data", tmp_path / "rows.csv", "--target", "kind")
     result = call("train", *QUICK, *arguments, "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output
-    assert "network 64-32-16-2" in result.output
+    assert run_folder.load_run(tmp_path / "run").classes == ["high", "low"]
     result = call("evaluate", tmp_path / "run", *arguments)
     assert result.exit_code == 0, result.output
     assert "of 300 rows" in result.output
@@ -256,18 +254,18 @@ def test_table_with_names_for_classes(tmp_path, digits):
     assert "middling" in message
 
 
-def test_defaults_are_those_of_the_function():
-    given = main.commands["train"].make_context("train", []).params
-    for name, parameter in inspect.signature(train_stack).parameters.items():
-        if name in ("folder", "states", "verbose", "tied", "pretrain", "backup"):
-            continue
-        default = given[name]
-        if isinstance(default, list):
-            default = default[0] if len(default) == 1 else tuple(default)
-        assert default == parameter.default, name
-    assert not given["untied"]
-    assert not given["no_pretrain"]
-    assert not given["no_backup"]
+def test_defaults_in_the_help_are_those_of_the_sda():
+    flat = {}
+    for part, values in default("sda").to_dict().items():
+        inner = values.get("options", values) if isinstance(values, dict) else {part: values}
+        flat |= {key if key == part else f"{part}.{key}": value for key, value in inner.items()}
+    options = zoo.options("sda")
+    for parameter in PARAMETERS:
+        for key in parameter.keys:
+            value = options[key[6:]] if key.startswith("model.") else flat.get(key)
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            if parameter.sets is ... and value is not None:
+                assert parameter.default == text, parameter.flag
 
 
 def test_help_reads_well():
@@ -303,7 +301,7 @@ def test_bad_input_of_training(tmp_path, monkeypatch, digits):
     def train(*arguments):
         return refused("train", *QUICK, *arguments)
 
-    assert "no whole number" in train("--units", "")
+    assert "is not a whole number or a comma-separated list" in train("--units", "")
     assert "whole number of at least 1" in train("--units", "0")
     assert "one entry per level, here 2. Received 3" in train("--noise-level", "0.1,0.2,0.3")
     assert "must lie in [0, 1]. Received: rate=1.5" in train(
@@ -312,11 +310,11 @@ def test_bad_input_of_training(tmp_path, monkeypatch, digits):
     assert "`dropout`" in train("--dropout", "1")
     assert "must be known to Keras" in train("--optimizer", "magic")
     assert "must be known to Keras" in train("--pretrain-optimizer", "magic")
-    assert "`learning_rate`" in train("--learning-rate", "-1")
-    assert "`patience`" in train("--patience", "0")
+    assert "`training.learning_rate`" in train("--learning-rate", "-1")
+    assert "`training.patience`" in train("--patience", "0")
     assert "activation" in train("--activation", "magic")
     assert "nitializer" in train("--initializer", "magic")
-    assert "is not one of" in train("--noise", "cauchy")
+    assert "must be one of 'masking', " in train("--noise", "cauchy")
     assert "not in the range" in train("--seed", "-1")
     assert "No such option" in train("--magic")
     wide = data("wide.npz", x=x * 3, y=y)
@@ -352,7 +350,7 @@ def test_bad_input_for_a_run(run, tmp_path, digits):
     np.savez(tmp_path / "narrow.npz", x=x[:, :9], y=y)
     np.savez(tmp_path / "classes.npz", x=x, y=y + 5)
     np.save(tmp_path / "unlabelled.npy", x)
-    assert "no finished run" in refused("evaluate", tmp_path)
+    assert "is not a finished run" in refused("evaluate", tmp_path)
     assert "64" in refused("evaluate", run, "--data", tmp_path / "narrow.npz")
     assert "64" in refused("encode", run, tmp_path / "narrow.npz")
     message = refused("evaluate", run, "--data", tmp_path / "classes.npz")

@@ -1,27 +1,22 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_sda.experiments import run_folder
+from keras_sda.experiments import Experiment, run_folder
 
 
-def test_interval_is_wilsons():
-    # By hand: center (p + z^2 / 2n) / (1 + z^2 / n), p = 0.1, n = 100, z = 1.959964
-    low, high = run_folder.error_interval(10, 100)
-    assert (low, high) == pytest.approx((0.05522914, 0.17436566), abs=1e-7)
-    assert run_folder.error_interval(0, 50)[0] == 0
-
-
-def test_new_folder(tmp_path, monkeypatch):
+def test_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert str(run_folder.new_folder(None, "some/where/rows.csv", 3)) == "runs/rows-seed3"
-    assert str(run_folder.new_folder(None, "some/where/rows.csv", 3)) == "runs/rows-seed3-2"
+    assert str(run_folder.free_folder("some/where/rows.csv", 3)) == "runs/rows-seed3"
+    assert run_folder.prepare_folder(Path("runs/rows-seed3"), Experiment()) == "new"
+    assert str(run_folder.free_folder("some/where/rows.csv", 3)) == "runs/rows-seed3-2"
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"file/run cannot be written \(.*\): name another"):
-        run_folder.new_folder("file/run", "digits", 0)
+        run_folder.prepare_folder(Path("file/run"), Experiment())
     with pytest.raises(ValueError, match="runs is not empty: name a new one"):
-        run_folder.new_folder("runs", "digits", 0)
+        run_folder.prepare_folder(Path("runs"), Experiment())
 
 
 def test_an_unwritable_value_leaves_the_older_file_whole(tmp_path):

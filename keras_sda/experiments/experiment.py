@@ -1,0 +1,336 @@
+"""An experiment: everything that decides which weights come out of a training run."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_sda._validation import (
+    check_choice,
+    check_non_negative_int,
+    check_positive,
+    check_positive_int,
+)
+from keras_sda.experiments.objects import from_plain, to_plain
+
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model is trained, and the options of its constructor.
+
+    Args:
+        name: Name in the zoo: one of `keras_sda.experiments.names()`.
+        options: Arguments of the model's class, but those that follow from the data (`input_dim` or
+            `input_shape`, and `num_classes`), the seed and the dtype. Keras objects such as layers
+            and regularizers may be among them.
+    """
+
+    name: str = "sda"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which rows are loaded, and how: the arguments of `datasets.load`.
+
+    Args:
+        name: Name of a data set, or path of a file or folder.
+        data_dir: Folder with prepared data; `None` for the usual places.
+        target: Label column of a table; `None` for no labels.
+        split: Which rows validate: `"tutorial"`, `"tensorflow"` or `"full"` (none).
+        scale: `"unit"`, `"symmetric"`, `"standard"`, or `None` for values as they are.
+    """
+
+    name: str = "digits"
+    data_dir: str | None = None
+    target: str | None = None
+    split: str = "tutorial"
+    scale: str | None = "unit"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the levels are trained one after the other; each value may be a list, one per level.
+
+    The defaults suit the digits of scikit-learn; they were chosen by five-fold cross-validation on
+    the training and validation rows.
+
+    Args:
+        optimizer: Optimizer, by Keras' name.
+        learning_rate: Its step size, above 0.
+        epochs: Passes over the data; 0 leaves a level as it is.
+        batch_size: Rows per update.
+        shuffle: Whether rows are shuffled before each epoch.
+    """
+
+    optimizer: str = "sgd"
+    learning_rate: Any = 0.1
+    epochs: Any = 15
+    batch_size: Any = 20
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        for value in _listed(self.epochs):
+            check_non_negative_int("pretraining.epochs", value, _OWNER)
+        for value in _listed(self.batch_size):
+            check_positive_int("pretraining.batch_size", value, _OWNER)
+        for value in _listed(self.learning_rate):
+            check_positive("pretraining.learning_rate", value, _OWNER)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the whole model is trained; for a pretrained classifier, its fine-tuning.
+
+    Args:
+        optimizer: Optimizer, by Keras' name.
+        learning_rate: Its step size, above 0; at the start for `schedule="cosine"`.
+        schedule: `"cosine"`, down to zero at the last of `epochs`, or `"constant"`.
+        optimizer_options: Further arguments of the optimizer, such as `{"momentum": 0.9}`.
+        loss: Loss of a classifier, by Keras' name or as an object. `"auto"`: cross-entropy of class
+            numbers for a classifier, the model's own loss for an autoencoder.
+        epochs: Passes over the data, at most.
+        batch_size: Rows per update.
+        shuffle: Whether rows are shuffled before each epoch.
+        patience: Epochs that are trained in any case; see `callbacks.PatienceStopping`. `None`: all
+            of them with a cosine schedule, 10 with a constant step size.
+        keep_best: Whether validation rows, where there are any, choose the epoch whose weights
+            remain.
+        batches: `None` for batches of `batch_size` rows. Otherwise batches drawn at random, with
+            replacement: `{"kind": "rows" or "blocks", "size": 100, "count": 500}`, the kind, the
+            rows of a batch, and the batches of an epoch; see `datasets.random_batches`.
+    """
+
+    optimizer: str = "sgd"
+    learning_rate: float = 1.0
+    schedule: str = "cosine"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    loss: Any = "auto"
+    epochs: int = 60
+    batch_size: int = 20
+    shuffle: bool = True
+    patience: float | None = None
+    keep_best: bool = True
+    batches: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_non_negative_int("training.epochs", self.epochs, _OWNER)
+        check_positive_int("training.batch_size", self.batch_size, _OWNER)
+        check_positive("training.learning_rate", self.learning_rate, _OWNER)
+        check_choice("training.schedule", self.schedule, SCHEDULES, _OWNER)
+        if self.patience is not None:
+            check_positive("training.patience", self.patience, _OWNER)
+        if self.batches is not None:
+            self._check_batches()
+
+    def _check_batches(self) -> None:
+        batches = self.batches
+        if not isinstance(batches, Mapping) or set(batches) != {"kind", "size", "count"}:
+            raise ValueError(
+                f"Argument `training.batches` of {_OWNER} must have the entries kind, size and "
+                f"count. Received: {batches!r}"
+            )
+        check_choice("training.batches.kind", batches["kind"], ("rows", "blocks"), _OWNER)
+        for name in ("size", "count"):
+            check_positive_int(f"training.batches.{name}", batches[name], _OWNER)
+
+    def num_steps(self, num_rows: int) -> int:
+        """Returns how many updates there are at most, on so many training rows."""
+        if self.batches is not None:
+            return self.epochs * self.batches["count"]
+        return self.epochs * math.ceil(num_rows / self.batch_size)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+_OWNER = "Experiment"
+_PARTS = {"model": Model, "data": Data, "pretraining": Pretraining, "training": Training}
+_OPTIONAL = ("pretraining", "training")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, its data and its training: two equal experiments end with the same weights.
+
+    It holds settings only, so that it can be compared, written to a file and changed;
+    `keras_sda.experiments.run` carries it out. Start from the defaults of a model in the zoo by
+    `keras_sda.experiments.default`.
+
+    Args:
+        model: The `Model`.
+        data: The `Data`.
+        pretraining: The `Pretraining`, or `None` to start from random weights.
+        training: The `Training`, or `None` to end after pretraining.
+        seed: Makes the run repeatable, 0 or more.
+        dtype: Precision: `"float32"`, `"float64"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+
+    Raises:
+        ValueError: If a value lies outside its range.
+
+    Example:
+
+    >>> experiment = Experiment(Model("mlp", {"hidden_units": [128]}), training=Training(epochs=5))
+    >>> experiment.but({"hidden_units": [64], "training.epochs": 3, "seed": 1}).training.epochs
+    3
+    >>> Experiment.from_dict(experiment.to_dict()) == experiment
+    True
+    """
+
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    pretraining: Pretraining | None = field(default_factory=Pretraining)
+    training: Training | None = field(default_factory=Training)
+    seed: int = 0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_non_negative_int("seed", self.seed, _OWNER)
+
+    def but(self, changes: Mapping[str, Any]) -> "Experiment":
+        """Returns this experiment with some values changed.
+
+        Args:
+            changes: New values by key: `seed`, `dtype`, the name of a model option, or a part and
+                one of its fields with a dot between, such as `data.scale` or `training.epochs`.
+                `model`, `data`, `pretraining` and `training` stand for a whole part.
+
+        Raises:
+            ValueError: If there is no such key, or a value lies outside its range.
+        """
+        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in _fields(self)}
+        for key, value in changes.items():
+            part, _, name = key.partition(".")
+            if key in values:
+                values[key] = value
+            elif not name or part == "model":
+                name = name or part
+                model = values["model"]
+                values["model"] = (
+                    dataclasses.replace(model, name=value)
+                    if key == "model.name"
+                    else Model(model.name, {**model.options, name: value})
+                )
+            elif part in _PARTS:
+                values[part] = _changed(part, values[part], name, value)
+            else:
+                raise ValueError(_unknown(key, known_keys()))
+        return Experiment(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the experiment as plain values: what `config.json` and TOML files hold."""
+        return {
+            each.name: _part_to_dict(getattr(self, each.name))
+            if each.name in _PARTS
+            else getattr(self, each.name)
+            for each in _fields(self)
+        }
+
+    @classmethod
+    def from_dict(
+        cls, values: Mapping[str, Any], defaults: "Experiment | None" = None
+    ) -> "Experiment":
+        """Returns the experiment that `to_dict` described.
+
+        Args:
+            values: What `to_dict` has returned, or some of its entries.
+            defaults: Where entries that are missing come from; by default `Experiment()`.
+
+        Raises:
+            ValueError: If an entry is unknown, or a value lies outside its range.
+        """
+        experiment = cls() if defaults is None else defaults
+        known = [each.name for each in _fields(cls)]
+        changes: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in known:
+                raise ValueError(_unknown(key, known))
+            if key in _OPTIONAL and value is None:
+                changes[key] = None
+            elif key in _PARTS:
+                changes |= _part_from_dict(key, value)
+            else:
+                changes[key] = value
+        return experiment.but(changes)
+
+    def __eq__(self, other: object) -> bool:
+        # Keras objects among the options compare by what they were made with.
+        return isinstance(other, Experiment) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.model.name, self.data, self.seed, self.dtype))
+
+
+def known_keys() -> list[str]:
+    """Returns the keys that `Experiment.but` takes besides model options."""
+    keys = [
+        f"{part}.{each.name}"
+        for part, kind in _PARTS.items()
+        if part != "model"
+        for each in _fields(kind)
+    ]
+    return ["model.name", *keys, "seed", "dtype"]
+
+
+def first_difference(old: Experiment, new: Experiment) -> tuple[str, Any, Any] | None:
+    """Returns the key in which two experiments differ first, and both values, or `None`."""
+    before, after = _flat(old.to_dict()), _flat(new.to_dict())
+    for key in [*before, *(key for key in after if key not in before)]:
+        if before.get(key) != after.get(key):
+            return key.replace("model.options.", ""), before.get(key), after.get(key)
+    return None
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        inner = isinstance(value, Mapping) and path in (*_PARTS, "model.options")
+        flat |= _flat(value, f"{path}.") if inner else {path: value}
+    return flat
+
+
+def _fields(kind: Any) -> Iterable[Any]:
+    return dataclasses.fields(kind)
+
+
+def _changed(part: str, old: Any, name: str, value: Any) -> Any:
+    kind = _PARTS[part]
+    known = [each.name for each in _fields(kind)]
+    if name not in known:
+        raise ValueError(_unknown(f"{part}.{name}", [f"{part}.{each}" for each in known]))
+    return dataclasses.replace(kind() if old is None else old, **{name: value})
+
+
+def _part_to_dict(part: Any) -> Any:
+    if part is None:
+        return None
+    return {each.name: to_plain(getattr(part, each.name)) for each in _fields(part)}
+
+
+def _part_from_dict(part: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"The part `{part}` of an experiment must be a table of "
+            f"{', '.join(each.name for each in _fields(_PARTS[part]))}. Received: {values!r}"
+        )
+    changes = {f"{part}.{name}": from_plain(value) for name, value in values.items()}
+    if part != "model":
+        return changes
+    options = changes.pop("model.options", {})
+    for key in changes:
+        if key != "model.name":
+            raise ValueError(_unknown(key, ["model.name", "model.options"]))
+    return changes | {f"model.{name}": value for name, value in options.items()}
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"An experiment has no key {key!r}: {hint}Expected one of {', '.join(known)}."

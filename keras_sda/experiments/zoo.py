@@ -1,0 +1,256 @@
+"""The models that an experiment can train, by name: their classes, options and defaults."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_sda import datasets
+from keras_sda.experiments.experiment import (
+    Data,
+    Experiment,
+    Model,
+    Pretraining,
+    Training,
+    known_keys,
+)
+from keras_sda.experiments.objects import from_plain, to_plain
+from keras_sda.initializers import SigmoidGlorotUniform
+from keras_sda.models import (
+    MLP,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DeepAutoencoder,
+    DenoisingAutoencoder,
+    LeNet5,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    StackedDenoisingAutoencoder,
+    VariationalAutoencoder,
+)
+
+# Arguments that follow from the data or stand elsewhere in an experiment.
+_GIVEN = ("input_dim", "input_shape", "num_classes", "seed", "dtype", "kwargs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One model of the zoo.
+
+    Attributes:
+        kind: Its class.
+        training: How it is trained by default.
+        options: Options that its class leaves open, or whose default is another one here.
+        pretraining: How its levels are pretrained by default, or `None`.
+        data: What it is trained on by default.
+    """
+
+    kind: type[keras.Model]
+    training: Training
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pretraining: Pretraining | None = None
+    data: Data = dataclasses.field(default_factory=Data)
+
+
+# The defaults suit the digits of scikit-learn and were chosen on their validation rows.
+_SDA: dict[str, Any] = {
+    "hidden_units": [256, 256, 256],
+    "noise": "gaussian",
+    "noise_level": 0.2,
+    "kernel_initializer": "auto",
+    "dropout": 0.2,
+    "finetune_noise_level": 0.2,
+}
+_CLASSIFIER = Training("adam", 1e-3, epochs=60, batch_size=32)
+_AUTOENCODER = Training("adam", 2e-3, epochs=60, batch_size=32)
+
+ZOO: dict[str, Entry] = {
+    "sda": Entry(StackedDenoisingAutoencoder, Training(), _SDA, Pretraining()),
+    "da": Entry(DenoisingAutoencoder, _AUTOENCODER, {"hidden_units": 256}),
+    "sparse": Entry(SparseAutoencoder, _AUTOENCODER, {"hidden_units": 256}),
+    "contractive": Entry(ContractiveAutoencoder, _AUTOENCODER, {"hidden_units": 256}),
+    "deep": Entry(DeepAutoencoder, _AUTOENCODER, {"hidden_units": [128, 64, 16]}),
+    "conv": Entry(ConvolutionalAutoencoder, _AUTOENCODER),
+    "vae": Entry(VariationalAutoencoder, _AUTOENCODER),
+    "softmax": Entry(SoftmaxRegression, _CLASSIFIER),
+    "mlp": Entry(MLP, _CLASSIFIER, {"hidden_units": [256, 256], "dropout": 0.2}),
+    "lenet5": Entry(LeNet5, _CLASSIFIER, data=Data("mnist")),
+}
+
+
+def names() -> list[str]:
+    """Returns the names of the models that an experiment can train."""
+    return list(ZOO)
+
+
+def get(name: str) -> Entry:
+    """Returns the entry of a model.
+
+    Raises:
+        ValueError: If there is no model of that name.
+    """
+    if name not in ZOO:
+        close = difflib.get_close_matches(str(name), ZOO, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(
+            f"There is no model {name!r}: {hint}Expected one of {', '.join(ZOO)}, which "
+            "`keras-sda models` lists with their options."
+        )
+    return ZOO[name]
+
+
+def default(name: str = "sda") -> Experiment:
+    """Returns the experiment by which a model of the zoo is trained unless told otherwise.
+
+    Args:
+        name: One of `names()`.
+
+    Raises:
+        ValueError: If there is no model of that name.
+
+    Example:
+
+    >>> from keras_sda import experiments
+    >>> experiments.default("deep").model.options["hidden_units"]
+    [128, 64, 16]
+    """
+    entry = get(name)
+    model = Model(name, dict(entry.options))
+    return Experiment(model, entry.data, entry.pretraining, entry.training)
+
+
+def options(name: str) -> dict[str, Any]:
+    """Returns all options of a model with their defaults, as plain values.
+
+    Args:
+        name: One of `names()`.
+    """
+    entry = get(name)
+    found = {}
+    for parameter in inspect.signature(entry.kind).parameters.values():
+        if parameter.name not in _GIVEN:
+            found[parameter.name] = entry.options.get(parameter.name, parameter.default)
+    return to_plain(found)
+
+
+def check_model(model: Model) -> None:
+    """Raises a `ValueError` if there is no such model, or it has no such option."""
+    known = options(model.name)
+    for option in model.options:
+        if option in known:
+            continue
+        if option in _GIVEN:
+            raise ValueError(
+                f"The option {option!r} of {model.name} follows from the data, the seed or the "
+                "dtype of the experiment: leave it out."
+            )
+        elsewhere = [key for key in known_keys() if key.endswith(f".{option}")]
+        close = elsewhere or difflib.get_close_matches(option, known, n=1)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise ValueError(
+            f"The model {model.name} has no option {option!r}: {hint}Expected one of "
+            f"{', '.join(known)}."
+        )
+
+
+def check(experiment: Experiment) -> None:
+    """Raises a `ValueError` if the model cannot be trained in the way an experiment asks for."""
+    check_model(experiment.model)
+    name, kind = experiment.model.name, get(experiment.model.name).kind
+    if experiment.pretraining is not None and not hasattr(kind, "pretrain"):
+        able = [other for other, entry in ZOO.items() if hasattr(entry.kind, "pretrain")]
+        raise ValueError(
+            f"The model {name} has no levels to pretrain; those of {' and '.join(able)} have: "
+            "leave `pretraining` out."
+        )
+
+
+def takes_images(model: Model) -> bool:
+    """Whether a model takes images, and not rows of numbers."""
+    parameters = inspect.signature(get(model.name).kind).parameters
+    if "input_dim" not in parameters:
+        return True
+    # The variational autoencoder takes either, by whether it has convolutions.
+    return "input_shape" in parameters and model.options.get("filters") is not None
+
+
+def classifies(model: Model) -> bool:
+    """Whether a model learns classes from labels."""
+    return "num_classes" in inspect.signature(get(model.name).kind).parameters
+
+
+def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) -> keras.Model:
+    """Returns the model of an experiment, with new weights.
+
+    Args:
+        experiment: The experiment.
+        data: Its data.
+        num_classes: How many classes the labels have, or `None` without labels.
+
+    Raises:
+        ValueError: If the model does not suit the data, or an option lies outside its range.
+    """
+    model = experiment.model
+    kind = get(model.name).kind
+    arguments = {name: _fresh(value, experiment.seed) for name, value in model.options.items()}
+    arguments |= _shape_arguments(model, data)
+    if classifies(model) and arguments.get("head") is None:
+        if num_classes is None and kind is not StackedDenoisingAutoencoder:
+            raise ValueError(
+                f"The model {model.name} learns classes, and {data.name} has no labels: name the "
+                "label column by `target`, or choose an autoencoder."
+            )
+        arguments["num_classes"] = num_classes
+    if arguments.get("kernel_initializer") == "auto":
+        arguments["kernel_initializer"] = _initializer(arguments.get("activation", "sigmoid"))
+    if "noise" in arguments and arguments["noise"] is None:
+        arguments.pop("finetune_noise_level", None)  # there is nothing to set the level of
+    return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
+
+
+def _shape_arguments(model: Model, data: datasets.Data) -> dict[str, Any]:
+    if not takes_images(model):
+        return {"input_dim": data.train.x.shape[1]}
+    if data.image_shape is None:
+        raise ValueError(
+            f"The model {model.name} takes images, and {data.name} holds rows of numbers: choose "
+            "data with images, such as mnist, or another model."
+        )
+    return {"input_shape": tuple(data.image_shape)}
+
+
+def _fresh(value: Any, seed: int) -> Any:
+    """Returns an option with new layers: those given would carry their state from run to run."""
+    if not isinstance(value, keras.layers.Layer):
+        return from_plain(to_plain(value)) if isinstance(value, Mapping) else value
+    config = value.get_config()
+    return type(value).from_config(config | ({"seed": seed} if "seed" in config else {}))
+
+
+def _initializer(activation: Any) -> Any:
+    """Returns the kernels called "auto": the tutorials' for sigmoid units, else Glorot's."""
+    return SigmoidGlorotUniform() if activation == "sigmoid" else "glorot_uniform"
+
+
+def as_taken(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns changes with lists where a model's options are lists, as text cannot always tell.
+
+    `hidden_units` of 128 becomes `[128]` for a model of several levels, and the other way round.
+
+    Args:
+        name: Name of the model.
+        changes: New values by key; see `Experiment.but`.
+    """
+    known = options(name)
+    taken = {}
+    for key, value in changes.items():
+        default = known.get(key.removeprefix("model."))
+        if isinstance(default, list) and isinstance(value, (int, float)):
+            value = [value]
+        elif type(default) is int and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        taken[key] = value
+    return taken

@@ -1,0 +1,54 @@
+"""The program `keras-sda`: its commands, and how errors are told."""
+
+import sys
+from typing import Any
+
+import click
+
+from keras_sda_cli import launching, listing, reproduce, train, use
+
+
+class _OneSentence(click.Group):
+    """Turns what a user can mend into one sentence and status 2; a bug keeps its traceback."""
+
+    def main(self, args=None, prog_name=None, **extra):  # type: ignore[override]
+        status: Any = 2
+        message = None
+        extra["standalone_mode"] = False
+        try:
+            status = click.Group.main(self, args, prog_name, **extra) or 0
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+        except click.ClickException as error:
+            message = error.format_message()
+        except click.Abort:
+            status, message = 130, "interrupted."
+        except FloatingPointError as error:
+            status, message = 1, str(error)
+        except (ValueError, OSError, ImportError) as error:
+            message = str(error)
+        if message is not None:
+            # Keras explains at length after an empty line.
+            sentence = " ".join(message.strip().split("\n\n")[0].split())
+            click.echo(f"Error: {sentence}", err=True)
+        sys.exit(status)
+
+
+@click.group(
+    cls=_OneSentence,
+    epilog="Run any command with --help for its options.",
+    context_settings={"max_content_width": 100},
+)
+@click.version_option(package_name="keras-sda")
+def program() -> None:
+    """Train, use and export stacked denoising autoencoders and their family."""
+
+
+for command in (
+    train.train,
+    launching.launch_command,
+    *(use.evaluate, use.encode, use.reconstruct, use.plot, use.export),
+    *(reproduce.reproduce, reproduce.recipes),
+    *(listing.models, listing.datasets),
+):
+    program.add_command(command)

@@ -1,0 +1,214 @@
+"""The commands that use a run: evaluate, encode, reconstruct, plot, export."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import click
+
+# What `plot` draws: the kinds of `keras_sda.experiments.pictures`, for which help does not wait; a
+# test compares them.
+_PICTURES = (
+    *("filters", "reconstructions", "curves", "codes", "activations", "confusion", "surface"),
+    *("manifold", "traversals"),
+)
+
+
+def _on_rows(command):
+    """Adds what the commands that read rows of data have in common."""
+    for decorator in (
+        click.option(
+            "--part",
+            type=click.Choice(["train", "valid", "test"]),
+            default="test",
+            show_default=True,
+            help="Which rows of a named data set.",
+        ),
+        click.option("--target", help="Label column of a .csv or .parquet file."),
+        click.option("--data-dir", type=click.Path(), help="Folder with prepared data."),
+    ):
+        command = decorator(command)
+    return command
+
+
+@click.command(short_help="Print the error on labelled rows.")
+@click.argument("run", type=click.Path())
+@click.option("--data", help="Data set or file with labels. [default: the run's own]")
+@_on_rows
+def evaluate(run, data, data_dir, target, part):
+    """Print the error of the model in RUN on labelled rows, with its 95 % interval."""
+    from keras_sda.experiments import load_run
+    from keras_sda.experiments.figures import describe, measure
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    click.echo(f"{data or loaded.experiment.data.name}: {describe(measure(loaded.model, rows))}")
+
+
+@click.command(short_help="Write the codes of rows.")
+@click.argument("run", type=click.Path())
+@click.argument("data")
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="codes.npy",
+    show_default=True,
+    help="File to write: .npy, rows by units.",
+)
+@click.option(
+    "--level",
+    type=int,
+    help="Whose codes: 0 for the first level, -1 for the last. [default: the last]",
+)
+@_on_rows
+def encode(run, data, output, level, data_dir, target, part):
+    """Write the codes of DATA, a data set or a file, by the model in RUN."""
+    from keras_sda.experiments.run_folder import load_run, save_array
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    click.echo(save_array(loaded.encode(rows.x, level), output))
+
+
+@click.command(short_help="Write rows encoded and decoded again.")
+@click.argument("run", type=click.Path())
+@click.argument("data")
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="reconstructions.npy",
+    show_default=True,
+    help="File to write: .npy, rows by features, scaled as the training data were.",
+)
+@_on_rows
+def reconstruct(run, data, output, data_dir, target, part):
+    """Write DATA, a data set or a file, encoded and decoded again by the model in RUN."""
+    from keras_sda.experiments.run_folder import load_run, save_array
+
+    loaded = load_run(run)
+    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    reconstructions = loaded.reconstruct(rows.x)
+    errors = loaded.model.reconstruction_error(rows.x)
+    click.echo(save_array(reconstructions, output))
+    click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
+
+
+@click.command(short_help="Draw the pictures that suit a model.")
+@click.argument("run", type=click.Path())
+@click.argument("kinds", nargs=-1, type=click.Choice(_PICTURES), metavar="[KIND]...")
+@click.option("--data", help="Data set or file of rows. [default: the run's own]")
+@click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/pictures]")
+@click.option(
+    "--level",
+    type=int,
+    help="Level of filters, codes and activations: 0 for the first, -1 for the last. "
+    "[default: all; codes: the last]",
+)
+@click.option(
+    "--format",
+    "suffix",
+    default="png",
+    show_default=True,
+    type=click.Choice(["png", "svg", "pdf"]),
+    help="Kind of files.",
+)
+@click.option(
+    "--method",
+    default="pca",
+    show_default=True,
+    type=click.Choice(["pca", "tsne"]),
+    help="How codes of many units are put on a plane.",
+)
+@click.option(
+    "--dimensions",
+    type=click.IntRange(2, 3),
+    help="Dimensions of the picture of codes. [default: 3 for three units, else 2]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the noise, of the rows drawn among many, and of the projection.",
+)
+@_on_rows
+def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data_dir, target, part):
+    """Draw the model in RUN and what it does with rows, by default in every way that suits it.
+
+    KIND is one or several of: filters, reconstructions, curves (of learning), codes, activations,
+    confusion, surface (of decision, for two features), and for a variational autoencoder manifold
+    and traversals.
+    """
+    from keras_sda.experiments.pictures import RunPictures
+    from keras_sda.experiments.run_folder import load_run, writable_folder
+
+    loaded = load_run(run)
+
+    def rows():
+        return loaded.rows(data, target, part, data_dir=data_dir)
+
+    pictures = RunPictures(loaded, rows, level, method, dimensions, seed)
+    folder = Path(output) if output else Path(run) / "pictures"
+    for name, figure in pictures.draw(kinds):
+        path = writable_folder(folder) / f"{name}.{suffix}"
+        figure.savefig(path, dpi=120)
+        click.echo(path)
+
+
+@click.command(short_help="Write a SavedModel, or an ONNX or LiteRT file.")
+@click.argument("run", type=click.Path())
+@click.option(
+    "--format",
+    default="savedmodel",
+    show_default=True,
+    type=click.Choice(["savedmodel", "onnx", "litert"]),
+    help="What to write.",
+)
+@click.option(
+    "--raw/--scaled",
+    default=True,
+    show_default=True,
+    help="Whether it takes rows as they were in the data, or scaled as for training.",
+)
+@click.option("--threshold", type=float, help="Add the output anomaly: whether score is above.")
+@click.option(
+    "--contamination",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    help="The same, with the threshold that this share of the training rows lies above.",
+)
+@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option(
+    "--output",
+    type=click.Path(),
+    help="Folder, or .onnx or .tflite file, to write. [default: saved_model, model.onnx or "
+    "model.tflite in RUN]",
+)
+def export(run, format, raw, threshold, contamination, data_dir, output):
+    """Write the model in RUN for serving, and check there that it computes the same.
+
+    The outputs are serve, which is predict, encode, reconstruct and score, the reconstruction
+    error. It is compared on training rows of the run, where they can be read.
+    """
+    from keras_sda.experiments import load_run
+    from keras_sda.experiments.exports import export_run
+
+    if threshold is not None and contamination is not None:
+        raise click.UsageError("Give either --threshold or --contamination, not both.")
+    format = "tf_saved_model" if format == "savedmodel" else format
+    loaded = load_run(run)
+    with _remarks_held_back():
+        done = export_run(loaded, format, output, raw, threshold, contamination, data_dir)
+    click.echo(done)
+
+
+@contextlib.contextmanager
+def _remarks_held_back():
+    """Drops what TensorFlow's converters write to standard error from C++, for its developers."""
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
