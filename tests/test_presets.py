@@ -111,6 +111,7 @@ def test_a_wheel_brings_the_digits_and_says_where_the_others_are(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size < 2e6
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    assert (tmp_path / "installed" / "keras_sda" / "py.typed").exists(), "type checkers look for it"
     code = """
 import socket
 socket.socket.connect = None
