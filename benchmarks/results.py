@@ -1,9 +1,9 @@
-"""Makes the README's tables of `results/*.json`, which recipes and benchmarks have written.
+"""Writes the tables of `results/*.json` into the documentation and six figures into the README.
 
 keras-sda reproduce NAME --output benchmarks/results
 python benchmarks/few_labels.py
 python benchmarks/pretraining_speed.py --output benchmarks/results/speed
-python benchmarks/results.py      # puts the tables into the README
+python benchmarks/results.py      # rewrites every block that its marks enclose
 """
 
 from pathlib import Path
@@ -11,40 +11,59 @@ from pathlib import Path
 from keras_sda import recipes
 from keras_sda.recipes import report
 
-RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 START, END = "<!-- {}, made by: python benchmarks/results.py -->\n", "\n<!-- end -->"
 
+# The recipes whose figures are on the front page.
+FRONT_PAGE = ("sda", "lenet5", "conv-autoencoder", "vae-mlp-20")
 
-def tables() -> str:
-    """Returns the tables of recipes, of PCA beside them, and of the two stacks, in Markdown."""
-    paths = {name: RESULTS / f"{name}.json" for name in recipes.names()}
-    reports = {name: report.read(path) for name, path in paths.items() if path.exists()}
-    compared = [name for name in reports if name.startswith("why-")]
-    main = [reports[name] for name in reports if name not in compared]
+
+def reports() -> list[dict]:
+    """Returns the recipes' results in the recipes' order, without those of the comparison."""
+    return [content for name, content in _measured() if not name.startswith("why-")]
+
+
+def _measured():
+    """Yields the name and the results of every recipe that has some."""
+    for name in recipes.names():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            yield name, report.read(path)
+
+
+def figures() -> str:
+    """Returns the table of published and measured figures, in Markdown."""
+    return recipes.table(reports())
+
+
+def notes() -> str:
+    """Returns a list of what is special about each recipe, in Markdown."""
+    return "\n".join(
+        f"- `{content['name']}`: {content['note']}" for content in reports() if content["note"]
+    )
+
+
+def beside_pca() -> str:
+    """Returns the table of squared errors beside those of PCA, in Markdown."""
     return "\n".join(
         [
-            recipes.table(main),
-            "",
-            "Notes: " + " ".join(_notes(main)),
-            "",
-            "Squared error of a test image, beside PCA with a code of the same size:",
-            "",
             "| recipe | beside it | its error | the recipe's, mean and 95 % interval |",
             "| --- | --- | --- | --- |",
-            *(_row_beside_pca(content) for content in main if _is_beside_pca(content)),
-            "",
-            "Why do the SdA's 1.30 % and the sparse stack's 2.26 % differ? One change at a time:",
-            "",
-            "| stack | test error in %, mean and 95 % interval | seeds |",
-            "| --- | --- | --- |",
-            *(_comparison_row(reports[name]) for name in compared),
+            *(_row_beside_pca(content) for content in reports() if _is_beside_pca(content)),
         ]
     )
 
 
-def _notes(reports):
-    return [f"`{report['name']}`: {report['note']}" for report in reports if report["note"]]
+def comparison() -> str:
+    """Returns the table of stacks that differ from each other in one thing, in Markdown."""
+    return "\n".join(
+        [
+            "| stack | test error in %, mean and 95 % interval | seeds |",
+            "| --- | --- | --- |",
+            *(_comparison_row(content) for name, content in _measured() if name.startswith("why-")),
+        ]
+    )
 
 
 def _is_beside_pca(content):
@@ -72,8 +91,7 @@ def _comparison_row(content):
 def speed() -> str:
     """Returns the table of samples a second in pretraining, in Markdown: SGD on the first level."""
     content = report.read(RESULTS / "speed" / "pretraining_speed.json")
-    first = {"level": "784-1000", "optimizer": "sgd"}
-    cells = [cell for cell in content["cells"] if first.items() <= cell.items()]
+    cells = _first_level(content)
     names = list(cells[0]["samples_a_second"])
     columns = [
         f"{cell['level']}, batches of {cell['batch_size']}, {cell['optimizer'].upper()}"
@@ -81,8 +99,8 @@ def speed() -> str:
     ]
     lines = [f"| samples a second | {' | '.join(columns)} |", "| --- |" + " --- |" * len(cells)]
     for name in names:
-        figures = [cell["samples_a_second"][name]["median"] for cell in cells]
-        lines.append(f"| {name} | " + " | ".join(f"{figure:,.0f}" for figure in figures) + " |")
+        medians = [cell["samples_a_second"][name]["median"] for cell in cells]
+        lines.append(f"| {name} | " + " | ".join(f"{median:,.0f}" for median in medians) + " |")
     limits = [cell["limits"]["best of each product"]["median"] for cell in cells]
     lines.append(
         "| the matrix products alone | " + " | ".join(f"{limit:,.0f}" for limit in limits) + " |"
@@ -90,14 +108,23 @@ def speed() -> str:
     for ours in ("ours, TensorFlow", "ours, JAX"):
         for rival in ("plain Keras", "PyTorch", "limit"):
             ratios = [cell["ratios"][ours][rival] for cell in cells]
-            shown = [f"{r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})" for r in ratios]
-            lines.append(f"| **{ours} / {rival}** | " + " | ".join(shown) + " |")
+            lines.append(f"| **{ours} / {rival}** | " + " | ".join(map(_ratio, ratios)) + " |")
     lines += ["", "Whole pretraining of 784-1000-1000-1000:", ""]
     for three in content["three_levels"]:
         seconds = [f"{name} {figure['median']:.1f} s" for name, figure in three["seconds"].items()]
         rows = f"{three['rows']:,} rows, {three['epochs']} epochs a level"
         lines.append(f"- batches of {three['batch_size']}, {rows}: {', '.join(seconds)}")
     return "\n".join(lines)
+
+
+def _first_level(content):
+    """Returns the cells of the benchmark that its table shows: SGD on the first level."""
+    first = {"level": "784-1000", "optimizer": "sgd"}
+    return [cell for cell in content["cells"] if first.items() <= cell.items()]
+
+
+def _ratio(ratio):
+    return f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"
 
 
 def few_labels() -> str:
@@ -111,9 +138,61 @@ def few_labels() -> str:
     return "\n".join(lines)
 
 
+def six_figures() -> str:
+    """Returns the front page's figures, each with the command that measures it, in Markdown."""
+    lines = ["| figure | compared with | measured | by |", "| --- | --- | --- | --- |"]
+    for name in FRONT_PAGE:
+        content = report.read(RESULTS / f"{name}.json")
+        lines.append(
+            f"| {content['title']}: {content['figure']}, {content['unit']} "
+            f"| published: {report.number(content['published'])} | {report.measured(content)} "
+            f"| [`{content['command']}`](docs/figures.md) |"
+        )
+    content = report.read(RESULTS / "few_labels.json")
+    ours, rival = "network, pretrained", "logistic regression on pixels"
+    lines.append(
+        f"| Digits, {content['labels']} of them labelled, pretrained network: test accuracy, % "
+        f"| {rival}: {_percent(content['summary'][rival])} "
+        f"| **{_percent(content['summary'][ours])}** "
+        f"| [`{content['command']}`](docs/few_labels.md) |"
+    )
+    content = report.read(RESULTS / "speed" / "pretraining_speed.json")
+    cell = next(cell for cell in _first_level(content) if cell["batch_size"] == 20)
+    lines.append(
+        f"| Speed of pretraining {cell['level']} in batches of {cell['batch_size']}, TensorFlow "
+        f"| plain Keras: 1 | **{_ratio(cell['ratios']['ours, TensorFlow']['plain Keras'])}** "
+        f"| [`{content['command']}`](docs/speed.md) |"
+    )
+    return "\n".join(lines)
+
+
 def _percent(figure, sign=""):
     mean, low, high = (100 * value for value in (figure["mean"], *figure["interval"]))
     return f"{mean:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+
+
+# Page -> what stands between the marks of each name.
+BLOCKS = {
+    "README.md": {"six figures": six_figures},
+    "docs/figures.md": {
+        "figures": figures,
+        "notes": notes,
+        "PCA": beside_pca,
+        "comparison": comparison,
+    },
+    "docs/few_labels.md": {"few labels": few_labels},
+    "docs/speed.md": {"speed": speed},
+}
+
+
+def pages() -> dict[Path, str]:
+    """Returns the pages as they ought to be, each block made anew."""
+    texts = {}
+    for name, blocks in BLOCKS.items():
+        texts[ROOT / name] = (ROOT / name).read_text(encoding="utf-8")
+        for title, make in blocks.items():
+            texts[ROOT / name] = with_block(texts[ROOT / name], title, make())
+    return texts
 
 
 def with_block(text: str, name: str, block: str) -> str:
@@ -123,8 +202,5 @@ def with_block(text: str, name: str, block: str) -> str:
 
 
 if __name__ == "__main__":
-    page = README.read_text(encoding="utf-8")
-    page = with_block(page, "figures", tables())
-    page = with_block(page, "few labels", few_labels())
-    page = with_block(page, "speed", speed())
-    README.write_text(page, encoding="utf-8")
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -244,7 +244,7 @@ def _paragraphs(text):
 
 
 def _measured(content):
-    """Returns the mean and its interval as text, as in the README's table."""
+    """Returns the mean and its interval as text, as in the table of `figures.md`."""
     if content is None or not content["runs"]:
         return "not yet"
     return report.measured(content)
@@ -522,23 +522,18 @@ def signature(thing) -> str | None:
 def repository_pages() -> dict[str, str]:
     """Returns what the benchmarks have measured, and the changelog."""
     return {
-        "speed.md": speed_page(),
+        "benchmarks.md": benchmarks_page(),
         "changelog.md": "```{include} ../../CHANGELOG.md\n```\n",
     }
 
 
-def speed_page() -> str:
-    """Returns the table of speed as in the README, and that of every benchmark as it prints it."""
+def benchmarks_page() -> str:
+    """Returns the table of every benchmark as it prints it, with its picture and its command."""
     lines = [
-        "# Speed",
+        "# Benchmarks",
         "",
-        "Samples a second in pretraining, float32, masking noise, on two cores of a processor:",
-        "medians of interleaved repeats, of each the fastest epoch. Ratios are medians of those",
-        "within a repeat, with the lowest and the highest.",
-        "",
-        _benchmark("results").speed(),
-        "",
-        "Below stands what each benchmark has printed, with the command that runs it again.",
+        "What each benchmark printed, with the command that runs it again. The table of",
+        "pretraining beside others is in [Speed](../speed.md).",
         "",
     ]
     for name in BENCHMARKS:
