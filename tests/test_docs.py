@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(keras_sda.__file__).parent
 PAGES = sorted(
     path
-    for pattern in ("*.md", "*/README.md", "docs/*.md")
+    for pattern in ("*.md", "*/README.md", "docs/*.md", "keras_sda/*/README.md")
     for path in ROOT.glob(pattern)
     if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
