@@ -1,11 +1,11 @@
 """Reader of the IDX format, in which MNIST and its relatives are handed out."""
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 
 from keras_sda._validation import check_same_length
+from keras_sda.datasets.gzipped import GZIP_ERRORS, unpack
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -20,14 +20,12 @@ def read_idx(path: Path) -> np.ndarray:
         ValueError: If the file is no IDX file, or its length is not what its header says.
     """
     payload = path.read_bytes()
-    # The content decides: some browsers unpack a download and keep its `.gz`.
-    if payload[:2] == b"\x1f\x8b":
-        try:
-            payload = gzip.decompress(payload)
-        except Exception as error:  # zlib, gzip and EOF errors have no common base but this one
-            raise ValueError(
-                f"{path} is not a complete gzip file ({error}): download it again."
-            ) from error
+    try:
+        payload = unpack(payload, path)
+    except GZIP_ERRORS as error:
+        raise ValueError(
+            f"{path} is not a complete gzip file ({error}): download it again."
+        ) from error
     if len(payload) < 4 or payload[:2] != b"\0\0" or payload[2] not in _DTYPES or not payload[3]:
         raise ValueError(
             f"{path} is not an IDX file: expected two zero bytes, a type and a number of "

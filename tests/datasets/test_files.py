@@ -143,6 +143,14 @@ def test_damaged_idx_file(tmp_path, damage, message, write_idx_folder, idx_bytes
         load(tmp_path)
 
 
+def test_idx_file_that_fills_the_memory_is_not_unpacked(tmp_path, write_idx_folder):
+    write_idx_folder(tmp_path)
+    bomb = gzip.compress(bytes(2**24)) * 17  # gzip reads such a sequence as one file
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(bomb)
+    with pytest.raises(ValueError, match=f"its {len(bomb)} bytes unpack to more than {2**28}"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("prefix", ["train", "t10k"])
 @pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
 def test_idx_folder_without_one_file_names_it(tmp_path, prefix, kind, write_idx_folder):
