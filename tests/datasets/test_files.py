@@ -1,11 +1,7 @@
-"""Readers: round trips of every format, damaged files, and pickles that want to run something."""
+"""Readers: round trips of every format, and damaged files. Of pickles: see `test_pickled.py`."""
 
-import builtins
 import gzip
 import io
-import os
-import pickle
-import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -19,42 +15,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from keras_sda.datasets import load, read_rows
 from keras_sda.datasets.idx import read_idx
-
-
-def python2_pickle(parts):
-    """The opcodes Python 2's cPickle writes for nested tuples of arrays in protocol 2.
-
-    Byte strings are `str` there: the opcodes U (short) and T (long), not those of Python 3.
-    """
-
-    def text(value):
-        if len(value) < 256:
-            return b"U" + bytes([len(value)]) + value
-        return b"T" + struct.pack("<i", len(value)) + value
-
-    def number(value):
-        return b"J" + struct.pack("<i", value)
-
-    def array(a):
-        kind = a.dtype.str.encode()
-        dtype = b"cnumpy\ndtype\n" + text(kind[1:]) + number(0) + number(1) + b"\x87R"
-        dtype += b"(" + number(3) + text(kind[:1]) + b"NNN" + number(-1) * 2 + number(0) + b"tb"
-        made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
-        made += number(0) + b"\x85" + text(b"b") + b"\x87R"
-        shape = b"(" + b"".join(number(n) for n in a.shape) + b"t"
-        return made + b"(" + number(1) + shape + dtype + b"\x89" + text(a.tobytes()) + b"tb"
-
-    pairs = b"".join(array(x) + array(y) + b"\x86" for x, y in parts)
-    return b"\x80\x02" + pairs + b"\x87."
-
-
-@pytest.fixture
-def mnist_parts():
-    rng = np.random.default_rng(1)
-    return tuple(
-        (rng.integers(0, 256, (n, 784)).astype("float32") / 256, np.arange(n, dtype="int64") % 10)
-        for n in (7, 3, 4)
-    )
 
 
 @pytest.fixture
@@ -369,104 +329,6 @@ def test_missing_table_library_names_the_extra(tmp_path, table, monkeypatch, mod
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "keras-sda\[tables\]"'):
         load(path, target="kind")
-
-
-# mnist.pkl.gz ------------------------------------------------------------------------------------
-
-
-def check_mnist_pickle(path, parts):
-    data = load(path)
-    for split, (x, y) in zip((data.train, data.valid, data.test), parts, strict=True):
-        np.testing.assert_array_equal(split.x, x)
-        np.testing.assert_array_equal(split.y, y)
-    assert load(path, flatten=False).test.x.shape == (len(parts[2][0]), 28, 28, 1)
-    assert load(path, split="full").train.x.shape == (10, 784)
-    np.testing.assert_array_equal(read_rows(path).x, parts[2][0])
-
-
-def test_pickle_of_python_2(tmp_path, mnist_parts):
-    path = tmp_path / "mnist.pkl.gz"
-    payload = python2_pickle(mnist_parts)
-    assert b"numpy.core.multiarray" in payload
-    path.write_bytes(gzip.compress(payload))
-    check_mnist_pickle(path, mnist_parts)
-
-
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
-def test_pickle_of_python_3(tmp_path, mnist_parts, protocol):
-    path = tmp_path / "mnist.pkl.gz"
-    path.write_bytes(gzip.compress(pickle.dumps(mnist_parts, protocol=protocol)))
-    check_mnist_pickle(path, mnist_parts)
-
-
-class Call:
-    """Pickles as a call of `function`."""
-
-    def __init__(self, function, *args):
-        self.function, self.args = function, args
-
-    def __reduce__(self):
-        return self.function, self.args
-
-
-@pytest.mark.parametrize(
-    ("function", "argument", "named"),
-    [
-        (os.system, "touch {}", "posix.system"),
-        (builtins.eval, "open({!r}, 'w').close()", "builtins.eval"),
-        (builtins.exec, "open({!r}, 'w').close()", "builtins.exec"),
-        (np.memmap, "{}", "numpy.memmap"),
-        (np.fromfile, "{}", "numpy.*fromfile"),
-        (np.array, "{}", "numpy.*array"),
-    ],
-)
-@pytest.mark.parametrize("protocol", [2, 4])
-def test_malicious_pickle_runs_nothing(tmp_path, function, argument, named, protocol):
-    sentinel = tmp_path / "sentinel"
-    payload = pickle.dumps(Call(function, argument.format(str(sentinel))), protocol=protocol)
-    if function is os.system:  # the payload does work where nothing guards against it
-        pickle.loads(payload)
-        assert sentinel.exists()
-        sentinel.unlink()
-    path = tmp_path / "mnist.pkl.gz"
-    path.write_bytes(gzip.compress(payload))
-    message = named if protocol == 4 else named.replace("builtins", "__builtin__")
-    with pytest.raises(ValueError, match=f"it asks to run {message}.*Do not trust this file"):
-        load(path)
-    assert not sentinel.exists()
-
-
-def test_codecs_other_than_text_are_not_run(tmp_path):
-    path = tmp_path / "mnist.pkl.gz"
-    path.write_bytes(gzip.compress(b"\x80\x02c_codecs\nencode\nX\x01\0\0\0aX\x05\0\0\0rot13\x86R."))
-    with pytest.raises(ValueError, match="'rot13' is not a text encoding"):
-        load(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "not a readable pickle, truncated or corrupt"),
-        (gzip.compress(pickle.dumps(1, protocol=2))[:-6], "not a readable pickle"),
-        (gzip.compress(python2_pickle([(np.ones((1, 1)), np.ones(1))] * 3)[:-9]), "not a readable"),
-        (gzip.compress(b"no pickle at all"), "not a readable pickle"),
-        (gzip.compress(pickle.dumps([1, 2, 3], protocol=2)), "three pairs of arrays, .* a list"),
-        (gzip.compress(pickle.dumps({"x": 1}, protocol=2)), "Received a dict"),
-        (gzip.compress(pickle.dumps([([1], [2])] * 3)), "pair of NumPy arrays for its train part"),
-        (
-            gzip.compress(pickle.dumps([(np.ones((2, 3)), np.ones(3))] * 3, protocol=4)),
-            "The train part of .* needs one label per row. Received 2 rows",
-        ),
-        (
-            gzip.compress(pickle.dumps([(OBJECTS, np.ones(1))] * 3, protocol=4)),
-            "The train part of .* needs numbers in `x`. Received an array of object",
-        ),
-    ],
-)
-def test_damaged_pickle(tmp_path, content, message):
-    (tmp_path / "mnist.pkl.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        load(tmp_path / "mnist.pkl.gz")
 
 
 # Paths -------------------------------------------------------------------------------------------
