@@ -38,9 +38,15 @@ class Noise(keras.layers.Layer):
         self.built = True
 
     @classmethod
-    def check_level(cls, value):
-        """Returns `value` as a float, or raises a `ValueError` if no such level exists."""
-        return check_fraction(cls.level_name, value, owner=cls.__name__)
+    def check_level(cls, value, name=None, owner=None):
+        """Returns `value` as a float, or raises a `ValueError` if no such level exists.
+
+        Args:
+            value: The level.
+            name: What the message calls it; by default `level_name`.
+            owner: Whose argument the message says it is; by default the class's.
+        """
+        return check_fraction(name or cls.level_name, value, owner or cls.__name__)
 
     def corrupt(self, inputs):
         """Returns a corrupted copy of `inputs`."""
@@ -200,8 +206,8 @@ class AdditiveGaussianNoise(Noise):
         self.clip = None if clip is None else tuple(clip)
 
     @classmethod
-    def check_level(cls, value):
-        return check_non_negative(cls.level_name, value, owner=cls.__name__)
+    def check_level(cls, value, name=None, owner=None):
+        return check_non_negative(name or cls.level_name, value, owner or cls.__name__)
 
     def corrupt(self, inputs):
         draw = keras.random.normal(ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator)

@@ -235,6 +235,8 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
                 f"Argument `finetune_noise_level` of {owner} needs a noise of this package at the "
                 f"first level. Received: finetune_noise_level={level!r} with noise={first!r}"
             )
+        # Keras would turn the refusal of a copy's constructor into a TypeError.
+        first.check_level(level, "finetune_noise_level", f"{owner} with {type(first).__name__}")
         noise = copy_noise(first, level=level, seed=seed, name="finetune_noise")
         noise.build((None, self.input_dim))
         return noise

@@ -246,6 +246,8 @@ def test_finetune_noise_and_dropout_act_in_training_only(digits):
     assert not np.allclose(one, clean)
     assert not np.allclose(one, two)
     assert make().noise is None, "no noise in fine-tuning unless asked for"
+    wide = make(noise="gaussian", finetune_noise_level=2)
+    assert float(wide.noise.level) == 2, "a standard deviation is not a rate"
 
 
 def test_auto_losses():
@@ -455,6 +457,14 @@ BAD_ARGUMENTS = {
         dict(noise=None, finetune_noise_level=0.1),
         "needs a noise of this package",
     ),
+    **{
+        f"fine-tune {noise}": (
+            dict(noise=noise, finetune_noise_level=2),
+            r"`finetune_noise_level` of Stacked\w+ with \w+Noise must lie in \[0, 1\]\. "
+            "Received: finetune_noise_level=2",
+        )
+        for noise in ("masking", "salt_and_pepper", "swap")
+    },
     "loss": (dict(reconstruction_loss="mae"), "`reconstruction_loss` of .* must be one of 'auto'"),
     "cross-entropy of relu": (
         dict(activation="relu", reconstruction_loss="binary_crossentropy"),
