@@ -17,8 +17,8 @@ from keras_sda import backend
 from keras_sda._validation import check_positive_int
 from keras_sda.backend import strategies
 from keras_sda.resuming import fingerprint
+from keras_sda.resuming.callback_state import give_state, settings_of, state_of
 from keras_sda.resuming.files import lacks_room
-from keras_sda.resuming.memory import give_state, settings_of, state_of
 from keras_sda.resuming.signals import HeldSignals, interruption
 from keras_sda.resuming.states import StateFiles
 
