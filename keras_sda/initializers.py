@@ -1,6 +1,9 @@
 """Initial values of kernels."""
 
 import keras
+import numpy as np
+
+from keras_sda.backend import usable_seed
 
 __all__ = ["SigmoidGlorotUniform"]
 
@@ -51,3 +54,11 @@ def for_level(identifier, level: int, seed: int | None):
         return initializer
     config["seed"] = seed if own_seed is None else own_seed + level
     return type(initializer).from_config(config)
+
+
+def child_seeds(seed: int | None, count: int) -> list[int | None]:
+    """Returns `count` seeds that follow from `seed`, or as many `None` without one."""
+    if seed is None:
+        return [None] * count
+    children = np.random.SeedSequence(seed).generate_state(count)
+    return [usable_seed(int(child)) for child in children]

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_sda import initializers
 from keras_sda._validation import check_choice, check_non_negative, check_positive_int
 from keras_sda.backend import batch_jacobian, strategies
-from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training.tied_gradient import SLOPES, slope_of
@@ -89,7 +89,7 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
             activation,
             tied,
             kernel_initializer,
-            [child_seeds(seed, 2)],
+            [initializers.child_seeds(seed, 2)],
             owner,
             dtype,
         )

@@ -10,7 +10,6 @@ from keras_sda import initializers
 from keras_sda._validation import check_non_negative_int, check_positive_int, per_level
 from keras_sda.layers.noise import get_noise
 from keras_sda.models.autoencoder import Autoencoder
-from keras_sda.models.denoising import child_seeds
 
 _OWNER = "ConvolutionalAutoencoder"
 
@@ -133,7 +132,7 @@ class ConvolutionalAutoencoder(Autoencoder):
         _check_sides(self.image_shape, down, up)
         self._check_channels(up, output_kernel_size)
 
-        noise_seed, *seeds = child_seeds(seed, 2 + len(down) + len(up))
+        noise_seed, *seeds = initializers.child_seeds(seed, 2 + len(down) + len(up))
         self.noise = get_noise(noise, noise_level, _OWNER, noise_seed, dtype, name="noise")
         activation = keras.activations.get(activation)
 

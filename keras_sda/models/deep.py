@@ -7,7 +7,6 @@ from keras_sda._validation import check_choice, check_positive_int
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
-from keras_sda.models.denoising import child_seeds
 from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training import pretraining
@@ -88,7 +87,7 @@ class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
         choices = ("auto", *RECONSTRUCTION_LOSSES)
         check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
         depth = len(hidden_units)
-        *kernel_seeds, noise_seed = child_seeds(seed, 2 * depth + 1)
+        *kernel_seeds, noise_seed = initializers.child_seeds(seed, 2 * depth + 1)
         layers = []
         width = input_dim
         for level, units in enumerate(hidden_units):

@@ -1,23 +1,13 @@
 """The denoising autoencoder of one level."""
 
 import keras
-import numpy as np
 
 from keras_sda import initializers
 from keras_sda._validation import check_choice, check_positive_int
-from keras_sda.backend import usable_seed
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.models.unrolled import UnrolledAutoencoder
-
-
-def child_seeds(seed, count):
-    """Returns `count` seeds that follow from `seed`, or as many `None` without one."""
-    if seed is None:
-        return [None] * count
-    children = np.random.SeedSequence(seed).generate_state(count)
-    return [usable_seed(int(child)) for child in children]
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -84,7 +74,7 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
         choices = ("auto", *RECONSTRUCTION_LOSSES)
         check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
         visible = visible_kernel_initializer or kernel_initializer
-        kernel_seed, visible_seed, noise_seed = child_seeds(seed, 3)
+        kernel_seed, visible_seed, noise_seed = initializers.child_seeds(seed, 3)
         layer = TiedDense(
             hidden_units,
             activation=activation,

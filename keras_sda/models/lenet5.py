@@ -5,7 +5,6 @@ import keras
 from keras_sda import initializers
 from keras_sda._validation import check_fraction, check_positive_int
 from keras_sda.models.classifier import Classifier, make_head
-from keras_sda.models.denoising import child_seeds
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -96,7 +95,7 @@ class LeNet5(Classifier):
             "dropout": dropout,
         }
         self._map_shapes = self._sizes(owner)
-        *conv_seeds, dense_seed, dropout_seed = child_seeds(seed, 4)
+        *conv_seeds, dense_seed, dropout_seed = initializers.child_seeds(seed, 4)
         maps = (input_shape[2], *kernels)
         self.levels = [
             keras.layers.Conv2D(

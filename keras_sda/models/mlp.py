@@ -10,7 +10,6 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.models.classifier import Classifier, make_head
-from keras_sda.models.denoising import child_seeds
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -91,7 +90,7 @@ class MLP(Classifier):
         self.input_dim = input_dim
         self.hidden_units = hidden_units
         self.num_classes = num_classes
-        seeds = child_seeds(seed, 2 * depth + 1)
+        seeds = initializers.child_seeds(seed, 2 * depth + 1)
         self.levels = []
         self.dropout_layers = []
         width = input_dim

@@ -2,9 +2,8 @@
 
 import keras
 
-from keras_sda import regularizers
+from keras_sda import initializers, regularizers
 from keras_sda._validation import check_non_negative, check_positive_int
-from keras_sda.models.denoising import child_seeds
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
 
@@ -100,7 +99,7 @@ class SparseAutoencoder(UnrolledAutoencoder):
             activation,
             tied,
             kernel_initializer,
-            [child_seeds(seed, 2)],
+            [initializers.child_seeds(seed, 2)],
             owner,
             dtype,
         )

@@ -5,13 +5,12 @@ from types import SimpleNamespace
 
 import keras
 
-from keras_sda import regularizers
+from keras_sda import initializers, regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
 from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
 from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
-from keras_sda.models.denoising import child_seeds
 from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.levels import build_levels, build_noises, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
@@ -151,7 +150,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             kernel_initializer=kernel_initializer,
         )
 
-        seeds = child_seeds(seed, 4 * num_levels + 2)
+        seeds = initializers.child_seeds(seed, 4 * num_levels + 2)
         last = 4 * num_levels
         levels = build_levels(
             input_dim,

@@ -25,7 +25,6 @@ from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
 from keras_sda.models.autoencoder import Autoencoder
 from keras_sda.models.convolutional import check_image_shape
-from keras_sda.models.denoising import child_seeds
 from keras_sda.models.variational_networks import convolutional_networks, dense_networks
 
 _OWNER = "VariationalAutoencoder"
@@ -137,7 +136,9 @@ class VariationalAutoencoder(Autoencoder):
             )
         ]
         activation = keras.activations.get(activation)
-        sampling_seed, *seeds = child_seeds(seed, 6 + 2 * len(hidden) + 2 * _length(filters))
+        sampling_seed, *seeds = initializers.child_seeds(
+            seed, 6 + 2 * len(hidden) + 2 * _length(filters)
+        )
 
         def make_kernel(number):
             return initializers.for_level(kernel_initializer, number, seeds[number])
