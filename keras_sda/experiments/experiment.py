@@ -14,8 +14,7 @@ from keras_sda._validation import (
     check_positive_int,
 )
 from keras_sda.experiments.objects import from_plain, to_plain
-
-SCHEDULES = ("constant", "cosine")
+from keras_sda.training.optimizers import SCHEDULES
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
+from keras_sda.training.optimizers import make_optimizer
 
 _SHARED = """\
 hidden_units: Units of each level, the lowest first. One level of 64 by default, which is quick
@@ -158,8 +159,7 @@ class StackedEstimator(BaseEstimator):
 
     def _fresh_optimizer(self, learning_rate):
         if isinstance(self.optimizer, str):
-            config = {"learning_rate": learning_rate}
-            return keras.optimizers.get({"class_name": self.optimizer, "config": config})
+            return make_optimizer(self.optimizer, learning_rate)
         return _fresh(self.optimizer)
 
     def _known_rows(self, X):

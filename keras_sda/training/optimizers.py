@@ -1,45 +1,55 @@
-"""Optimizers by name, with a step size that is constant or falls."""
+"""Optimizers made from a name and a step size."""
 
 from typing import Any
 
 import keras
 
+from keras_sda._validation import check_choice
+
+SCHEDULES = ("constant", "cosine")
+
 
 def make_optimizer(
-    optimizer: Any,
+    name: str | type[keras.optimizers.Optimizer],
     learning_rate: float,
     schedule: str = "constant",
     steps: int = 1,
     **options: Any,
 ) -> keras.optimizers.Optimizer:
-    """Returns a new Keras optimizer.
+    """Returns a new Keras optimizer, its step size constant or falling to 0.
 
     Args:
-        optimizer: Name known to Keras, such as `"sgd"`, or an optimizer's class.
-        learning_rate: Step size; at the start for `schedule="cosine"`.
-        schedule: `"constant"`, or `"cosine"`, down to zero along a cosine.
-        steps: Updates over which the step size falls.
+        name: Name of an optimizer, such as `"adam"`, or the class of one.
+        learning_rate: Step size, at the start for `schedule="cosine"`.
+        schedule: `"constant"`, or `"cosine"`: down to 0 over `steps`, along half a cosine wave.
+        steps: Training steps to come, over all epochs.
         **options: Further arguments of the optimizer, such as `momentum`.
 
+    Returns:
+        The optimizer.
+
     Raises:
-        ValueError: If Keras knows no such optimizer, or it does not take the options.
+        ValueError: If Keras knows no optimizer by this name or with these options, or if there is
+            no such schedule.
 
     Example:
 
-    >>> make_optimizer("sgd", 0.1, momentum=0.9).momentum
-    0.9
+    >>> optimizer = make_optimizer("sgd", 0.1, "cosine", steps=100, momentum=0.9)
+    >>> type(optimizer).__name__, optimizer.momentum
+    ('SGD', 0.9)
     """
+    check_choice("schedule", schedule, SCHEDULES, owner="make_optimizer()")
     rate: Any = learning_rate
     if schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps)
     config = {"learning_rate": rate, **options}
+    if isinstance(name, type):
+        return name(**config)
     try:
-        if isinstance(optimizer, type):
-            return optimizer(**config)
-        return keras.optimizers.get({"class_name": optimizer, "config": config})
+        return keras.optimizers.get({"class_name": name, "config": config})
     except (ValueError, TypeError) as error:
-        given = "" if not options else f" with {', '.join(options)}"
+        taking = f" and take the options {sorted(options)}" if options else ""
         raise ValueError(
-            "The optimizer must be known to Keras, such as sgd, adam or adamw, and take its "
-            f"options. Received: {optimizer!r}{given}"
+            f"The optimizer must be known to Keras, such as sgd, adam or adamw{taking}. "
+            f"Received: {name!r}"
         ) from error

@@ -28,6 +28,7 @@ from keras_sda.datasets.outside_memory import is_outside_memory
 from keras_sda.resuming import fingerprint
 from keras_sda.training.code_cache import CACHES, OWNER, CodeCache
 from keras_sda.training.level import PretrainingLevel
+from keras_sda.training.optimizers import make_optimizer
 
 
 def pretrain_layers(
@@ -305,11 +306,10 @@ def _fresh_optimizer(optimizer, level: int, learning_rate: float):
         optimizer = optimizer(level)
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return type(optimizer).from_config(optimizer.get_config())
-    if isinstance(optimizer, str):
-        config = {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
-        return keras.optimizers.get(config)
-    if is_class and issubclass(optimizer, keras.optimizers.Optimizer):
-        return optimizer(learning_rate=learning_rate)
+    if isinstance(optimizer, str) or (
+        is_class and issubclass(optimizer, keras.optimizers.Optimizer)
+    ):
+        return make_optimizer(optimizer, learning_rate)
     raise ValueError(
         f"Argument `optimizer` of {OWNER} must be a name such as 'adam', a Keras optimizer, or a "
         f"function of the level that returns one. Received: optimizer={optimizer!r}"
