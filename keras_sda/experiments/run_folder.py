@@ -264,7 +264,7 @@ class Run:
     model: Any
     scaling: datasets.Scaling
     classes: Any
-    image_shape: tuple[int, int, int] | None
+    image_shape: Any
     metrics: Mapping[str, Any]
     _loaded: datasets.Data | None = None
 
@@ -428,19 +428,17 @@ def load_run(folder: str | Path) -> Run:
     config = _read_config(path)
     experiment, found = _experiment_of(config), config["found"]
     try:
+        scaling, classes = datasets.Scaling.from_dict(found["scaling"]), found["classes"]
+        shape = None if found["image_shape"] is None else tuple(found["image_shape"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
+    try:
+        if not zipfile.is_zipfile(path / MODEL):
+            raise zipfile.BadZipFile("it is not a whole zip archive")
         model = keras.saving.load_model(path / MODEL)
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
-    shape = found["image_shape"]
-    return Run(
-        path,
-        experiment,
-        model,
-        datasets.Scaling.from_dict(found["scaling"]),
-        found["classes"],
-        None if shape is None else (shape[0], shape[1], shape[2]),
-        _read_metrics(path),
-    )
+    return Run(path, experiment, model, scaling, classes, shape, _read_metrics(path))
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:
