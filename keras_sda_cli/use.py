@@ -63,7 +63,8 @@ def evaluate(run, data, data_dir, target, part):
 @_on_rows
 def encode(run, data, output, level, data_dir, target, part):
     """Write the codes of DATA, a data set or a file, by the model in RUN."""
-    from keras_sda.experiments.run_folder import load_run, save_array
+    from keras_sda.experiments import load_run
+    from keras_sda.experiments.run_folder import save_array
 
     loaded = load_run(run)
     rows = loaded.rows(data, target, part, data_dir=data_dir)
@@ -83,7 +84,8 @@ def encode(run, data, output, level, data_dir, target, part):
 @_on_rows
 def reconstruct(run, data, output, data_dir, target, part):
     """Write DATA, a data set or a file, encoded and decoded again by the model in RUN."""
-    from keras_sda.experiments.run_folder import load_run, save_array
+    from keras_sda.experiments import load_run
+    from keras_sda.experiments.run_folder import save_array
 
     loaded = load_run(run)
     rows = loaded.rows(data, target, part, data_dir=data_dir)
@@ -139,8 +141,9 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
     confusion, surface (of decision, for two features), and for a variational autoencoder manifold
     and traversals.
     """
+    from keras_sda.experiments import load_run
     from keras_sda.experiments.pictures import RunPictures
-    from keras_sda.experiments.run_folder import load_run, writable_folder
+    from keras_sda.experiments.run_folder import writable_folder
 
     loaded = load_run(run)
 

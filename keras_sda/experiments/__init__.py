@@ -8,7 +8,7 @@
 """
 
 from keras_sda.experiments.experiment import Data, Experiment, Model, Pretraining, Training
-from keras_sda.experiments.run_folder import Run, load_run
+from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.running import run
 from keras_sda.experiments.zoo import default, names
 

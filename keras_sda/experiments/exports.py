@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_sda.experiments.run_folder import Run
+from keras_sda.experiments.finished_run import Run
 from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
 
 

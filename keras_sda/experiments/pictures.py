@@ -10,7 +10,8 @@ import keras
 from keras_sda import datasets, plots
 from keras_sda._validation import check_class_labels
 from keras_sda.datasets.batches import BATCH_SIZE
-from keras_sda.experiments.run_folder import METRICS, Run
+from keras_sda.experiments.finished_run import Run
+from keras_sda.experiments.run_folder import METRICS
 
 # Rows in a strip of reconstructions.
 _STRIP = 12
@@ -71,7 +72,7 @@ class RunPictures:
     """Draws the pictures that suit the model in a run folder.
 
     Args:
-        run: The run, as `run_folder.load_run` returns it.
+        run: The run, as `load_run` returns it.
         read_rows: Function that returns the `Split` of rows to draw; called when a picture needs
             rows, once.
         level: Level of filters, codes and activations, from 0; `None` for every level's filters and

@@ -14,8 +14,8 @@ from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
 from keras_sda.experiments import figures, run_folder, zoo
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
+from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
-from keras_sda.experiments.run_folder import Run
 from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer
 
@@ -73,7 +73,7 @@ def run(
     folder = Path(folder)
     state = run_folder.prepare_folder(folder, experiment)
     if state == "finished":
-        return run_folder.load_run(folder)
+        return load_run(folder)
     if state == "begun" and backup_steps is None:
         backup_steps = run_folder.read_backup_steps(folder)
     states = folder / run_folder.BACKUP if states is None else states

@@ -75,7 +75,7 @@ ZOO: dict[str, Entry] = {
     "deep": Entry(DeepAutoencoder, _AUTOENCODER, {"hidden_units": [128, 64, 16]}),
     "conv": Entry(ConvolutionalAutoencoder, _AUTOENCODER),
     "vae": Entry(VariationalAutoencoder, _AUTOENCODER),
-    "softmax": Entry(SoftmaxRegression, _CLASSIFIER),
+    "softmax": Entry(SoftmaxRegression, Training("adam", 3e-2, epochs=60, batch_size=32)),
     "mlp": Entry(MLP, _CLASSIFIER, {"hidden_units": [256, 256], "dropout": 0.2}),
     # As the recipe, on images for which it was made.
     "lenet5": Entry(

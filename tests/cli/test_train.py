@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_sda import datasets
-from keras_sda.experiments import default, run_folder, zoo
+from keras_sda.experiments import default, load_run, zoo
 from keras_sda_cli.parameters import PARAMETERS
 from keras_sda_cli.program import program
 
@@ -166,7 +166,7 @@ def test_export_of_files(run, tmp_path, format, package):
     assert (run / name).exists()
     assert "(outputs serve, encode, reconstruct, score, anomaly), for raw rows" in result.output
     threshold = float(result.output.split("score is above ")[1].split()[0])
-    scores = run_folder.load_run(run).model.reconstruction_error(datasets.load("digits").train.x)
+    scores = load_run(run).model.reconstruction_error(datasets.load("digits").train.x)
     assert 0.04 < (scores > threshold).mean() < 0.06
     (run / name).unlink()
     path = tmp_path / "other" / name
@@ -202,7 +202,7 @@ def test_every_option_of_training(tmp_path, table):
         *("--seed", "3", "--dtype", "mixed_bfloat16", "--output", tmp_path / "run", "--quiet"),
     )
     assert result.exit_code == 0, result.output
-    loaded = run_folder.load_run(tmp_path / "run")
+    loaded = load_run(tmp_path / "run")
     assert loaded.experiment.model.options["noise_level"] == [0.1, 0.2]
     assert loaded.model.get_config()["tied"] == [False, False]
     assert loaded.model.reconstruction_losses == ["squared_error", "squared_error"]
@@ -241,7 +241,7 @@ def test_table_with_names_for_classes(tmp_path, digits):
     arguments = ("--data", tmp_path / "rows.csv", "--target", "kind")
     result = call("train", *QUICK, *arguments, "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output
-    assert run_folder.load_run(tmp_path / "run").classes == ["high", "low"]
+    assert load_run(tmp_path / "run").classes == ["high", "low"]
     result = call("evaluate", tmp_path / "run", *arguments)
     assert result.exit_code == 0, result.output
     assert "of 300 rows" in result.output

@@ -1,0 +1,225 @@
+"""A run that has come to its end: its model, its data and its figures."""
+
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda import datasets
+from keras_sda.experiments.experiment import Experiment
+from keras_sda.experiments.run_folder import (
+    CONFIG,
+    MODEL,
+    experiment_of,
+    read_config,
+    read_metrics,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment that was carried out: its model, what its data were, and its figures.
+
+    Attributes:
+        folder: Where it is written, or `None`.
+        experiment: The `Experiment`.
+        model: The trained Keras model.
+        scaling: The `datasets.Scaling` of the training rows.
+        classes: The original labels, where they were numbered, or `None`.
+        image_shape: Shape of a row as an image, or `None`.
+        metrics: Figures (`valid`, `test`), histories (`pretraining`, `training`), `minutes`, and
+            `best_epoch`, counted from 1: the content of `metrics.json`.
+
+    Example:
+
+    ```python
+    run = ks.experiments.load_run("runs/digits-seed0")
+    run.model.predict(run.rows("new.csv").x)
+    ```
+    """
+
+    folder: Path | None
+    experiment: Experiment
+    model: Any
+    scaling: datasets.Scaling
+    classes: Any
+    image_shape: Any
+    metrics: Mapping[str, Any]
+    _loaded: datasets.Data | None = None
+
+    @classmethod
+    def of_data(
+        cls,
+        folder: Path | None,
+        experiment: Experiment,
+        model: keras.Model,
+        metrics: Mapping[str, Any],
+        data: datasets.Data,
+    ) -> "Run":
+        """Returns the run of a model that was just trained on data."""
+        found = (data.scaling, data.classes, data.image_shape)
+        return cls(folder, experiment, model, *found, metrics, data)
+
+    @property
+    def data(self) -> datasets.Data:
+        """The data of the experiment, in the shape and scale that the model takes."""
+        if self._loaded is not None:
+            return self._loaded
+        parts = {part: self._part(part) for part in ("train", "valid", "test")}
+        return datasets.Data(
+            **parts,
+            name=self.experiment.data.name,
+            scaling=self.scaling,
+            image_shape=self.image_shape,
+            classes=self.classes,
+        )
+
+    def _part(self, part: str) -> Any:
+        raw = getattr(self._load(), part)
+        return None if raw is None else self._prepared(raw)
+
+    def rows(
+        self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
+    ) -> datasets.Split:
+        """Returns rows in the shape of the model's, scaled as the run's training data were.
+
+        Args:
+            data: A file, or the name of a data set; `None` for the data of the run.
+            target: Label column of a table.
+            part: `"train"`, `"valid"` or `"test"`, of a named data set.
+            **load: `data_dir` for a named data set.
+
+        Raises:
+            ValueError: If there are no such rows, or they do not fit the model.
+        """
+        return self._prepared(self.raw_rows(data, target, part, **load))
+
+    def _prepared(self, raw: datasets.Split) -> datasets.Split:
+        return datasets.Split(self._shaped(self.scaling(raw.x)), raw.y)
+
+    def _shaped(self, x: np.ndarray) -> np.ndarray:
+        """Returns rows as images where the model takes images, and the other way round."""
+        shape = tuple(self.model.row_shape)
+        fits = math.prod(x.shape[1:]) == math.prod(shape)
+        return x.reshape(len(x), *shape) if fits else x
+
+    def encode(self, x: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Returns the codes of rows.
+
+        Args:
+            x: Rows, as `rows` returns them.
+            level: Whose codes, from 0 or, counted from the last, from -1; `None` for the last
+                level's.
+
+        Raises:
+            ValueError: If the model has no codes, or no such level.
+        """
+        name = type(self.model).__name__
+        levels = getattr(self.model, "levels", None)
+        if not hasattr(self.model, "encode") or levels == []:
+            raise ValueError(f"A {name} has no codes, as it has no hidden layer.")
+        if levels is not None:
+            return self.model.encode(x, level=-1 if level is None else level)
+        if level not in (None, 0, -1):
+            raise ValueError(f"A {name} has one level of codes, number 0. Received: level={level}")
+        return self.model.encode(x)
+
+    def reconstruct(self, x: np.ndarray) -> np.ndarray:
+        """Returns rows encoded and decoded again.
+
+        Args:
+            x: Rows, as `rows` returns them.
+
+        Raises:
+            ValueError: If the model does not reconstruct its rows.
+        """
+        if not hasattr(self.model, "reconstruct"):
+            raise ValueError(
+                f"A {type(self.model).__name__} does not reconstruct its rows: it has no decoder."
+            )
+        return self.model.reconstruct(x)
+
+    def raw_rows(
+        self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
+    ) -> datasets.Split:
+        """Returns rows as `rows` does, but with the values they have in the data."""
+        if data is not None and not _is_named(data):
+            x, y = datasets.read_rows(data, target=target)
+            return datasets.Split(self._shaped(x), _number(y, self.classes))
+        loaded = self._load(data, **load)
+        split = getattr(loaded, part)
+        if split is None:
+            raise ValueError(f"{loaded.name} has no {part} rows: choose another --part.")
+        return datasets.Split(self._shaped(split.x), split.y)
+
+    def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
+        own = self.experiment.data
+        return datasets.load(
+            data or own.name,
+            data_dir=data_dir or own.data_dir,
+            split=own.split,
+            target=own.target,
+            scale=None,
+        )
+
+
+def _is_named(data: str) -> bool:
+    return data in datasets.names() or data.startswith("tfds:")
+
+
+def _number(labels, classes):
+    """Returns labels as class numbers, by the classes of the training data."""
+    if labels is None or classes is None:
+        return labels
+    numbers = {label: number for number, label in enumerate(classes)}
+    unknown = sorted({str(label) for label in labels.tolist() if label not in numbers})
+    if unknown:
+        raise ValueError(
+            f"The labels must be among {classes}, which the model was trained on. "
+            f"Received also: {', '.join(unknown[:5])}"
+        )
+    return np.array([numbers[label] for label in labels.tolist()], dtype="int64")
+
+
+def load_run(folder: str | Path) -> Run:
+    """Reads a run folder.
+
+    Args:
+        folder: What `run` or `keras-sda train` has written; of version 0.2.0, too.
+
+    Raises:
+        ValueError: If the folder is not that of a run with a trained model, or is damaged.
+
+    Example:
+
+    ```python
+    run = ks.experiments.load_run("runs/digits-seed0")
+    print(run.experiment.model.name, run.metrics["test"])
+    ```
+    """
+    path = Path(folder)
+    missing = [name for name in (CONFIG, MODEL) if not (path / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{path} is not a finished run, as {' and '.join(missing)} is missing there: give the "
+            "folder that `keras-sda train` has written."
+        )
+    config = read_config(path)
+    experiment, found = experiment_of(config), config["found"]
+    try:
+        scaling, classes = datasets.Scaling.from_dict(found["scaling"]), found["classes"]
+        shape = None if found["image_shape"] is None else tuple(found["image_shape"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
+    try:
+        if not zipfile.is_zipfile(path / MODEL):
+            raise zipfile.BadZipFile("it is not a whole zip archive")
+        model = keras.saving.load_model(path / MODEL)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
+    return Run(path, experiment, model, scaling, classes, shape, read_metrics(path))
