@@ -18,6 +18,7 @@ from keras_sda._validation import check_positive_int
 from keras_sda.backend import strategies
 from keras_sda.resuming import fingerprint
 from keras_sda.resuming.callback_state import give_state, settings_of, state_of
+from keras_sda.resuming.checks import check_state
 from keras_sda.resuming.files import lacks_room
 from keras_sda.resuming.signals import HeldSignals, interruption
 from keras_sda.resuming.states import StateFiles
@@ -38,7 +39,8 @@ class Backup(keras.callbacks.Callback):
     saved, and end with the weights and the history of a run that was never disturbed, bit for bit.
     A state holds the epoch and step, the weights, what the optimizer and the generators of random
     numbers remember, the order of the rows, the histories, and what the other callbacks remember:
-    those of their attributes that are numbers, text or arrays, or lists, tuples and dictionaries
+    those of their attributes that are numbers, text, arrays, generators of NumPy's (by PCG64, as
+    `numpy.random.default_rng` makes them, PCG64DXSM or SFC64), or lists, tuples and dictionaries
     of them. Other attributes, such as open files, stay as a new callback has them. A callback with
     methods `get_state()` and `set_state(state)` says itself what is kept, and one with
     `on_resume()` hears when training goes on.
@@ -135,7 +137,7 @@ class Backup(keras.callbacks.Callback):
         arguments["callbacks"] = [*others, self]  # what the others have made of a step is saved
         self._others = [each for each in others if not getattr(each, "only_displays", False)]
         self._fingerprint = self._describe(model, arguments)
-        self._state = self._load()
+        self._state = self._load(arguments.get("x"))
         self._epochs = arguments.get("epochs", 1)
         self.steps_per_call = None
         if self._state is not None:
@@ -181,16 +183,17 @@ class Backup(keras.callbacks.Callback):
             }
         )
 
-    def _load(self):
+    def _load(self, x):
         """Returns the latest state, or `None`; says if a damaged one was passed over."""
-        state, damaged = self._files.latest()
-        self._check_all_workers_see(state)
+        num_rows = x.shape[0] if getattr(x, "shape", None) else None
+        state, difference, damaged = self._files.latest(
+            self._fingerprint, lambda state: check_state(state, self._others, num_rows)
+        )
+        self._check_all_workers_see(state, difference)
         if damaged:
-            used = "training starts anew" if state is None else "the state before it is used"
+            is_last = state is None and difference is None
+            used = "training starts anew" if is_last else "the state before it is used"
             _say(f"{self._files.folder}: {', '.join(damaged)} is damaged; {used}.")
-        if state is None:
-            return None
-        difference = fingerprint.first_difference(state["fingerprint"], self._fingerprint)
         if difference:
             raise ValueError(
                 f"The states in {self._files.folder} belong to another training: {difference}. "
@@ -198,9 +201,12 @@ class Backup(keras.callbacks.Callback):
             )
         return state
 
-    def _check_all_workers_see(self, state):
+    def _check_all_workers_see(self, state, difference):
         """Raises a `ValueError` where another state lies than on the chief."""
-        mine = np.array([0, 0] if state is None else [1 + state["epoch"], state["step"]], np.int32)
+        if state is None:
+            mine = np.array([0 if difference is None else -1, 0], np.int32)
+        else:
+            mine = np.array([1 + state["epoch"], state["step"]], np.int32)
         if not np.array_equal(strategies.agreed(mine), mine):
             raise ValueError(
                 f"This worker finds other states in {self._files.folder} than the chief, which is "
@@ -281,7 +287,7 @@ class Backup(keras.callbacks.Callback):
             "epoch": epoch,
             "step": step,
             "steps_per_call": model.steps_per_call,
-            "stopped": step == 0 and (model.stop_training or epoch >= self._epochs),
+            "stopped": bool(step == 0 and (model.stop_training or epoch >= self._epochs)),
             "seconds": self.earlier_seconds + time.perf_counter() - self._start,
             "variables": _values(model.variables),
             "optimizer": _values(model.optimizer.variables),
@@ -316,12 +322,19 @@ class Backup(keras.callbacks.Callback):
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
+        saved = [
+            ("model", model.variables, state["variables"]),
+            ("optimizer", optimizer.variables, state["optimizer"]),
+        ]
         if state["step"]:
             model.build_metrics()
-            _assign(model.metrics_variables, state["metrics"], "metrics")
+            saved.append(("metrics", model.metrics_variables, state["metrics"]))
             model.go_on_with(state["rows_left"])
-        _assign(model.variables, state["variables"], "model")
-        _assign(optimizer.variables, state["optimizer"], "optimizer")
+        for owner, variables, values in saved:
+            _check_shapes(owner, variables, values)
+        for _, variables, values in saved:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
         for callback, content in zip(self._others, state["callbacks"], strict=True):
             give_state(callback, content)
         backend.set_shuffling_state(state["shuffling"])
@@ -348,12 +361,10 @@ def _values(variables):
     return [keras.ops.convert_to_numpy(backend.read(variable)) for variable in variables]
 
 
-def _assign(variables, values, owner):
+def _check_shapes(owner, variables, values):
     shapes = [[tuple(value.shape) for value in group] for group in (variables, values)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"The state holds {len(values)} arrays for the {owner}, which has {len(variables)}, or "
             "others in shape: it was saved by another version of the model; remove its folder."
         )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

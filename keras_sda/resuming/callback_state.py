@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.resuming.states import NotPlainError, encode
+from keras_sda.resuming.states import NotPlainError, check_plain
 
 # Set by Keras, to what is there in this run.
 _SET_BY_KERAS = ("params", "_model")
@@ -35,7 +35,7 @@ def state_of(callback: keras.callbacks.Callback) -> Any:
     if _keeps_its_own(callback):
         content = callback.get_state()
         try:
-            encode(content, [])
+            check_plain(content)
         except NotPlainError as error:
             raise ValueError(
                 f"get_state() of {type(callback).__name__} must return numbers, text, arrays, or "
@@ -50,7 +50,7 @@ def state_of(callback: keras.callbacks.Callback) -> Any:
             found = [key for key, function in _COMPARISONS.items() if function is value]
             value = found[0] if found else None
         with contextlib.suppress(NotPlainError):
-            encode(value, [])
+            check_plain(value)
             content[name] = value
     return content
 
@@ -73,6 +73,13 @@ def give_state(callback: keras.callbacks.Callback, content: Any) -> None:
             here.bit_generator.state = value.bit_generator.state
         else:
             setattr(callback, name, value)
+
+
+def fits(callback: keras.callbacks.Callback, content: Any) -> bool:
+    """Whether `content` may be the state of such a callback, as far as that can be told."""
+    return _keeps_its_own(callback) or (
+        isinstance(content, dict) and all(isinstance(name, str) for name in content)
+    )
 
 
 def _keeps_its_own(callback):

@@ -102,7 +102,8 @@ def first_difference(old: Any, new: Any, path: str = "") -> str | None:
     """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
-            inner = f"{path}.{key}" if path else str(key)
+            shown = key if str(key).isprintable() else _short(key)  # it may come from a file
+            inner = f"{path}.{shown}" if path else str(shown)
             found = first_difference(old.get(key), new.get(key), inner)
             if found:
                 return found
