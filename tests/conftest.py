@@ -1,12 +1,13 @@
-"""Fixtures: real data, small enough to train on in seconds."""
+"""Fixtures: real data, small enough to train on in seconds.
+
+What takes seconds to import is imported where it is used: with `pytest -n`, the process that hands
+out the tests reads this file, too.
+"""
 
 import signal
 
-import keras
-import numpy as np
 import pytest
 from hypothesis import settings
-from sklearn.datasets import load_digits
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("untimed", deadline=None)
@@ -20,6 +21,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def digits():
     """The 1,797 digits of scikit-learn: x of shape (1797, 64) in [0, 1], y from 0 to 9."""
+    from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype("float32")
     x.setflags(write=False)
@@ -28,12 +31,16 @@ def digits():
 
 @pytest.fixture
 def rng():
+    import numpy as np
+
     return np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
 def _float64(request):
     """Lets JAX have float64 in the tests that are marked so; the other backends always do."""
+    import keras
+
     wanted = request.node.get_closest_marker("float64") is not None
     if not wanted or keras.backend.backend() != "jax":
         yield
@@ -45,8 +52,26 @@ def _float64(request):
     jax.config.update("jax_enable_x64", False)
 
 
+def shares_fixtures(item):
+    """Returns whether a test uses a fixture that its module makes once.
+
+    They go to the same worker of `pytest -n`, as otherwise each of these would train the models.
+    """
+    definitions = item._fixtureinfo.name2fixturedefs
+    return any(
+        definition.scope == "module" for found in definitions.values() for definition in found
+    )
+
+
+# First, as what comes after it writes the groups into the names of the tests.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Leaves out what the backend that Keras runs on cannot do."""
+    """Keeps tests together that share a fixture, and skips what the backend cannot do."""
+    import keras
+
+    for item in items:
+        if shares_fixtures(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     backend = keras.backend.backend()
     tensorflow = pytest.mark.skip(reason="needs the TensorFlow backend")
     digits = pytest.mark.skip(reason="Keras multiplies and averages in float32 under PyTorch")
