@@ -1,6 +1,6 @@
-"""Checks of arguments and data, and the one wording of their errors.
+"""Checks of arguments and data, whose error messages share one wording.
 
-Every message says what was expected and what came; where the way out is not obvious, what to do.
+Every message says what was expected and what was received and, where it is not obvious, what to do.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-# Rows looked at together, so that a check never copies a large array whole.
+# Rows checked at a time, so that a check never copies the whole of a large array.
 _CHUNK_ROWS = 4096
 
 
@@ -67,7 +67,7 @@ def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> A
 
 
 def per_level(name: str, value: Any, num_levels: int, owner: str) -> list[Any]:
-    """Spreads one value over all levels, or checks that a list has exactly one entry per level."""
+    """Repeats a single value for every level, or checks that a list has one entry per level."""
     if not isinstance(value, (list, tuple)):
         return [value] * num_levels
     if len(value) != num_levels:
@@ -86,15 +86,15 @@ def check_rows(
     within: tuple[float, float] | None = None,
     name: str = "x",
 ) -> None:
-    """Checks that `x` is a non-empty table of finite numbers, before anything is trained on it.
+    """Checks that `x` is a non-empty array of finite numbers, before anything is trained on it.
 
     Args:
         x: Array of shape `(rows, ...)`.
-        owner: Who asks, for the message.
+        owner: The caller's name in the error message.
         shape: Expected shape of one row, such as `(784,)`; `None` for any.
-        within: Bounds of what the decoder can give, between which every value must lie: (0, 1)
-            for cross-entropy and sigmoid, (-1, 1) for tanh; `None` for none.
-        name: What the array is called in the message.
+        within: Range of the decoder's output, in which every value must lie: (0, 1) for
+            cross-entropy and sigmoid, (-1, 1) for tanh; `None` for no bounds.
+        name: The array's name in the error message.
     """
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{owner} needs numbers in `{name}`. Received an array of {x.dtype}.")
@@ -122,16 +122,16 @@ def check_rows(
 
 
 def _out_of_bounds(owner, name, within, start, chunk):
-    reach = f"rows from {start} on reach from {chunk.min():.6g} to {chunk.max():.6g}"
+    span = f"from row {start} on it ranges from {chunk.min():.6g} to {chunk.max():.6g}"
     if within == (0, 1):
         return (
-            f"{owner} measures reconstruction by cross-entropy or after a sigmoid, which needs "
-            f"`{name}` in [0, 1], but {reach}: scale the data to [0, 1], or use "
-            "reconstruction_loss='squared_error' or 'auto', with a linear output."
+            f"{owner} uses cross-entropy or a sigmoid output, which need `{name}` in [0, 1], but "
+            f"{span}: scale the data to [0, 1], or use reconstruction_loss='squared_error' or "
+            "'auto', with a linear output."
         )
     return (
-        f"{owner} rebuilds `{name}` through an activation that gives values in "
-        f"[{within[0]}, {within[1]}], but {reach}: scale the data, or use a linear output."
+        f"{owner} reconstructs `{name}` through an activation whose values lie in "
+        f"[{within[0]}, {within[1]}], but {span}: scale the data, or use a linear output."
     )
 
 
@@ -158,13 +158,13 @@ def check_class_labels(y: np.ndarray, num_classes: int, owner: str) -> None:
     if y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(
             f"{owner} expects integer class labels of shape (rows,) for sparse categorical "
-            f"cross-entropy. Received shape {y.shape}, as of one-hot labels: pass "
+            f"cross-entropy. Received shape {y.shape}, which looks like one-hot labels: pass "
             "y.argmax(axis=1), or compile with loss='categorical_crossentropy'."
         )
     if y.dtype.kind not in "biu":
         raise ValueError(
             f"{owner} expects integer class labels from 0 to {num_classes - 1}. "
-            f"Received labels of {y.dtype}: convert them, for example by y.astype('int64')."
+            f"Received labels of {y.dtype}: convert them, for example with y.astype('int64')."
         )
     if y.size and (y.min() < 0 or y.max() >= num_classes):
         raise ValueError(

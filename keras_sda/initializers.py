@@ -10,11 +10,11 @@ __all__ = ["SigmoidGlorotUniform"]
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
-    """Draws kernels for sigmoid units: Glorot's uniform bound, four times as wide.
+    """Draws kernels for sigmoid units: Glorot's uniform distribution, four times as wide.
 
     Values lie in `[-4 * sqrt(6 / (fan_in + fan_out)), 4 * sqrt(6 / (fan_in + fan_out))]`. The
     logistic sigmoid has a quarter of tanh's slope at zero; the factor makes up for it. The Theano
-    tutorials start their denoising autoencoders this way.
+    tutorials initialise their denoising autoencoders this way.
 
     Args:
         seed: Integer, `keras.random.SeedGenerator` or `None`. The same integer gives the same
@@ -41,23 +41,23 @@ class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
 
 
 def for_level(identifier, level: int, seed: int | None):
-    """Returns an initializer for one level of a stack, different from the other levels' ones.
+    """Returns an initializer for one level of a stack, different from those of the other levels.
 
-    A Keras initializer with a seed draws the same values for the same shape each time, so that two
-    levels of equal size would start equal. One without a seed of its own, or given by name, gets
-    the stack's; a seed of its own is used as it is at level 0 and moved on above.
+    A Keras initializer with a seed draws the same values for the same shape each time, so two
+    levels of the same size would start with the same kernel. An initializer given by name, or
+    without a seed, gets `seed`; one with a seed keeps it at level 0 and adds `level` to it above.
     """
     initializer = keras.initializers.get(identifier)
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
     own_seed = config.get("seed")
-    if "seed" not in config or isinstance(own_seed, dict):  # a SeedGenerator moves on by itself
+    if "seed" not in config or isinstance(own_seed, dict):  # a SeedGenerator advances by itself
         return initializer
     config["seed"] = seed if own_seed is None else own_seed + level
     return type(initializer).from_config(config)
 
 
 def child_seeds(seed: int | None, count: int) -> list[int | None]:
-    """Returns `count` seeds that follow from `seed`, or as many `None` without one."""
+    """Returns `count` seeds derived from `seed`, or `count` times `None` if there is none."""
     if seed is None:
         return [None] * count
     children = np.random.SeedSequence(seed).generate_state(count)

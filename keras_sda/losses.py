@@ -1,6 +1,7 @@
-"""Reconstruction losses, summed over features and averaged over the batch, as the papers do.
+"""Reconstruction losses, summed over features and averaged over the batch, as in the papers.
 
-Keras' own `binary_crossentropy` and `mse` average over the features: 784 times less for MNIST.
+Keras' own `binary_crossentropy` and `mse` average over the features: for MNIST they are 784 times
+smaller.
 """
 
 import keras
@@ -80,7 +81,7 @@ class SummedSquaredError(keras.losses.Loss):
 
 
 def gaussian_kl(mean, log_var):
-    """Returns the divergence of normal distributions from the standard one, in nats per row.
+    """Returns the KL divergence of normal distributions from the standard normal, in nats per row.
 
     `KL(N(mean, exp(log_var)) || N(0, 1)) = sum(mean ** 2 + exp(log_var) - 1 - log_var) / 2` over
     all axes but the first: exact, and 0 where the two agree.
@@ -101,20 +102,20 @@ def gaussian_kl(mean, log_var):
         Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014, appendix B.
     """
     mean, log_var = ops.convert_to_tensor(mean), ops.convert_to_tensor(log_var)
-    # exp(v) - 1 in one step keeps the digits of small v, which the difference would lose.
+    # expm1 keeps the digits of small v, which exp(v) - 1 would lose.
     return 0.5 * _sum_features(ops.square(mean) + ops.expm1(log_var) - log_var)
 
 
 def on_preactivation(name, dtype="float32"):
-    """Returns the loss called `name` and the activation that makes its predictions.
+    """Returns the loss called `name`, as a function of pre-activations, and the output activation.
 
-    The loss works on what comes before that activation: cross-entropy on logits, squared error on
-    a linear output. Loss and decoder are chosen together, so that they cannot disagree. Until data
-    decide, `"auto"` stands for cross-entropy.
+    Cross-entropy takes logits and goes with a sigmoid; squared error takes a linear output. Loss
+    and decoder are chosen together, so that they cannot disagree. Until the data decide, `"auto"`
+    stands for cross-entropy.
 
     Args:
         name: `"binary_crossentropy"`, `"squared_error"` or `"auto"`.
-        dtype: In what the model keeps its weights.
+        dtype: The dtype of the model's weights.
     """
     dtype = loss_dtype(dtype)
     if name == "squared_error":
@@ -123,17 +124,17 @@ def on_preactivation(name, dtype="float32"):
 
 
 def on_logits(loss):
-    """Returns the cross-entropy of classes that takes logits where `loss` takes probabilities.
+    """Returns the classification loss that takes logits where `loss` takes probabilities.
 
-    Keras takes the logarithm of probabilities that it has clipped at 1e-7, beyond which there is no
-    gradient: a network that is once very sure of the wrong class stays so. Under TensorFlow it
-    finds the logits by itself.
+    Keras clips probabilities at 1e-7 before it takes their logarithm, and beyond that there is no
+    gradient: a network that has become very sure of the wrong class stays so. Under TensorFlow,
+    Keras finds the logits by itself.
 
     Args:
-        loss: What `compile` was given.
+        loss: The loss passed to `compile`.
 
     Returns:
-        A Keras loss, or `None` if `loss` is another one.
+        A Keras loss, or `None` if `loss` is not a classification cross-entropy.
     """
     for kind in (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy):
         if type(loss) is kind:

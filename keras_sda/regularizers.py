@@ -1,4 +1,4 @@
-"""Penalties on the codes of a batch, which make codes sparse."""
+"""Penalties on the codes of a batch that make the codes sparse."""
 
 import math
 
@@ -10,12 +10,12 @@ from keras_sda.backend import loss_dtype, strategies
 
 __all__ = ["CodeL1", "KLSparsity"]
 
-# Codes of these activations lie in [0, 1].
+# Activations whose values lie in [0, 1].
 UNIT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
 
 
 def _at_least_float32(values):
-    """Returns a tensor in which sums over a batch, and 1 minus epsilon, keep their digits."""
+    """Returns a tensor in which sums over a batch, and 1 - epsilon, do not lose their digits."""
     values = ops.convert_to_tensor(values)
     return ops.cast(values, loss_dtype(values.dtype))
 
@@ -29,13 +29,13 @@ class KLSparsity(keras.regularizers.Regularizer):
     average comes first: a unit may be fully on for a few rows if it is off for the others. A
     penalty on each row, averaged afterwards, would ask every row for the same faint activation.
 
-    The mean of a batch stands for that of the data, so batches should hold 100 rows or more. For
-    `code_regularizer` of this package; as a Keras layer's `activity_regularizer` it would be
-    divided by the batch size.
+    The mean over the batch stands in for the mean over the data, so batches should hold 100 rows or
+    more. Pass it to a model as `code_regularizer`; as the `activity_regularizer` of a Keras layer
+    it would be divided by the batch size.
 
     Args:
-        target: Mean activation aimed at, in (0, 1).
-        weight: Factor of the penalty, at least 0.
+        target: Target mean activation, in (0, 1).
+        weight: Weight of the penalty, at least 0.
 
     Call arguments:
         codes: Tensor of shape `(batch, units)` with values in [0, 1].
@@ -77,10 +77,10 @@ class KLSparsity(keras.regularizers.Regularizer):
 class CodeL1(keras.regularizers.Regularizer):
     """Penalises the size of the codes: `weight * sum(|code|)` over units, averaged over the batch.
 
-    Fits any activation, where `KLSparsity` needs codes in [0, 1].
+    It suits any activation, whereas `KLSparsity` needs codes in [0, 1].
 
     Args:
-        weight: Factor of the penalty, at least 0.
+        weight: Weight of the penalty, at least 0.
 
     Call arguments:
         codes: Tensor of shape `(batch, units)`.
@@ -94,8 +94,8 @@ class CodeL1(keras.regularizers.Regularizer):
     1.5
 
     Reference:
-        Ng, "Sparse autoencoder", CS294A lecture notes (UFLDL), 2011, on sparsity of codes; L1
-        instead of the divergence.
+        Ng, "Sparse autoencoder", CS294A lecture notes (UFLDL), 2011, on the sparsity of codes; here
+        with L1 instead of the divergence.
     """
 
     def __init__(self, weight=0.01):
@@ -110,17 +110,17 @@ class CodeL1(keras.regularizers.Regularizer):
 
 
 def check_code_range(regularizer, activation, place):
-    """Raises a `ValueError` if a `KLSparsity` is to work on codes that may leave [0, 1]."""
+    """Raises a `ValueError` if a `KLSparsity` would be applied to codes that can leave [0, 1]."""
     name = keras.activations.serialize(keras.activations.get(activation))
     if isinstance(regularizer, KLSparsity) and name not in UNIT_ACTIVATIONS:
         raise ValueError(
-            f"KLSparsity needs codes in [0, 1], as of a sigmoid, but the activation of {place} is "
-            f"{name!r}: use regularizers.CodeL1 with it, or another activation."
+            f"KLSparsity needs codes in [0, 1], such as a sigmoid's, but the activation of {place} "
+            f"is {name!r}: use regularizers.CodeL1 with it, or another activation."
         )
 
 
 def code_regularizers(value, layers, owner):
-    """Returns the code regularizer of each layer, once it is known to fit the layer's codes."""
+    """Returns each layer's code regularizer, after checking that it suits the layer's codes."""
     chosen = kernel_regularizers(value, layers, owner, name="code_regularizer")
     for level, (regularizer, layer) in enumerate(zip(chosen, layers, strict=True)):
         activation = getattr(layer, "activation", None)
@@ -134,7 +134,7 @@ def kernel_regularizers(value, layers, owner, name="kernel_regularizer"):
 
 
 def add_penalties(loss, layer, codes, code_regularizers=(), kernel_regularizer=None):
-    """Returns `loss` plus the penalties on a layer's codes and on its one kernel, or both."""
+    """Returns `loss` plus the penalties on a layer's codes and kernels (two if it is untied)."""
     codes = _at_least_float32(codes)
     penalties = [regularizer(codes) for regularizer in code_regularizers if regularizer is not None]
     if kernel_regularizer is not None:

@@ -1,7 +1,7 @@
-"""Noise layers: what corrupts the input of a denoising autoencoder.
+"""Noise layers, which corrupt the input of a denoising autoencoder.
 
-All of them are active in training only, draw afresh for every batch from a generator of their own,
-and rescale nothing. The level is a variable, `layer.level`, which may be assigned while training.
+All of them are active in training only, draw anew for every batch from a generator of their own,
+and rescale nothing. The level is a variable, `layer.level`, which may be assigned during training.
 """
 
 import keras
@@ -12,7 +12,7 @@ from keras_sda.backend import usable_seed
 
 
 class Noise(keras.layers.Layer):
-    """What the noise layers share: a level that may change, a generator, and the training switch.
+    """Base of the noise layers: a level that may change, a generator, and the training switch.
 
     A subclass names its constructor argument for the level in `level_name`, checks a value in
     `check_level`, and corrupts a batch in `corrupt`.
@@ -39,12 +39,12 @@ class Noise(keras.layers.Layer):
 
     @classmethod
     def check_level(cls, value, name=None, owner=None):
-        """Returns `value` as a float, or raises a `ValueError` if no such level exists.
+        """Returns `value` as a float, or raises a `ValueError` if it is not a valid level.
 
         Args:
             value: The level.
-            name: What the message calls it; by default `level_name`.
-            owner: Whose argument the message says it is; by default the class's.
+            name: Name of the argument in the error message; by default `level_name`.
+            owner: Name in the error message of what takes the argument; by default the class.
         """
         return check_fraction(name or cls.level_name, value, owner or cls.__name__)
 
@@ -53,7 +53,7 @@ class Noise(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, inputs, training=False):
-        inputs = ops.cast(inputs, self.compute_dtype)  # whole numbers, such as pixels
+        inputs = ops.cast(inputs, self.compute_dtype)  # from integers, such as pixels
         return self.corrupt(inputs) if training else inputs
 
     def _uniform(self, inputs):
@@ -72,10 +72,10 @@ class Noise(keras.layers.Layer):
 class MaskingNoise(Noise):
     """Sets a random share of the inputs to zero and leaves the others as they are.
 
-    Unlike `keras.layers.Dropout`, the values that stay are not scaled up.
+    Unlike in `keras.layers.Dropout`, the remaining values are not scaled up.
 
     Args:
-        rate: Probability, in [0, 1], with which each entry is set to zero.
+        rate: Probability, in [0, 1], that an entry is set to zero.
         seed: Integer or `None`. Seed of this layer's own generator.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
@@ -84,7 +84,7 @@ class MaskingNoise(Noise):
         training: Whether to corrupt; otherwise the inputs pass unchanged.
 
     Output shape:
-        As the input.
+        Same as the input.
 
     Raises:
         ValueError: If `rate` lies outside [0, 1].
@@ -115,8 +115,8 @@ class SaltAndPepperNoise(Noise):
     """Sets a random share of the inputs to one of two extreme values, half of it to each.
 
     Args:
-        rate: Probability, in [0, 1], with which an entry is replaced: the whole share, so that
-            each of the two values appears with probability `rate / 2`.
+        rate: Probability, in [0, 1], that an entry is replaced, by each of the two values with
+            probability `rate / 2`.
         low: The lower value ("pepper"); 0 by default, for data in [0, 1].
         high: The upper value ("salt"); 1 by default.
         seed: Integer or `None`. Seed of this layer's own generator.
@@ -127,7 +127,7 @@ class SaltAndPepperNoise(Noise):
         training: Whether to corrupt; otherwise the inputs pass unchanged.
 
     Output shape:
-        As the input.
+        Same as the input.
 
     Raises:
         ValueError: If `rate` lies outside [0, 1].
@@ -161,15 +161,15 @@ class SaltAndPepperNoise(Noise):
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class AdditiveGaussianNoise(Noise):
-    """Adds normal noise of mean zero, a draw of its own for every entry.
+    """Adds Gaussian noise of mean zero, drawn independently for every entry.
 
-    Unlike `keras.layers.GaussianNoise`, it takes any standard deviation, also above 1, and the
-    deviation may change while training. The sum is not clipped unless `clip` says so.
+    Unlike `keras.layers.GaussianNoise`, it takes standard deviations above 1, too, and the
+    deviation may change during training. The sum is clipped only if `clip` is given.
 
     Args:
-        stddev: Standard deviation, from 0, in the units of the data.
-        clip: Pair of the lowest and the highest value that may come out, such as `(0, 1)` for
-            images that stay images; `None`, as in the papers, for no bounds.
+        stddev: Standard deviation, at least 0, in the units of the data.
+        clip: Pair of the lowest and the highest output value, such as `(0, 1)` to keep pixels in
+            their range; `None`, as in the papers, for no bounds.
         seed: Integer or `None`. Seed of this layer's own generator.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
@@ -178,10 +178,10 @@ class AdditiveGaussianNoise(Noise):
         training: Whether to corrupt; otherwise the inputs pass unchanged.
 
     Output shape:
-        As the input.
+        Same as the input.
 
     Raises:
-        ValueError: If `stddev` is negative or not finite, or `clip` is no pair of bounds.
+        ValueError: If `stddev` is negative or not finite, or `clip` is not a pair of bounds.
 
     Example:
 
@@ -220,14 +220,14 @@ class AdditiveGaussianNoise(Noise):
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class SwapNoise(Noise):
-    """Replaces a random share of the entries by the same column's value in another row.
+    """Replaces a random share of the entries with the same column's value in another row.
 
     The noise for tables: every value it puts in is one that the column really takes, whatever the
-    column's unit or distribution. The other row is drawn for each entry from the rest of the batch;
+    column's unit or distribution. For each entry the other row is drawn from the rest of the batch;
     a batch of one row passes unchanged.
 
     Args:
-        rate: Probability, in [0, 1], with which an entry is replaced.
+        rate: Probability, in [0, 1], that an entry is replaced.
         seed: Integer or `None`. Seed of this layer's own generator.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
@@ -236,7 +236,7 @@ class SwapNoise(Noise):
         training: Whether to corrupt; otherwise the inputs pass unchanged.
 
     Output shape:
-        As the input.
+        Same as the input.
 
     Raises:
         ValueError: If `rate` lies outside [0, 1].
@@ -257,7 +257,7 @@ class SwapNoise(Noise):
     def corrupt(self, inputs):
         rows = ops.shape(inputs)[0]
         others = ops.cast(rows, "float32") - 1.0
-        # How many rows further on, from 1 to rows - 1: never the row itself. The minimum guards
+        # Distance to the other row, from 1 to rows - 1: never the row itself. The minimum guards
         # against a product that rounds up.
         step = ops.floor(self._uniform(inputs) * others)
         step = 1 + ops.cast(ops.minimum(step, others - 1.0), "int32")
@@ -277,12 +277,12 @@ NOISE_NAMES = (*_BY_NAME, None)
 
 
 def get_noise(noise, level, owner, seed=None, dtype=None, name=None):
-    """Returns a noise layer of the given name and level; a Keras layer passes, `None` stays `None`.
+    """Returns a noise layer of the given name and level; a layer or `None` is returned as it is.
 
     Args:
         noise: `"masking"`, `"salt_and_pepper"`, `"gaussian"`, `"swap"`, a Keras layer, or `None`.
-        level: Rate in [0, 1]; for `"gaussian"` a standard deviation from 0. A layer has its own.
-        owner: Who asks, for the error message.
+        level: Rate in [0, 1], or for `"gaussian"` a standard deviation; ignored for a layer.
+        owner: The caller's name in the error message.
         seed: Seed of the layer made from a name.
         dtype: Dtype or policy of the layer made from a name.
         name: Name of the layer made from a name.

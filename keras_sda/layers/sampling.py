@@ -1,4 +1,4 @@
-"""The random step of a variational autoencoder."""
+"""The sampling layer of a variational autoencoder."""
 
 import keras
 from keras import ops
@@ -8,21 +8,21 @@ from keras_sda.backend import usable_seed
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class Sampling(keras.layers.Layer):
-    """Draws from normal distributions of given means and log-variances, in training only.
+    """Draws from normal distributions with given means and log-variances, in training only.
 
-    `mean + exp(log_var / 2) * epsilon` with standard normal `epsilon`: the draw is a function of
-    its parameters, so that the gradient reaches them ("reparameterisation").
+    `mean + exp(log_var / 2) * epsilon` with standard normal `epsilon`: the draw is a differentiable
+    function of its parameters, so that gradients reach them (the reparameterisation trick).
 
     Args:
         seed: Integer or `None`. Seed of this layer's own generator.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
     Call arguments:
-        inputs: Two tensors of one shape, means and logarithms of variances.
-        training: Whether to draw; otherwise the mean is the answer.
+        inputs: Two tensors of the same shape: means and log-variances.
+        training: Whether to draw; otherwise the mean is returned.
 
     Output shape:
-        As the mean.
+        Same as the mean.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A dense layer that runs forwards and, with the same kernel transposed, backwards."""
+"""A dense layer that encodes and, with the transpose of the same kernel, decodes."""
 
 import keras
 from keras import ops
@@ -8,37 +8,37 @@ from keras_sda._validation import check_positive_int
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class TiedDense(keras.layers.Layer):
-    """A dense layer that also decodes: one kernel, used forwards and, transposed, backwards.
+    """A dense layer that encodes and, with the transpose of the same kernel, decodes.
 
-    Forwards it is `keras.layers.Dense`, `code = activation(x @ kernel + bias)`; with
+    It encodes as `keras.layers.Dense` does, `code = activation(x @ kernel + bias)`; with
     `reverse=True` it returns `visible_activation(code @ transpose(kernel) + visible_bias)`. There
-    is one kernel variable, so that encoder and decoder cannot drift apart, while training, after
-    saving or in another model that holds the same layer.
+    is only one kernel variable, so that encoder and decoder cannot drift apart: not in training,
+    not after saving, and not in another model that holds the same layer.
 
     Args:
         units: Number of hidden units, at least 1.
         activation: Activation of the code: a name or a callable. Sigmoid by default, as in the
             papers.
-        visible_activation: Activation of the way back. Sigmoid by default, for inputs in [0, 1];
-            `"linear"` for inputs without bounds.
-        tied: `False` gives the way back a kernel of its own from the start; see also `untie`.
-        kernel_initializer: Initial kernel; Glorot's (Xavier's) uniform by default.
-        visible_kernel_initializer: Initial kernel of the way back, if not tied.
+        visible_activation: Activation of the decoder. Sigmoid by default, for inputs in [0, 1];
+            `"linear"` for unbounded inputs.
+        tied: `False` gives the decoder a kernel of its own from the start; see also `untie`.
+        kernel_initializer: Initial kernel; Glorot (Xavier) uniform by default.
+        visible_kernel_initializer: Initial kernel of the decoder, if not tied.
         bias_initializer: Initial hidden bias, shape `(units,)`.
         visible_bias_initializer: Initial visible bias, shape `(input_dim,)`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         inputs: Tensor of shape `(..., input_dim)`; with `reverse`, `(..., units)`.
-        reverse: Whether to decode instead of encode. The layer must have been built before.
-        activate: `False` leaves the activation out, for a loss that works on logits.
+        reverse: Whether to decode instead of encode. The layer must already be built.
+        activate: `False` leaves the activation out, for a loss that takes logits.
 
     Output shape:
         `(..., units)`; with `reverse`, `(..., input_dim)`.
 
     Raises:
         ValueError: If `units` is not a whole number of at least 1, if the last axis of `inputs`
-            does not fit, or if `reverse` is asked of a layer that is not built.
+            has the wrong size, or if a layer that is not built is called with `reverse`.
 
     Example:
 
@@ -102,7 +102,7 @@ class TiedDense(keras.layers.Layer):
         # Building from codes would give a kernel of the wrong shape.
         if reverse and not self.built:
             raise ValueError(
-                f"Layer {self.name} was asked to decode before it was built: call it forwards "
+                f"Layer {self.name} was asked to decode before it was built: encode with it "
                 "first, or call build((None, input_dim))."
             )
         return super().__call__(inputs, *args, reverse=reverse, **kwargs)
@@ -121,9 +121,9 @@ class TiedDense(keras.layers.Layer):
         expected = self.units if reverse else self.input_dim
         received = inputs.shape[-1]
         if received != expected:
-            what = "codes" if reverse else "inputs"
+            kind = "codes" if reverse else "inputs"
             raise ValueError(
-                f"Layer {self.name} expects {what} with {expected} columns. "
+                f"Layer {self.name} expects {kind} with {expected} columns. "
                 f"Received {received} columns."
             )
 
@@ -137,20 +137,20 @@ class TiedDense(keras.layers.Layer):
 
     @property
     def visible_weights(self):
-        """The variables that only the way back uses: visible bias and, if untied, its kernel."""
+        """The variables that only decoding uses: the visible bias and, if untied, its kernel."""
         return [self.visible_bias] + ([] if self.tied else [self.visible_kernel])
 
     def untie(self):
-        """Gives the way back a kernel of its own, which starts as the transpose of the kernel.
+        """Gives the decoder a kernel of its own, which starts as the transpose of the encoder's.
 
         Untying a pretrained layer before fine-tuning it on reconstruction is what Hinton and
         Salakhutdinov (2006) do. Models that hold the layer must be compiled again afterwards.
 
         Raises:
-            ValueError: If the layer is not built yet, or not tied.
+            ValueError: If the layer is not built yet, or is not tied.
         """
         if not self.built or not self.tied:
-            state = "not tied any more" if self.built else "not built yet"
+            state = "not tied" if self.built else "not built yet"
             raise ValueError(f"Layer {self.name} cannot be untied: it is {state}.")
         # Keras locks a built layer's variables; this is how its own layers add one later (LoRA).
         self._tracker.unlock()

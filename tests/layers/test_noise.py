@@ -32,7 +32,7 @@ def test_standard(kind, rng):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_absent_at_inference(kind, rng):
+def test_inactive_at_inference(kind, rng):
     x = rng.uniform(size=(50, 20)).astype("float32")
     layer = kind(0.5, seed=0)
     np.testing.assert_array_equal(array(layer(x)), x)
@@ -43,7 +43,7 @@ def test_absent_at_inference(kind, rng):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_fresh_for_every_batch_and_seeded(kind, rng):
+def test_drawn_anew_for_every_batch_and_seeded(kind, rng):
     x = rng.uniform(size=(50, 20)).astype("float32")
     layer, twin, other = kind(0.5, seed=0), kind(0.5, seed=0), kind(0.5, seed=1)
     first, second = noisy(layer, x), noisy(layer, x)
@@ -109,7 +109,7 @@ def test_swap_in_a_batch_of_one_or_two():
     np.testing.assert_array_equal(noisy(layer, pair), pair[::-1])
 
 
-def test_swap_keeps_images_in_place():
+def test_swap_keeps_pixels_in_place():
     images = np.arange(2 * 3 * 4, dtype="float32").reshape(2, 3, 4)
     np.testing.assert_array_equal(noisy(SwapNoise(1.0, seed=0), images), images[::-1])
 
@@ -157,7 +157,7 @@ def test_level_changes_without_a_rebuild_and_is_saved(tmp_path):
     assert float(loaded.layers[0].level.numpy()) == 0.75
 
 
-def test_bfloat16_keeps_the_rate():
+def test_bfloat16_does_not_change_the_rate():
     out = noisy(MaskingNoise(0.001, seed=0, dtype="mixed_bfloat16"), np.ones(MILLION, "float32"))
     assert (out.astype("float32") == 0).mean() == pytest.approx(0.001, rel=0.2)
 
@@ -170,7 +170,7 @@ def test_refuses_rates(kind, rate):
 
 
 @pytest.mark.parametrize("stddev", [-1, float("inf"), float("nan"), "1"])
-def test_refuses_deviations(stddev):
+def test_refuses_standard_deviations(stddev):
     with pytest.raises(ValueError, match="`stddev` of AdditiveGaussianNoise must be a finite numb"):
         AdditiveGaussianNoise(stddev)
 

@@ -9,7 +9,7 @@ from keras_sda.layers.sampling import Sampling
 
 
 def draws(layer, mean, log_var, count=200_000):
-    """One mean and log-variance, many times over, as one batch."""
+    """A batch that repeats one mean and one log-variance."""
     shape = (count, 1)
     inputs = [np.full(shape, mean, "float32"), np.full(shape, log_var, "float32")]
     return array(layer(inputs, training=True))[:, 0]
@@ -27,7 +27,7 @@ def test_draws_have_the_mean_and_the_variance(mean, log_var):
     assert np.mean(np.abs(standardized) < 1) == pytest.approx(0.6827, abs=0.006)
 
 
-def test_each_entry_and_each_call_has_a_draw_of_its_own():
+def test_every_entry_and_every_call_draws_anew():
     layer = Sampling(seed=0)
     zeros = [np.zeros((50, 4), "float32")] * 2
     first, second = (array(layer(zeros, training=True)) for _ in range(2))
@@ -35,7 +35,7 @@ def test_each_entry_and_each_call_has_a_draw_of_its_own():
     assert not np.array_equal(first, second)
 
 
-def test_the_mean_is_the_answer_outside_training(rng):
+def test_the_mean_is_returned_outside_training(rng):
     mean, log_var = rng.normal(size=(2, 5, 3)).astype("float32")
     layer = Sampling(seed=0)
     for outputs in (layer([mean, log_var]), layer([mean, log_var], training=False)):

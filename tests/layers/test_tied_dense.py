@@ -39,7 +39,7 @@ def test_worked_by_hand():
     np.testing.assert_allclose(array(layer(row, activate=False)), [[0, -2]])
 
 
-def test_sigmoid_both_ways_by_default():
+def test_sigmoid_encoder_and_decoder_by_default():
     layer = TiedDense(4, kernel_initializer="zeros")
     code = layer(np.ones((1, 3), "float32"))
     np.testing.assert_allclose(array(code), np.full((1, 4), 0.5))
@@ -47,7 +47,7 @@ def test_sigmoid_both_ways_by_default():
     np.testing.assert_allclose(array(layer(code, reverse=True, activate=False)), np.zeros((1, 3)))
 
 
-def test_one_variable_gets_the_gradient_of_both_ways(rng):
+def test_one_variable_gets_the_gradients_of_encoder_and_decoder(rng):
     x = rng.normal(size=(8, 3)).astype("float32")
     layer = TiedDense(2, activation="tanh", visible_activation="linear")
     inputs = keras.Input((3,))
@@ -69,7 +69,7 @@ def test_untied_has_its_own_kernel(rng):
     np.testing.assert_allclose(array(layer(np.ones((1, 2), "float32"), reverse=True)), [[2, 2, 2]])
 
 
-def test_untie_starts_at_the_transpose_and_then_goes_its_own_way(rng):
+def test_untied_kernel_starts_as_the_transpose_and_is_independent(rng):
     x = rng.normal(size=(4, 3)).astype("float32")
     layer = TiedDense(2)
     before = array(layer(layer(x), reverse=True))
@@ -79,11 +79,11 @@ def test_untie_starts_at_the_transpose_and_then_goes_its_own_way(rng):
     layer.kernel.assign(np.zeros((3, 2)))
     assert np.abs(layer.visible_kernel.numpy()).max() > 0
     assert layer.get_config()["tied"] is False
-    with pytest.raises(ValueError, match="cannot be untied: it is not tied any more"):
+    with pytest.raises(ValueError, match="cannot be untied: it is not tied"):
         layer.untie()
 
 
-def test_alone_in_a_saved_decoder(rng, tmp_path):
+def test_a_decoder_saved_without_its_encoder(rng, tmp_path):
     layer = TiedDense(2)
     layer.build((None, 5))
     codes = keras.Input((2,))
@@ -105,7 +105,7 @@ def test_refuses_decoding_before_it_is_built():
         TiedDense(2)(np.zeros((1, 2), "float32"), reverse=True)
 
 
-def test_refuses_another_width():
+def test_refuses_the_wrong_number_of_columns():
     layer = TiedDense(2)
     layer.build((None, 3))
     with pytest.raises(ValueError, match="expects inputs with 3 columns. Received 4"):
@@ -121,7 +121,7 @@ def test_sigmoid_glorot_bound(fan_in, fan_out, seed):
     assert np.abs(kernel).max() <= bound * (1 + 1e-6)
 
 
-def test_sigmoid_glorot_is_uniform_and_repeatable():
+def test_sigmoid_glorot_is_uniform_and_reproducible():
     kernel = array(SigmoidGlorotUniform(seed=3)((784, 1000)))
     bound = 4 * np.sqrt(6 / 1784)
     assert np.abs(kernel).max() > 0.999 * bound

@@ -347,7 +347,7 @@ def test_refuses_other_data(images):
     model.compile("adam")
     with pytest.raises(ValueError, match=r"shape \(rows, 8, 8, 1\).*load images with flatten=Fal"):
         model.fit(images.reshape(-1, 64))
-    with pytest.raises(ValueError, match=r"fit\(\) measures reconstruction by cross-entropy or"):
+    with pytest.raises(ValueError, match=r"fit\(\) uses cross-entropy or a sigmoid output, which"):
         model.fit(2 * images)
     with pytest.raises(ValueError, match=r"decode\(\) expects `x` of shape \(rows, 2, 2, 3\)"):
         model.decode(images)

@@ -125,7 +125,7 @@ def test_refusals(digits):
         )
     model = DeepAutoencoder(64, [8], output_activation="tanh", seed=0)
     model.compile("adam")
-    with pytest.raises(ValueError, match=r"gives values in \[-1, 1\], but rows from 0 on reach"):
+    with pytest.raises(ValueError, match=r"values lie in \[-1, 1\], but from row 0 on it ranges"):
         model.fit(2 * digits[0], verbose=0)
     with pytest.raises(ValueError, match=r"pretrain\(\).*\[-1, 1\]"):
         model.pretrain(2 * digits[0], verbose=0)

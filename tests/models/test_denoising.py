@@ -147,7 +147,7 @@ def test_refusals(digits):
         ks.DenoisingAutoencoder(64, 8, reconstruction_loss="mse")
     model = ks.DenoisingAutoencoder(64, 8, reconstruction_loss="binary_crossentropy")
     model.compile("adam")
-    with pytest.raises(ValueError, match=r"fit\(\) measures reconstruction by cross-entropy or"):
+    with pytest.raises(ValueError, match=r"fit\(\) uses cross-entropy or a sigmoid output, which"):
         model.fit(2 * x, verbose=0)
     with pytest.raises(ValueError, match=r"fit\(\) expects `x` of shape \(rows, 64\)"):
         model.fit(x[:, :5], verbose=0)
