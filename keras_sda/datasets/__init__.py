@@ -1,7 +1,7 @@
-"""Data for the models: a few named sets, any `tfds:NAME`, and files of one's own.
+"""Data for the models: a few named sets, any `tfds:NAME`, and your own files.
 
-`load` gives arrays that are split, scaled and ready to train on; `read_rows` gives the rows of a
-file as they stand, for a model trained earlier whose `Scaling` is already known.
+`load` returns arrays that are split, scaled and ready to train on; `read_rows` returns the rows of
+a file as they are, for a model trained earlier whose `Scaling` is already known.
 """
 
 from keras_sda.datasets.catalog import Data, load, names

@@ -1,4 +1,4 @@
-"""Rows in batches: from arrays or datasets, sent through a function."""
+"""Batches of rows, from arrays or datasets, and functions run on them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,12 @@ from keras_sda.backend import without_gradients
 from keras_sda.backend.data_parallel import spread
 from keras_sda.datasets.outside_memory import ComputedRows
 
-# Rows computed together where nothing is trained: enough for the matrix product to set the pace.
+# Rows per batch outside training: enough for the matrix products to dominate the time.
 BATCH_SIZE = 1024
 
 
 def is_dataset(x: Any) -> bool:
-    """Whether `x` brings batches of its own: a `PyDataset` or a `tf.data.Dataset`."""
+    """Whether `x` comes in batches of its own: a `PyDataset` or a `tf.data.Dataset`."""
     return isinstance(x, keras.utils.PyDataset) or shuffles_itself(x)
 
 
@@ -25,7 +25,7 @@ def shuffles_itself(x: Any) -> bool:
 
 
 def first_batch(dataset: Any, owner: str, name: str = "x") -> np.ndarray:
-    """Returns the inputs of a dataset's first batch, or says that it is empty or endless."""
+    """Returns the inputs of a dataset's first batch; refuses an empty or an endless dataset."""
     if isinstance(dataset, keras.utils.PyDataset):
         is_endless = dataset.num_batches is None
     else:
@@ -44,7 +44,7 @@ def first_batch(dataset: Any, owner: str, name: str = "x") -> np.ndarray:
 
 
 def peek(dataset: Any) -> Any:
-    """Returns the first batch of a dataset as it comes, or `None` if there is none."""
+    """Returns the first batch of a dataset as it is, or `None` if there is none."""
     if isinstance(dataset, keras.utils.PyDataset):
         return None if dataset.num_batches == 0 else dataset[0]
     return next(iter(dataset), None)
@@ -53,15 +53,15 @@ def peek(dataset: Any) -> Any:
 def run_in_batches(
     function: Callable[[Any], Any], x: Any, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
-    """Returns the outputs of a function for all rows of `x`, each row computed once.
+    """Returns a function's outputs for all rows of `x`, computing each row once.
 
-    Batches are large, so that nothing is gained by compiling the function; and unlike Keras'
-    `predict`, the result is not held twice.
+    Batches are large, so that nothing is gained by compiling the function; and unlike in Keras'
+    `predict`, the result is never in memory twice.
 
     Args:
-        function: From a batch of inputs to a tensor with as many rows.
+        function: Function of a batch of inputs that returns a tensor with as many rows.
         x: Array of rows, or a dataset of batches.
-        batch_size: Rows of an array computed together.
+        batch_size: Rows per batch, if `x` is an array.
     """
     if is_dataset(x):
         return np.concatenate(list(outputs_by_batch(function, x, batch_size)))

@@ -1,4 +1,4 @@
-"""The table of named data, `load`, and the rule by which rows become train, valid and test."""
+"""The named data sets, `load`, and the rule that splits rows into train, valid and test."""
 
 import os
 from collections.abc import Callable
@@ -27,11 +27,11 @@ class Data:
         train: `Split` of the training rows; every `Split` unpacks as `x, y`.
         valid: `Split` of the validation rows, or `None`.
         test: `Split` of the test rows, or `None`.
-        name: Name of the set, or of the file.
-        scaling: The `Scaling` that made `x` of the raw values; call it on new raw rows.
+        name: Name of the data set, or of the file.
+        scaling: The `Scaling` that turned the raw values into `x`; call it on new raw rows.
         image_shape: `(height, width, channels)` of one row, or `None` if rows are not images.
-        classes: The original labels, where text or integers other than 0 to C - 1 were numbered:
-            label `k` was `classes[k]`. Otherwise `None`.
+        classes: The original labels, if they were text, or integers other than 0 to C - 1, and had
+            to be numbered: label `k` was `classes[k]`. Otherwise `None`.
     """
 
     train: Split
@@ -77,8 +77,8 @@ def load(
     points in the plane, with training rows only for `split="full"`. `mnist` and `fashion_mnist`
     are looked for in `data_dir`; without it in the folder that `TFDS_DATA_DIR` names (as prepared
     by tensorflow-datasets), then in the one that `KERAS_SDA_DATA` names (four IDX files: MNIST's in
-    it or in its subfolder `mnist` or `mnist-idx`, the other's in `fashion_mnist`); last they are
-    downloaded. Wherever they come from, rows stand in their published order.
+    it or in its subfolder `mnist` or `mnist-idx`, the other's in `fashion_mnist`); failing that,
+    they are downloaded. Wherever they come from, rows are in their published order.
 
     Args:
         name_or_path: One of `names()`; `"tfds:NAME"` for any supervised set of images or vectors
@@ -87,7 +87,7 @@ def load(
             - `.npz` with `x` and `y`, or with `x_train`, `y_train`, `x_valid` (or `x_val`),
               `x_test` and so on; labels may be left out.
             - `.npy` without labels.
-            - `.csv` (with a line of column names) or `.parquet`.
+            - `.csv` (with a header line of column names) or `.parquet`.
             - a folder of four IDX files, unpacked or with `.gz`.
             - `mnist.pkl.gz` of the deep learning tutorials, with its own split and pixels divided
               by 256; nothing but NumPy arrays is unpickled.
@@ -99,21 +99,21 @@ def load(
               rows), unless they have validation rows of their own. `digits`, and files without
               parts, are split at random, 70 % to train, 10 % to validate, 20 % to test (`digits`:
               1,257, 180 and 360 rows); the test rows are drawn first. A file with `x_train` but
-              no `x_valid` gives up a random sixth of it. Random splits are stratified where
+              no `x_valid` validates on a random sixth of it. Random splits are stratified if
               labels are classes with enough rows each.
-            - `"tensorflow"`: the first twelfth of the training rows validates (MNIST: 5,000 and
-              55,000), where `"tutorial"` takes the last sixth.
+            - `"tensorflow"`: validation on the first twelfth of the training rows (MNIST: 5,000
+              of 60,000) instead of the last sixth.
             - `"full"`: the validation rows join the training rows and `valid` is `None`; the test
               rows stay the same.
-        flatten: Whether images become rows of numbers. Data that are not images are rows anyway.
-        scale: What `x` becomes; everything is fitted on the training rows alone:
+        flatten: Whether to flatten images into rows. Other data are rows anyway.
+        scale: How to scale `x`; everything is fitted on the training rows alone:
 
-            - `"unit"`: [0, 1]. Values that lie there stay as they are; bytes (`uint8`) count as
-              pixels and are divided by 255, `digits` by 16; other images share one range; of any
-              other table every column is taken from its smallest to its largest value. Values
-              beyond the training rows' range are cut off.
-            - `"symmetric"`: the same in [-1, 1].
-            - `"standard"`: mean 0 and deviation 1 in every column that is not constant.
+            - `"unit"`: to [0, 1]. Values that already lie there stay as they are; bytes (`uint8`)
+              count as pixels and are divided by 255, `digits` by 16; all pixels of other images
+              share one range; in any other table each column has its own, from its smallest to
+              its largest value. Values beyond the range of the training rows are clipped.
+            - `"symmetric"`: the same, to [-1, 1].
+            - `"standard"`: to mean 0 and standard deviation 1 in each column that is not constant.
             - `None`: the raw values.
         target: Label column of a `.csv` or `.parquet` file; `None` for a table without labels.
         seed: Seed of random splits of files. The split of `digits` is always the same.
@@ -121,7 +121,7 @@ def load(
     Returns:
         `Data`, whose splits hold `x`, float32 of shape `(rows, features)`, or with
         `flatten=False` of shape `(rows, height, width, channels)` if rows are images; and `y`,
-        int64 class numbers of shape `(rows,)`, or float32 if the labels are no integers
+        int64 class numbers of shape `(rows,)`, or float32 if the labels are not integers
         (regression), or `None`.
 
     Raises:
@@ -173,7 +173,7 @@ def _open(
             f"Argument `name_or_path` of {_OWNER} must be a name or a path. "
             f"Received: name_or_path={name_or_path!r}"
         )
-    # A Path is always a path; of texts, names come first ("./mnist" is the way round that).
+    # A Path is always a path; a string is first taken as a name ("./mnist" avoids that).
     name = name_or_path if isinstance(name_or_path, str) else ""
     is_named = name in names() or name.startswith("tfds:")
     if is_named and target is not None:
@@ -207,14 +207,14 @@ def _digits() -> Source:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # Seed 0 whatever the caller's seed: figures on these rows are only comparable on one split.
+    # Seed 0, whatever the caller's seed: only figures on the same split can be compared.
     return Source(
         {"rows": Split(digits.images, digits.target)}, "digits", unit_range=(0.0, 16.0), seed=0
     )
 
 
 def _enlarged(source: Source) -> Source:
-    """Returns the 8 x 8 digits as images of the size of MNIST's, each pixel three by three."""
+    """Returns the 8 x 8 digits at the size of MNIST's, each pixel repeated three by three."""
     rows = source.parts["rows"]
     images = rows.x.repeat(3, axis=1).repeat(3, axis=2)
     images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
@@ -263,7 +263,7 @@ def _divide(source: Source, split: str, seed: int) -> dict[str, Split]:
 def _validation_rows(
     source: Source, rows: Split, num_valid: int, split: str, seed: int
 ) -> tuple[Split, Split]:
-    """Returns the rows that go on training and the rows that validate."""
+    """Returns the rows to train on and the rows to validate on."""
     if len(rows.x) < 2:
         raise ValueError(
             f"{source.name} needs at least 2 training rows, to validate on some. Received "
@@ -278,7 +278,7 @@ def _validation_rows(
 
 
 def _draw(rows: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Draws `count` rows at random, by class where there are enough; the rest comes first."""
+    """Draws `count` rows at random, by class if there are enough; returns the rest first."""
     from sklearn.model_selection import train_test_split
 
     stratify = None

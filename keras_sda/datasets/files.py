@@ -34,13 +34,13 @@ class Source(NamedTuple):
     """What a reader found, before splitting and scaling.
 
     Attributes:
-        parts: `"rows"` alone if the data has no split of its own; otherwise `"train"` with or
+        parts: `"rows"` alone if the data have no split of their own; otherwise `"train"` with or
             without `"valid"` and `"test"`. Values are raw; images keep their shape.
-        name: What the data is called.
+        name: Name of the data.
         classes: The labels that were numbered from 0, or `None` if none had to be.
-        unit_range: The values that become 0 and 1, where the kind of data fixes them.
-        ordered: Whether the validation rows are the last training rows, by custom.
-        seed: Seed of the split, where the kind of data fixes it.
+        unit_range: The values to map to 0 and 1, if the kind of data fixes them.
+        ordered: Whether the validation rows are the last training rows, by convention.
+        seed: Seed of the split, if the kind of data fixes it.
     """
 
     parts: dict[str, Split]
@@ -80,11 +80,11 @@ def read_source(path: Path, target: str | None = None) -> Source:
 
 
 def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
-    """Reads the rows of a file as they stand: not split, not scaled, flattened.
+    """Reads the rows of a file as they are: flattened, but neither split nor scaled.
 
-    Use it for new data and a model trained earlier, whose `Scaling` then does the rest. Where a
-    file has parts, its test part is taken: `x_test` of an `.npz` without `x` (or, without a test
-    part, `x_train`), and the test half of an IDX folder or of `mnist.pkl.gz`.
+    Use it to apply a model trained earlier, with its `Scaling`, to new data. If a file has parts,
+    its test part is read: `x_test` of an `.npz` without `x` (or, without a test part, `x_train`),
+    and the test rows of an IDX folder or of `mnist.pkl.gz`.
 
     Args:
         path: An `.npz`, `.npy`, `.csv` or `.parquet` file, an IDX folder, or `mnist.pkl.gz`. A path
@@ -94,11 +94,12 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
     Returns:
         A `Split`: `x` of shape `(rows, features)` and `y` of shape `(rows,)` or `None`, both with
         the values and the dtype of the file. Labels are not renumbered, since a few new rows do
-        not tell what the classes were.
+        not show which classes there were.
 
     Raises:
         FileNotFoundError: If there is no such file, or an IDX folder is incomplete.
-        ValueError: If the file is corrupt or of an unknown kind, or holds no finite numbers.
+        ValueError: If the file is corrupt or of an unknown kind, or holds anything but finite
+            numbers.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
 
     Example:
@@ -141,7 +142,7 @@ def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
     if _is_pickle(path):
         return {part: Split(_square(x), y) for part, (x, y) in read_pickle(path).items()}
     raise ValueError(
-        f"{path} is of no kind that can be read. Expected {', '.join(FORMATS)} or an IDX folder."
+        f"{path} is of an unknown kind. Expected {', '.join(FORMATS)} or an IDX folder."
     )
 
 
@@ -150,7 +151,7 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _square(x: np.ndarray) -> np.ndarray:
-    """Gives rows of 784 their shape back, so that `flatten=False` works for this MNIST too."""
+    """Restores the shape of rows of 784 pixels, so that `flatten=False` works for this MNIST."""
     return x.reshape(-1, 28, 28) if x.ndim == 2 and x.shape[1] == 784 else x
 
 
@@ -172,8 +173,8 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:
         if "Object arrays" in str(error):
             raise ValueError(
-                f"{path} holds an array of Python objects, which only unpickling could read and "
-                "which might run anything: save it again as numbers, for example by "
+                f"{path} holds an array of Python objects, which only unpickling could read, and "
+                "that might run anything: save it again as numbers, for example with "
                 "x.astype('float32')."
             ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -184,7 +185,7 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    # `np.load` would take a damaged beginning for a pickle, and say so instead.
+    # `np.load` would mistake a file with a damaged header for a pickle, and say that instead.
     with _reading(path, ".npy"), path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -197,12 +198,12 @@ def _read_npz(path: Path) -> dict[str, Split]:
         np.lib.npyio.NpzFile(file, allow_pickle=False) as archive,
     ):
         held = archive.files
-        # Only what is asked for is read: other arrays, of any type, may lie beside it.
+        # Only the arrays that are needed are read: the others may be of any type.
         for part, ending in (("rows", ""),) if "x" in held else _NPZ_ENDINGS:
             if f"x{ending}" in held:
                 y = archive[f"y{ending}"] if f"y{ending}" in held else None
                 parts[part] = Split(archive[f"x{ending}"], y)
-        # A member that does not begin as an array does comes back as bytes.
+        # NumPy returns bytes for a member that does not begin like an array.
         if any(isinstance(array, bytes) for split in parts.values() for array in split):
             raise ValueError("a member is not an array")
     if not parts:
@@ -249,7 +250,7 @@ def _check_labels(x: np.ndarray, y: np.ndarray, owner: str) -> np.ndarray:
 
 
 def _number_classes(parts: dict[str, Split]) -> tuple[dict[str, Split], list[Any] | None]:
-    """Numbers text and integer labels from 0 to C - 1, over all parts, where they are not yet."""
+    """Numbers text and integer labels from 0 to C - 1, over all parts, unless they already are."""
     labels = [split.y for split in parts.values() if split.y is not None]
     if not labels or any(y.dtype.kind == "f" for y in labels):
         return parts, None

@@ -1,4 +1,4 @@
-"""Reader of the IDX format, in which MNIST and its relatives are handed out."""
+"""Reader of the IDX format, in which MNIST and its relatives are distributed."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from keras_sda.datasets.gzipped import GZIP_ERRORS, unpack
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-# Part of the split -> start of the file name. The rest of the name has two spellings in the wild.
+# Part of the split -> start of the file name. The rest of the name has two common spellings.
 _PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Reads one IDX file, compressed by gzip or not, into an array of native byte order.
+    """Reads one IDX file, gzipped or not, into an array in native byte order.
 
     Raises:
-        ValueError: If the file is no IDX file, or its length is not what its header says.
+        ValueError: If the file is not an IDX file, or its length is not what its header says.
     """
     payload = path.read_bytes()
     try:
@@ -41,7 +41,7 @@ def read_idx(path: Path) -> np.ndarray:
         expected *= length
     if len(payload) - start != expected:
         raise ValueError(
-            f"{path} announces shape {tuple(shape)}, which is {expected} bytes of data. Received "
+            f"{path} declares shape {tuple(shape)}, which is {expected} bytes of data. Received "
             f"{len(payload) - start} bytes: download it again."
         )
     values = np.frombuffer(payload, dtype=dtype, offset=start).reshape(shape)

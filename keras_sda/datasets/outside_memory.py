@@ -1,4 +1,4 @@
-"""Rows that do not lie in memory: in a file, or computed when they are asked for."""
+"""Rows that are not in memory, but in a file, or computed when they are read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,13 @@ import numpy as np
 
 
 class ComputedRows:
-    """An array whose rows are computed from those of another, anew each time.
+    """An array whose rows are computed from those of another array each time they are read.
 
     Args:
-        x: Array of shape `(rows, ...)`, which may lie in a file.
-        function: From a batch of rows to an array with as many.
-        width: Number of columns that it gives.
-        dtype: Their dtype.
+        x: Array of shape `(rows, ...)`, which may be in a file.
+        function: Function of a batch of rows that returns an array with as many rows.
+        width: Number of columns that it returns.
+        dtype: Dtype that it returns.
     """
 
     def __init__(self, x: np.ndarray, function: Callable, width: int, dtype: str):
@@ -33,17 +33,17 @@ class ComputedRows:
 
 
 def is_outside_memory(rows: Any) -> bool:
-    """Whether something is a table of rows that is read or computed piece by piece."""
+    """Whether `rows` is an array that is read or computed piece by piece."""
     return isinstance(rows, (np.memmap, ComputedRows))
 
 
 class RowBatches(keras.utils.PyDataset):
-    """Batches of rows that do not lie in memory, shuffled by the row before every epoch.
+    """Batches of rows that are not in memory, shuffled row by row before every epoch.
 
     Args:
         *tables: `x`, `y` and `sample_weight`, of which the last ones may be missing or `None`.
-        batch_size: Rows of a batch.
-        shuffle: Whether to shuffle, by NumPy's global generator, as Keras does under JAX.
+        batch_size: Rows per batch.
+        shuffle: Whether to shuffle, with NumPy's global generator, as Keras does under JAX.
     """
 
     def __init__(self, *tables: Any, batch_size: int, shuffle: bool = False):
@@ -65,7 +65,7 @@ class RowBatches(keras.utils.PyDataset):
         return keras.utils.pack_x_y_sample_weight(*(_take(table, rows) for table in self.tables))
 
     def on_epoch_end(self) -> None:
-        """Leaves the order of the next epoch to be drawn once it begins."""
+        """Discards the order, so that the next epoch draws its own when it begins."""
         self.order = None
 
 

@@ -13,8 +13,8 @@ from keras_sda.datasets.unpickling import unpickle
 def read_pickle(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Reads `((x, y), (x, y), (x, y))`, training, validation and test, from a pickle.
 
-    The file may be compressed by gzip, and written by Python 2 or 3 in any protocol. Nothing but
-    arrays of numbers is unpickled, so that a file from a stranger cannot run anything.
+    The file may be gzipped, and written by Python 2 or 3 in any protocol. Nothing but arrays of
+    numbers is unpickled, so that a file from a stranger cannot run anything.
 
     Returns:
         `x` and `y` of `"train"`, `"valid"` and `"test"`, as stored, in native byte order.

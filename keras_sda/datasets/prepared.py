@@ -1,4 +1,4 @@
-"""Sets from `tensorflow-datasets`, with MNIST and its relatives put back into their order."""
+"""Data sets from `tensorflow-datasets`, MNIST and its relatives in their published order."""
 
 import importlib.util
 import os
@@ -12,8 +12,8 @@ from keras_sda._validation import check_rows
 from keras_sda.datasets.files import Source, Split, read_source
 from keras_sda.datasets.idx import is_idx_folder
 
-# Name -> folders of four IDX files, relative to KERAS_SDA_DATA. The files of all these sets are
-# named alike, so only MNIST may lie in the folder itself.
+# Name -> folders of four IDX files, relative to KERAS_SDA_DATA. The files of all these sets have
+# the same names, so only MNIST's may be in the folder itself.
 IMAGE_SETS = {
     "mnist": (".", "mnist", "mnist-idx"),
     "fashion_mnist": ("fashion_mnist", "fashion_mnist-idx", "fashion-mnist"),
@@ -21,10 +21,10 @@ IMAGE_SETS = {
 
 
 def load_image_set(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
-    """Reads one of `IMAGE_SETS` from IDX files or from tensorflow-datasets, always in one order."""
+    """Reads one of `IMAGE_SETS`, from IDX files or tensorflow-datasets, in its published order."""
     if data_dir is not None:
         root = _existing(data_dir)
-        # Whoever names the folder means its files: here they may lie in it directly.
+        # A folder that is named is meant: here the files may be in it directly.
         lookups = [_tfds_in(root, name), _idx_in(root, name, (".", *IMAGE_SETS[name]))]
     else:
         lookups = [
@@ -38,7 +38,7 @@ def load_image_set(name: str, data_dir: str | os.PathLike[str] | None) -> Source
 
 
 def load_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
-    """Reads any supervised set of tensorflow-datasets, downloading it where it is not prepared."""
+    """Reads any supervised set of tensorflow-datasets, downloading it if it is not prepared."""
     if name in IMAGE_SETS:
         return load_image_set(name, data_dir)
     root = _existing(data_dir) if data_dir is not None else os.environ.get("TFDS_DATA_DIR")
@@ -55,10 +55,10 @@ def _existing(data_dir: str | os.PathLike[str]) -> Path:
 
 
 def _tfds_in(root: str | os.PathLike[str] | None, name: str) -> Callable[[], Source] | None:
-    # Looked up by hand: tensorflow-datasets takes long to import and may not be needed at all.
+    # Looked up by hand: tensorflow-datasets is slow to import and may not be needed at all.
     if not root or not any(Path(root).expanduser().glob(f"{name}/*/dataset_info.json")):
         return None
-    if _missing():  # files of another kind may do
+    if _missing():  # there may be IDX files
         return None
     return lambda: _read_tfds(name, root, reorder=True)
 
@@ -83,7 +83,7 @@ def _read_tfds(name: str, data_dir: str | os.PathLike[str] | None, reorder: bool
     key = builder.info.supervised_keys[0]
     shape = builder.info.features[key].shape if isinstance(key, str) else None
     if not isinstance(shape, tuple) or len(shape) not in (1, 2, 3) or None in shape:
-        # Read all the same, images of many sizes would come back padded with black.
+        # If they were read anyway, images of different sizes would be padded with black.
         raise ValueError(
             f"tfds:{name} has inputs of shape {shape}, but images or vectors of one shape are "
             "needed: choose another set, or save your own .npz."
@@ -100,16 +100,16 @@ def _read_tfds(name: str, data_dir: str | os.PathLike[str] | None, reorder: bool
 
 
 def _missing() -> list[str]:
-    """Returns what must be installed, and is not, to read sets of tensorflow-datasets."""
+    """Returns the packages needed to read tensorflow-datasets that are not installed."""
     packages = {"tensorflow": "tensorflow", "tensorflow_datasets": "tensorflow-datasets"}
     return [packages[name] for name in packages if importlib.util.find_spec(name) is None]
 
 
 def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if missing := _missing():
-        idx = ", or point KERAS_SDA_DATA to a folder of its IDX files" if name in IMAGE_SETS else ""
+        idx = ", or point KERAS_SDA_DATA at a folder of its IDX files" if name in IMAGE_SETS else ""
         raise ImportError(
-            f"{name} comes through tensorflow-datasets, which reads by TensorFlow, and "
+            f"{name} comes from tensorflow-datasets, which reads with TensorFlow, and "
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: "
             f"pip install {' '.join(missing)}{idx}."
         )
@@ -126,15 +126,15 @@ def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         ) from error
     if not builder.is_prepared():
         try:
-            # The copies kept in the cloud are asked for one by one, and slowly if there is no net.
+            # It would look in the cloud for prepared copies first, slowly without a network.
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(try_download_gcs=False)
             )
         except Exception as error:
-            idx = " or KERAS_SDA_DATA to a folder of IDX files" if name in IMAGE_SETS else ""
+            idx = " or KERAS_SDA_DATA at a folder of IDX files" if name in IMAGE_SETS else ""
             raise FileNotFoundError(
                 f"{name} is not prepared in {builder.data_dir} and could not be downloaded "
-                f"({type(error).__name__}): point --data-dir (data_dir=) or TFDS_DATA_DIR to "
+                f"({type(error).__name__}): point --data-dir (data_dir=) or TFDS_DATA_DIR at "
                 f"prepared data{idx}, or try again with a network."
             ) from error
     return builder
@@ -169,9 +169,9 @@ def _read_tfds_split(builder: Any, name: str, split: str) -> tuple[np.ndarray, n
 
 
 def _original_order(split: str, count: int) -> np.ndarray:
-    """Returns where each original row stands in the order that tensorflow-datasets keeps.
+    """Returns the position of each original row among the rows as tensorflow-datasets stores them.
 
-    It stores rows sorted by a hash of their index, salted with the name of the split.
+    They are sorted by a hash of their index, salted with the name of the split.
     """
     from tensorflow_datasets.core import hashing
 

@@ -1,17 +1,17 @@
-"""Batches as some sources draw them: with replacement, in blocks."""
+"""Batches drawn as in some sources: rows with replacement, or blocks of consecutive rows."""
 
 import keras
 import numpy as np
 
 
 class RandomBlocks(keras.utils.PyDataset):
-    """Batches of neighbouring rows, each from a random place, so that rows come again at will.
+    """Batches of consecutive rows, each from a random position, so that blocks may overlap.
 
     Args:
         x: Array of rows.
-        size: Rows in a batch.
-        count: Batches in an epoch.
-        seed: Of the places.
+        size: Rows per batch.
+        count: Batches per epoch.
+        seed: Seed of the positions.
         y: Labels, or `None`.
     """
 
@@ -28,28 +28,28 @@ class RandomBlocks(keras.utils.PyDataset):
         return self.count
 
     def __getitem__(self, index):
-        return self._take(slice(self._places[index], self._places[index] + self.size))
+        return self._take(slice(self._positions[index], self._positions[index] + self.size))
 
     def _take(self, rows):
         return self.x[rows] if self.y is None else (self.x[rows], self.y[rows])
 
     def draw(self, epoch):
-        """Takes the places of an epoch, the same however training came to it."""
+        """Draws the positions for an epoch: the same ones if training resumes with this epoch."""
         rng = np.random.default_rng(self.seed)
         for _ in range(epoch + 1):
-            self._places = self._drawn(rng)
+            self._positions = self._draw_positions(rng)
 
-    def _drawn(self, rng):
+    def _draw_positions(self, rng):
         return rng.integers(0, len(self.x) - self.size, self.count)
 
 
 class RandomRows(RandomBlocks):
-    """Batches of rows drawn at random from all."""
+    """Batches of rows drawn at random, with replacement."""
 
     def __getitem__(self, index):
-        return self._take(self._places[index])
+        return self._take(self._positions[index])
 
-    def _drawn(self, rng):
+    def _draw_positions(self, rng):
         return rng.integers(0, len(self.x), (self.count, self.size))
 
 
@@ -57,7 +57,7 @@ DRAWN: dict[str, type[RandomBlocks]] = {"rows": RandomRows, "blocks": RandomBloc
 
 
 class DrawnByEpoch(keras.callbacks.Callback):
-    """Tells such batches which epoch begins, so that they know it after an interruption too.
+    """Tells such batches which epoch begins, so that they are right when training resumes, too.
 
     Args:
         batches: A `RandomBlocks`.

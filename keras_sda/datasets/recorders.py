@@ -1,8 +1,8 @@
 """What an unpickled file says about its arrays, recorded in plain objects and then checked.
 
-NumPy's own `dtype` and `ndarray` believe a file: field offsets, flags and shapes in it decide where
-they read and write. A recorder holds the same, and hands the bytes of an array to NumPy, and
-nothing else of the file, after dtype, shape and number of bytes have been found to agree.
+NumPy's own `dtype` and `ndarray` trust a file: field offsets, flags and shapes in it decide where
+they read and write. A recorder holds the same information, and hands the bytes of an array to
+NumPy, and nothing else in the file, after checking that dtype, shape and number of bytes agree.
 """
 
 import math
@@ -14,8 +14,8 @@ import numpy as np
 _NUMERIC = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"f2", "f4", "f8", "b1"}
 _KINDS = {"O": "objects", "S": "bytes", "U": "text", "V": "records", "c": "complex numbers"}
 
-# NumPy 1 took no more dimensions.
-_MOST_DIMENSIONS = 32
+# The limit of NumPy 1.
+_MAX_DIMENSIONS = 32
 
 
 class RefusedError(Exception):
@@ -33,10 +33,10 @@ class PickledDtype:
 
     def __init__(self, code: str):
         self.code = code
-        self.order = "|"  # until `build` sets that of a number of several bytes
+        self.order = "|"  # until `build` sets that of numbers of several bytes
 
     def build(self, state: Any) -> None:
-        """Takes the byte order; the rest of the state has to be that of plain numbers."""
+        """Takes the byte order; the rest of the state must be that of plain numbers."""
         if self.code not in _NUMERIC:
             return  # `to_numpy` will refuse it
         version, order, *rest = state
@@ -46,7 +46,7 @@ class PickledDtype:
 
 
 class PickledArray:
-    """What a pickle says about an array; see `to_numpy` for what becomes of it."""
+    """What a pickle says about an array, which `to_numpy` checks."""
 
     name = "NumPy array"
 
@@ -58,19 +58,19 @@ class PickledArray:
         self._data: Any = None
 
     def build(self, state: Any) -> None:
-        """Takes the state that `numpy.ndarray.__reduce__` gives."""
+        """Takes the state that `numpy.ndarray.__reduce__` returns."""
         version, shape, dtype, is_fortran, data = state
         if version != 1 or not isinstance(is_fortran, int):
-            raise RefusedError("the opcode BUILD with another state of an array")
+            raise RefusedError("the opcode BUILD with an unknown state of an array")
         self.fill(data, dtype, shape, "F" if is_fortran else "C")
 
     def fill(self, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> None:
         """Takes the parts of an array, unchecked.
 
         Args:
-            data: Bytes, or text of one character for each byte.
+            data: Bytes, or text with one character per byte.
             dtype: A `PickledDtype`.
-            shape: Tuple of whole numbers.
+            shape: Tuple of integers.
             order: `"C"`, `"F"`, or `"K"` with `axes`.
             axes: The order of the axes for `"K"`, as `numpy.transpose` takes it.
         """
@@ -115,7 +115,7 @@ class PickledArray:
 
 
 class PickledNumber:
-    """Stands for one of NumPy's numbers, which no data set needs."""
+    """Stands for a single NumPy number, which no data set needs."""
 
     name = "NumPy number"
 
@@ -123,13 +123,13 @@ class PickledNumber:
 def _are_lengths(shape: Any) -> bool:
     return (
         isinstance(shape, tuple)
-        and len(shape) <= _MOST_DIMENSIONS
+        and len(shape) <= _MAX_DIMENSIONS
         and all(type(length) is int and 0 <= length <= sys.maxsize for length in shape)
     )
 
 
 def name_of(value: Any) -> str:
-    """Returns what to call a value of `unpickle` in a message, such as `"NumPy array"`."""
+    """Returns the name for a value of `unpickle` in a message, such as `"NumPy array"`."""
     return getattr(value, "name", type(value).__name__)
 
 
@@ -151,7 +151,7 @@ def _dtype(code, align=False, copy=False):
 
 def _reconstruct(kind, shape, code):
     if kind is not _NDARRAY:
-        raise RefusedError("_reconstruct of something else than an array")
+        raise RefusedError("_reconstruct of something other than an array")
     return PickledArray()
 
 
@@ -166,10 +166,10 @@ def _scalar(dtype, data=None):
 
 
 def _encode(text, encoding):
-    # How Python 3 writes bytes in protocols 0 to 2. The text stays as it is: encoded anew for every
-    # call, a short file could fill the memory.
+    # Python 3 writes bytes this way in protocols 0 to 2. The text is not encoded here: with a new
+    # copy for every call, a short file could fill the memory.
     if encoding != "latin1":
-        raise RefusedError("_codecs.encode with another encoding than latin1")
+        raise RefusedError("_codecs.encode with an encoding other than latin1")
     return text
 
 
@@ -192,11 +192,11 @@ _NAMES: dict[tuple[str, str], Any] = {
 
 
 def look_up(module: Any, name: Any) -> Any:
-    """Returns what a name in a pickle stands for: a function that makes a recorder, or a mark.
+    """Returns what a name in a pickle stands for: a function that makes a recorder, or a marker.
 
     Raises:
-        RefusedError: If no array needs it, or it is no text (the hash of a tuple of tuples, deep
-            enough, would end the process).
+        RefusedError: If no array needs it, or it is not text (hashing a tuple of tuples that is
+            deep enough would crash the process).
     """
     if not isinstance(module, str) or not isinstance(name, str):
         raise RefusedError(f"a {name_of(module)}.{name_of(name)}")

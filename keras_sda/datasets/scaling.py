@@ -10,7 +10,7 @@ from keras_sda._validation import check_choice, check_rows, lies_within_unit
 
 SCALES = ("unit", "symmetric", "standard", None)
 
-# Rows scaled together: the arithmetic is in float64, and a whole float64 copy would be large.
+# Rows scaled at a time: the arithmetic is in float64, and a float64 copy of all would be large.
 _CHUNK_ROWS = 4096
 
 # A narrower range than this cannot be told from a constant once values are float32.
@@ -19,16 +19,16 @@ _NARROWEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Scaling:
-    """The map `(x - offset) * factor`, cut off at `low` and `high`, that was applied to the data.
+    """The map `(x - offset) * factor`, clipped to `low` and `high`, that was applied to the data.
 
-    It is fitted on training rows by `keras_sda.datasets.load`; keep it beside a trained model and
+    It is fitted on training rows by `keras_sda.datasets.load`; keep it with a trained model and
     call it on the raw values of new rows. `Scaling()` changes nothing but the dtype.
 
     Args:
         offset: What is subtracted: one number, or one per column.
         factor: What the difference is multiplied by: one number, or one per column.
-        low: Smallest value that comes out, or `None` for no bound.
-        high: Largest value that comes out, or `None` for no bound.
+        low: Smallest output value, or `None` for no bound.
+        high: Largest output value, or `None` for no bound.
 
     Example:
 
@@ -41,7 +41,7 @@ class Scaling:
     True
     """
 
-    # Tuples, not arrays: they compare, cannot be changed and turn into JSON without help.
+    # Tuples, not arrays: they can be compared, not changed, and written as JSON.
     offset: float | tuple[float, ...] = 0.0
     factor: float | tuple[float, ...] = 1.0
     low: float | None = None
@@ -55,7 +55,7 @@ class Scaling:
                     f"Argument `{name}` of Scaling must be a finite number, or one per column. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )
-            # `tolist` gives plain Python floats, whatever came in.
+            # `tolist` returns plain Python floats, whatever was passed.
             plain = values.astype("float64").tolist()
             object.__setattr__(self, name, tuple(plain) if values.ndim else plain)
 
@@ -70,8 +70,8 @@ class Scaling:
             A new float32 array of the same shape.
 
         Raises:
-            ValueError: If the number of columns is not the one the map was fitted on, or a value
-                is NaN, infinite, or too large for float32.
+            ValueError: If the number of columns is not that of the rows the map was fitted on, or a
+                value is NaN, infinite, or too large for float32.
         """
         x = np.asarray(x_raw)
         check_rows(x, "Scaling")
@@ -81,14 +81,14 @@ class Scaling:
         offset, factor = np.asarray(self.offset), np.asarray(self.factor)
         scaled = np.empty(rows.shape, dtype="float32")
         for start in range(0, len(rows), _CHUNK_ROWS):
-            # float64 within, so that 255 / 255 is exactly 1 and a far-off column keeps its digits.
+            # In float64, so that 255 / 255 is exactly 1 and columns far from 0 keep their digits.
             chunk = (rows[start : start + _CHUNK_ROWS].astype("float64") - offset) * factor
             if self.low is not None or self.high is not None:
                 chunk = np.clip(chunk, self.low, self.high)
             if np.abs(chunk).max() > np.finfo(np.float32).max:
                 raise ValueError(
-                    "Scaling gives float32, which ends at about 3.4e38. Received larger values "
-                    f"in rows from {start} on: rescale the data, or use scale='unit'."
+                    "Scaling returns float32, whose maximum is about 3.4e38. Received larger "
+                    f"values from row {start} on: rescale the data, or use scale='unit'."
                 )
             scaled[start : start + _CHUNK_ROWS] = chunk
         return scaled.reshape(x.shape)
@@ -131,14 +131,14 @@ def fit_scaling(
         x_train: Raw values of shape `(rows, columns)`, or images of shape `(rows, height, width)`
             or `(rows, height, width, channels)`.
         scale: `"unit"` for [0, 1]; `"symmetric"` for [-1, 1]; `"standard"` for mean 0 and
-            deviation 1 in every column; `None` to leave the values alone.
-        unit_range: The values that become 0 and 1, where the kind of data fixes them.
+            standard deviation 1 in every column; `None` to leave the values alone.
+        unit_range: The values to map to 0 and 1, if the kind of data fixes them.
 
     Returns:
-        A `Scaling`. `"unit"` leaves values alone that lie in [0, 1] already; bytes count as pixels
-        from 0 to 255; other images share one range, so that no pixel is stretched for itself; of
-        anything else every column is taken from its smallest to its largest value. Columns that
-        are constant are only shifted.
+        A `Scaling`. `"unit"` leaves values alone that already lie in [0, 1]; bytes count as pixels
+        from 0 to 255; all pixels of other images share one range, so that none is stretched by
+        itself; in anything else each column has its own range, from its smallest to its largest
+        value. Columns that are constant are only shifted.
     """
     check_choice("scale", scale, SCALES, "keras_sda.datasets.load")
     if scale is None:

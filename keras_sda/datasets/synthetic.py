@@ -11,11 +11,11 @@ from keras_sda.datasets.files import Split
 def gaussian_clouds(seed=0, rows=1000):
     """Returns the two overlapping Gaussian clouds of the Theano tutorial's small network.
 
-    Class 0 lies around (-1, -1) and class 1 around (1, 1), with deviations between 1 and 2 of their
-    own for each class and axis. With the default arguments these are the tutorial's very points.
+    Class 0 lies around (-1, -1) and class 1 around (1, 1), each axis of each class with a standard
+    deviation of its own between 1 and 2. The default arguments give exactly the tutorial's points.
 
     Args:
-        seed: Of NumPy's `RandomState`, which the tutorial uses.
+        seed: Seed of NumPy's `RandomState`, which the tutorial uses.
         rows: Number of points.
 
     Returns:
@@ -31,15 +31,15 @@ def gaussian_clouds(seed=0, rows=1000):
 
 
 def gaussian_clouds_weights(seed=0, rows=1000, sizes=(2, 4, 1)):
-    """Returns the initial weights that the tutorial draws after the clouds, from one generator.
+    """Returns the initial weights that the tutorial draws after the clouds, from their generator.
 
     Args:
-        seed: As for the clouds.
-        rows: As for the clouds.
-        sizes: Inputs and units of each layer.
+        seed: Seed of the clouds.
+        rows: Number of points of the clouds.
+        sizes: Number of inputs, then of the units of each layer.
 
     Returns:
-        Kernel, bias, kernel, bias, ...: normal kernels of shape `(inputs, units)`, biases of one.
+        Kernel, bias, kernel, bias, ...: normal kernels of shape `(inputs, units)`, biases of ones.
     """
     _, generator = _clouds(seed, rows)
     arrays = []
@@ -50,7 +50,7 @@ def gaussian_clouds_weights(seed=0, rows=1000, sizes=(2, 4, 1)):
 
 def _clouds(seed, rows):
     check_positive_int("rows", rows, "gaussian_clouds")
-    # The order of draws is the tutorial's, so that the points are, too.
+    # Drawn in the tutorial's order, so that the points are the tutorial's.
     generator = np.random.RandomState(seed)
     y = generator.randint(0, 2, rows)
     deviations = generator.random_sample((2, 2)) + 1
@@ -60,12 +60,12 @@ def _clouds(seed, rows):
 
 
 def xor(rows=None, noise=0.0, seed=0):
-    """Returns the exclusive or of two inputs: what no linear model can learn.
+    """Returns the exclusive or of two inputs, which no linear model can learn.
 
     Args:
-        rows: Number of points, drawn at random from the four corners; `None` for the four.
+        rows: Number of points, drawn at random from the four corners; `None` for the corners.
         noise: Standard deviation of normal noise on the points.
-        seed: Of the draws.
+        seed: Seed of points and noise.
 
     Returns:
         `Split` of x, float32 of shape `(rows, 2)`, and y, int64 of shape `(rows,)`.

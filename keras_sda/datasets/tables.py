@@ -17,8 +17,8 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
         numbers or text, or `None` without `target`.
 
     Raises:
-        ValueError: If the file is corrupt or empty, `target` is no column, a label is missing, or
-            another column is not numeric.
+        ValueError: If the file is corrupt or empty, `target` is not a column, a label is missing,
+            or another column is not numeric.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
     suffix = path.suffix.lower()
@@ -35,11 +35,11 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
         if suffix == ".parquet":
             table = pd.read_parquet(path)
         else:
-            # low_memory guesses types piece by piece and may then warn of mixed ones.
+            # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
             table = pd.read_csv(path, low_memory=False)
     except PermissionError:
         raise
-    except Exception as error:  # pandas and pyarrow have no common base but this one
+    except Exception as error:  # pandas and pyarrow have no other common base class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path} is not a readable {suffix} file, truncated or corrupt ({reason}): make or "
@@ -73,6 +73,6 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
             "remove or fill such rows."
         )
     if pd.api.types.is_numeric_dtype(labels.dtype):
-        # By way of a list, since pandas has integer types that NumPy has not.
+        # Via a list, since pandas has integer types that NumPy lacks.
         return x, np.asarray(labels.tolist())
     return x, labels.astype(str).to_numpy(dtype=str)

@@ -19,9 +19,9 @@ from keras_sda.datasets.recorders import (
     name_of,
 )
 
-# A byte may be an opcode that makes an object of a hundred bytes; three pairs of arrays need some
-# two hundred opcodes.
-_MOST_OPCODES = 1_000_000
+# One byte may be an opcode that makes an object of a hundred bytes; three pairs of arrays need
+# about two hundred opcodes.
+_MAX_OPCODES = 1_000_000
 
 
 def unpickle(payload: bytes) -> Any:
@@ -61,7 +61,7 @@ class _Source:
 
     def integer(self) -> int:
         digits = self.line()
-        # Protocols 0 and 1 write False and True so.
+        # Protocols 0 and 1 write False and True this way.
         return digits == b"01" if digits in (b"00", b"01") else int(digits)
 
 
@@ -69,7 +69,7 @@ def _signed(data):
     return int.from_bytes(data, "little", signed=True)
 
 
-# Opcodes that push a value. A string of Python 2 becomes text of one character for each byte.
+# Opcodes that push a value. A string of Python 2 becomes text with one character per byte.
 _VALUES: dict[bytes, Callable[[_Source], Any]] = {
     pickle.NONE: lambda source: None,
     pickle.NEWTRUE: lambda source: True,
@@ -117,7 +117,7 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        for _ in range(_MOST_OPCODES):
+        for _ in range(_MAX_OPCODES):
             opcode = self._source.take(1)
             if opcode == pickle.STOP:
                 return self._stack.pop()
@@ -125,11 +125,11 @@ class _Machine:
                 self.push(_VALUES[opcode](self._source))
             elif opcode in _ACTIONS:
                 _ACTIONS[opcode](self)
-            elif opcode in _NAMES_OF_OPCODES:  # so that it is a pickle, but of something else
+            elif opcode in _NAMES_OF_OPCODES:  # a pickle, but of something else
                 raise RefusedError(f"the opcode {_NAMES_OF_OPCODES[opcode]}")
             else:
                 raise ValueError(f"unknown opcode {opcode!r}")
-        raise RefusedError(f"more than {_MOST_OPCODES} opcodes")
+        raise RefusedError(f"more than {_MAX_OPCODES} opcodes")
 
     def skip(self, count: int) -> None:
         self._source.take(count)
@@ -161,7 +161,7 @@ class _Machine:
         self._check_top("APPEND", list)
         self._stack[-1].extend(values)
 
-    # What a dictionary holds is left aside: to be refused, it only has to be there.
+    # The contents of a dictionary are ignored: it is kept only to be refused.
     def push_dict(self, values: list[Any]) -> None:
         self.push({})
 
@@ -183,7 +183,7 @@ class _Machine:
 
     def reduce(self) -> None:
         function, arguments = self.pop(2)
-        # No value of a file can be called, only what `look_up` has given.
+        # No value in the file can be called, only what `look_up` has returned.
         if not callable(function) or not isinstance(arguments, tuple):
             raise RefusedError(f"the opcode REDUCE on a {name_of(function)}")
         self.push(function(*arguments))

@@ -60,8 +60,8 @@ def test_from_data_to_predictions(other_backend, tmp_path):
     result = run(code, other_backend, TFDS_DATA_DIR=str(tmp_path), KERAS_SDA_DATA=str(tmp_path))
     assert result.returncode == 0, result.stderr
     mnist, export, board, accuracy = result.stdout.splitlines()
-    assert mnist.startswith("ImportError mnist comes through tensorflow-datasets, which reads by")
-    assert mnist.endswith("point KERAS_SDA_DATA to a folder of its IDX files.")
+    assert mnist.startswith("ImportError mnist comes from tensorflow-datasets, which reads with")
+    assert mnist.endswith("point KERAS_SDA_DATA at a folder of its IDX files.")
     if other_backend == "jax":
         assert export.startswith("ImportError SavedModel is written by TensorFlow, which is not")
     assert board.startswith("ImportError LevelTensorBoard writes by Tensor")

@@ -1,4 +1,4 @@
-"""Writers of the IDX format, written from its description and not from our reader."""
+"""Writers of the IDX format, written from its description, not from our reader."""
 
 import gzip
 import struct

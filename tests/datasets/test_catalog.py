@@ -29,7 +29,7 @@ needs_idx = pytest.mark.skipif(
 
 @pytest.fixture
 def no_data(monkeypatch):
-    """An environment that points at no data."""
+    """An environment whose variables point at no data."""
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     monkeypatch.delenv("KERAS_SDA_DATA", raising=False)
 
@@ -42,7 +42,8 @@ def sizes(data):
 
 
 def test_names():
-    assert names() == ["digits", "mnist", "fashion_mnist"]
+    images = ["digits", "digits28", "mnist", "fashion_mnist"]
+    assert names() == [*images, "gaussian_clouds", "xor"]
 
 
 def test_digits_have_the_promised_split():
@@ -61,7 +62,7 @@ def test_digits_have_the_promised_split():
         assert np.abs(np.bincount(split.y) - shares * len(split.y)).max() <= 1
 
 
-def test_digits_are_all_there_once_and_never_split_otherwise():
+def test_digits_are_complete_and_always_split_alike():
     from sklearn.datasets import load_digits
 
     expected = load_digits()
@@ -108,12 +109,12 @@ def test_scales_of_digits(scale):
     for split, rows in ((data.train, raw.train), (data.test, raw.test)):
         assert split.x.dtype == np.float32
         np.testing.assert_allclose(split.x, expected(rows.x), atol=1e-6)
-    # The kept map does the same to raw rows.
+    # The returned map does the same to raw rows.
     again = Scaling.from_dict(data.scaling.to_dict())
     np.testing.assert_array_equal(again(raw.test.x), data.test.x)
 
 
-def test_data_cannot_be_changed_and_prints_short():
+def test_data_is_immutable_and_has_a_short_repr():
     data = load("digits")
     with pytest.raises(AttributeError):
         data.train = None
@@ -145,7 +146,7 @@ def test_seed_decides_the_split_of_a_file(tmp_path):
     assert not np.array_equal(first, other)
 
 
-def test_split_is_stratified_where_every_class_has_rows_enough(tmp_path):
+def test_split_is_stratified_if_every_class_has_enough_rows(tmp_path):
     y = np.repeat([0, 1], [180, 20])
     np.savez(tmp_path / "a.npz", x=np.arange(200.0).reshape(-1, 1), y=y)
     for seed in range(5):
@@ -162,7 +163,7 @@ def test_split_is_stratified_where_every_class_has_rows_enough(tmp_path):
         np.linspace(0, 1, 20),  # regression
     ],
 )
-def test_split_does_without_strata_where_it_must(tmp_path, y):
+def test_split_is_not_stratified_otherwise(tmp_path, y):
     np.savez(tmp_path / "a.npz", x=np.ones((20, 1)), y=y)
     data = load(tmp_path / "a.npz")
     assert sizes(data) == [14, 2, 4]
@@ -170,7 +171,7 @@ def test_split_does_without_strata_where_it_must(tmp_path, y):
     np.testing.assert_allclose(np.sort(together), np.sort(y), rtol=1e-6)
 
 
-def test_file_with_train_but_no_valid_gives_a_stratified_sixth(tmp_path):
+def test_file_with_train_but_no_valid_validates_on_a_stratified_sixth(tmp_path):
     y = np.repeat([0, 1, 2], 20)
     x = np.arange(60.0).reshape(-1, 1)
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=-x[:5], y_test=y[:5])
@@ -211,7 +212,7 @@ def test_idx_folder_is_split_as_mnist_is(tmp_path, write_idx_folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name_or_path": "mnsit"}, "Unknown data 'mnsit'. Expected one of digits, mnist, fashion"),
+        ({"name_or_path": "mnsit"}, "Unknown data 'mnsit'. Expected one of digits, digits28, mnist"),
         ({"name_or_path": 3}, "must be a name or a path. Received: name_or_path=3"),
         ({"scale": "minmax"}, "Argument `scale` of .* must be one of 'unit', .*: scale='minmax'"),
         ({"split": "half"}, "Argument `split` of .* 'tutorial', 'tensorflow', 'full'. .*'half'"),
@@ -306,7 +307,7 @@ def test_fashion_mnist_is_never_taken_from_the_files_of_mnist(
     (tmp_path / "fashion_mnist").mkdir()
     write_idx_folder(tmp_path / "fashion_mnist", num_train=36)
     assert sizes(load("fashion_mnist")) == [30, 6, 6]
-    # A folder named outright is believed.
+    # A folder that is named explicitly is trusted.
     assert sizes(load("fashion_mnist", data_dir=tmp_path / "fashion_mnist")) == [30, 6, 6]
 
 
@@ -394,7 +395,7 @@ def toy_sets(tmp_path_factory):
         return rng.random(6, dtype="float32") * 3
 
     for toy in features:
-        # Not registered, so that the loader has nothing but the prepared files to go by.
+        # Not registered, so that the loader has only the prepared files to read.
         class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             """A small set."""
 
@@ -431,7 +432,7 @@ def test_tfds_images_validate_on_the_last_sixth(toy_sets):
         data.train.x.reshape(10, -1), np.float32(raw.train.x[:10] / 255.0)
     )
     np.testing.assert_array_equal(data.valid.y, raw.train.y[10:])
-    # Each row is the one its number made: an image and its label belong together.
+    # Each row was made from its number: an image and its label belong together.
     for row, label in zip(raw.test.x, raw.test.y, strict=True):
         matches = [
             index

@@ -1,4 +1,4 @@
-"""Readers: round trips of every format, and damaged files. Of pickles: see `test_pickled.py`."""
+"""Readers: round trips of every format, and damaged files. For pickles see `test_pickled.py`."""
 
 import gzip
 import io
@@ -67,7 +67,7 @@ def test_idx_folder_in_every_spelling(tmp_path, dot, zipped, write_idx_folder):
     np.testing.assert_array_equal(y, written["t10k"][1])
 
 
-def test_name_in_gz_of_an_unpacked_file_is_read(tmp_path, write_idx_folder):
+def test_unpacked_file_whose_name_ends_in_gz_is_read(tmp_path, write_idx_folder):
     write_idx_folder(tmp_path)
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.rename(path.with_name(path.name + ".gz"))
@@ -79,7 +79,7 @@ def test_name_in_gz_of_an_unpacked_file_is_read(tmp_path, write_idx_folder):
     [
         (
             lambda b, idx: b[:-1],
-            r"announces shape \(6, 4, 5\), which is 120 bytes of data. Received 119",
+            r"declares shape \(6, 4, 5\), which is 120 bytes of data. Received 119",
         ),
         (lambda b, idx: b + b"\0", "Received 121 bytes"),
         (lambda b, idx: b[:9], "ends within its header"),
@@ -103,7 +103,7 @@ def test_damaged_idx_file(tmp_path, damage, message, write_idx_folder, idx_bytes
         load(tmp_path)
 
 
-def test_idx_file_that_fills_the_memory_is_not_unpacked(tmp_path, write_idx_folder):
+def test_idx_file_that_would_fill_the_memory_is_not_unpacked(tmp_path, write_idx_folder):
     write_idx_folder(tmp_path)
     bomb = gzip.compress(bytes(2**24)) * 17  # gzip reads such a sequence as one file
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(bomb)
@@ -148,7 +148,7 @@ def test_npz_with_parts_keeps_them(tmp_path, valid):
     assert read_rows(tmp_path / "parts.npz").x.shape == (4, 12)
 
 
-def test_read_rows_takes_what_parts_there_are(tmp_path):
+def test_read_rows_chooses_one_part(tmp_path):
     np.savez(tmp_path / "train.npz", x_train=np.ones((3, 2)))
     np.savez(tmp_path / "valid.npz", x_val=np.ones((2, 2)), x_train=np.ones((3, 2)))
     assert len(read_rows(tmp_path / "train.npz").x) == 3
@@ -310,7 +310,7 @@ def test_float_targets_stay_float32(tmp_path):
         ("a,b\n1,2\n3,4\n", None, "needs at least 3 rows to be split .* Received 2"),
     ],
 )
-def test_table_that_cannot_be_used(tmp_path, content, target, message):
+def test_unusable_table(tmp_path, content, target, message):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "t.csv", target=target)
@@ -350,16 +350,16 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
         assert str(tmp_path / "absent.npz") in str(caught.value)
 
 
-def test_unreadable_kinds(tmp_path):
+def test_unknown_kinds_of_files(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ValueError, match=r"of no kind that can be read. Expected .npz, .npy, .csv"):
+    with pytest.raises(ValueError, match=r"is of an unknown kind. Expected .npz, .npy, .csv"):
         load(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError, match="is a folder without IDX files"):
         load(tmp_path)
 
 
 @pytest.mark.parametrize("read", [load, read_rows])
-def test_target_is_refused_where_there_are_no_columns(tmp_path, read, write_idx_folder):
+def test_target_is_refused_for_files_without_columns(tmp_path, read, write_idx_folder):
     np.save(tmp_path / "rows.npy", np.eye(4))
     write_idx_folder(tmp_path)
     for path in (tmp_path / "rows.npy", tmp_path):

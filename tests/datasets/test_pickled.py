@@ -152,7 +152,7 @@ def test_every_layout_comes_back(tmp_path_factory, x, layout, protocol):
     assert again.flags.owndata
 
 
-# Damaged pickles, and those of something else ----------------------------------------------------
+# Damaged pickles, and pickles of something else --------------------------------------------------
 
 OBJECTS = np.array([[1, None]], dtype=object)
 RECORDS = np.zeros(2, [("a", "f4"), ("b", "i4")])
@@ -194,7 +194,7 @@ def test_damaged_pickle(path, content, message):
         load(path)
 
 
-def test_what_fills_the_memory_is_not_unpacked(path):
+def test_pickle_that_would_fill_the_memory_is_not_unpacked(path):
     bomb = gzip.compress(bytes(2**24)) * 17  # gzip reads such a sequence as one file
     path.write_bytes(bomb)
     with pytest.raises(ValueError, match=f"its {len(bomb)} bytes unpack to more than {2**28}"):
@@ -241,12 +241,12 @@ def test_malicious_pickle_runs_nothing(path, function, argument, named, protocol
 
 
 def three_pairs(x):
-    """A pickle whose first `x` is made by the opcodes given, all else by harmless ones."""
+    """A pickle whose first `x` is made by the given opcodes, and the rest by harmless ones."""
     one = array(bytes(8), dtype(b"f8", b"<"), (1,))
     return b"\x80\x02" + x + (one + b"\x86") + (one * 2 + b"\x86") * 2 + b"\x87."
 
 
-# A field that begins a gigabyte behind the data.
+# A field that begins a gigabyte past the data.
 FAR_FIELD = b"N" + string(b"f") + b"\x85}" + string(b"f") + dtype(b"u1") + number(2**30) + b"\x86s"
 FAR_DTYPE = dtype(b"V8", fields=FAR_FIELD, sizes=(8, 1))
 F8 = dtype(b"f8", b"<")
@@ -275,13 +275,13 @@ NESTED = b")" + b"\x85" * 200_000
         (DTYPE + b"N}" + string(b"__defaults__") + b"Ns\x86b", "BUILD on a function"),
         (b"c_codecs\nencode\n" + string(b"a") + string(b"latin1") + b"\x86R}b", "BUILD on a str"),
         (EMPTY_ARRAY + b"}" + string(b"__setstate__") + b"K\x01sb", "BUILD with a dict"),
-        # Calls of what is not a function, and of functions with something else.
+        # Calls of something other than a function, and of functions with wrong arguments.
         (b"cnumpy\nndarray\n" + number(8) + b"\x85R", "REDUCE on a class"),
         (F8 + b")R", "REDUCE on a NumPy dtype"),
         (DTYPE + b"]R", "REDUCE on a function"),
         (
             b"cnumpy.core.multiarray\n_reconstruct\n" + DTYPE + b")N\x87R",
-            "_reconstruct of something else than an array",
+            "_reconstruct of something other than an array",
         ),
         (b"c_codecs\nencode\n" + string(b"a") + string(b"rot13") + b"\x86R", "_codecs.encode with"),
         # Other ways to an object: OBJ, INST, NEWOBJ, NEWOBJ_EX, extension codes, persistent ids.
@@ -309,7 +309,7 @@ def test_attacks_are_refused(path, x, asked):
     assert len(str(caught.value)) < 600 + len(str(path))
 
 
-# Lengths and types that do not agree; each would read beyond the data, or fill the memory.
+# Inconsistent lengths and types; each would read past the data, or fill the memory.
 @pytest.mark.parametrize(
     "x",
     [
@@ -331,7 +331,7 @@ def test_attacks_are_refused(path, x, asked):
         + (string(bytes(8)) + F8 + b"(K\x01t" + string(b"X") + b"tR"),
         b"cnumpy.core.numeric\n_frombuffer\n("
         + (string(bytes(8)) + F8 + b"(K\x01t" + string(b"K") + b"(K\x05ttR"),
-        # Memo and lengths that ask for gigabytes.
+        # Memo indices and lengths that ask for gigabytes.
         b"Nr" + struct.pack("<I", 2**31 - 1) + b"j" + struct.pack("<I", 5),
         b"\x96" + struct.pack("<Q", 2**36),
         b"\x8e" + struct.pack("<Q", 2**36),
@@ -346,7 +346,7 @@ def test_attacks_are_refused(path, x, asked):
         b"g7\n",
     ],
 )
-def test_what_does_not_agree_is_refused_without_memory(path, x):
+def test_inconsistent_pickle_is_refused_without_filling_the_memory(path, x):
     path.write_bytes(three_pairs(x))
     tracemalloc.start()
     try:
@@ -357,7 +357,7 @@ def test_what_does_not_agree_is_refused_without_memory(path, x):
         tracemalloc.stop()
 
 
-def test_one_text_many_times_does_not_fill_the_memory(path):
+def test_text_encoded_many_times_does_not_fill_the_memory(path):
     """A call that encodes is a few bytes long: 500 of them would make 500 MB of one text."""
     text = b"X" + struct.pack("<I", 2**20) + b"a" * 2**20 + b"q\x010"
     call = b"c_codecs\nencode\nh\x01" + string(b"latin1") + b"\x86R"
@@ -372,7 +372,7 @@ def test_one_text_many_times_does_not_fill_the_memory(path):
 
 
 @pytest.mark.parametrize("inner", [b"\x85", b"]q\x010h\x01a", b"N\x87"])
-def test_deep_nesting_ends_in_a_sentence(path, inner):
+def test_deep_nesting_is_refused(path, inner):
     path.write_bytes(b"\x80\x02N" + (b"N" + inner) * 100_000 + b".")
     with pytest.raises(ValueError, match="three pairs|not a readable|asks to run"):
         load(path)
@@ -380,12 +380,12 @@ def test_deep_nesting_ends_in_a_sentence(path, inner):
 
 @given(data=st.data(), protocol=st.integers(0, 5))
 @settings(max_examples=200, deadline=None)
-def test_whatever_is_changed_ends_in_a_sentence_or_in_arrays(tmp_path_factory, data, protocol):
+def test_changed_bytes_give_a_value_error_or_arrays(tmp_path_factory, data, protocol):
     x = np.arange(12, dtype="<i2").reshape(3, 4)
     payload = bytearray(pickle.dumps([(x, x[:, 0])] * 3, protocol=protocol))
     for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(payload) - 1))
-        payload[place] = data.draw(st.integers(0, 255) | st.sampled_from(b"(.0}]btRaeuscq"))
+        position = data.draw(st.integers(0, len(payload) - 1))
+        payload[position] = data.draw(st.integers(0, 255) | st.sampled_from(b"(.0}]btRaeuscq"))
     path = tmp_path_factory.getbasetemp() / "changed.pkl"
     path.write_bytes(payload)
     with contextlib.suppress(ValueError):

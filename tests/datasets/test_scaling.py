@@ -1,4 +1,4 @@
-"""The affine map: worked by hand, and its promises for any table."""
+"""The affine map: examples worked by hand, and properties for any table."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_pixels_reach_exactly_zero_and_one():
     assert (symmetric.min(), symmetric.max()) == (-1, 1)
 
 
-def test_bytes_that_are_zero_or_one_already_stay():
+def test_bytes_that_are_already_zero_or_one_are_unchanged():
     bits = np.array([[0, 1], [1, 1]], dtype="uint8")
     np.testing.assert_array_equal(fit_scaling(bits, "unit")(bits), bits)
 
@@ -72,7 +72,7 @@ def test_fixed_range_wins_over_the_values():
 
 @pytest.mark.parametrize("scale", ["unit", "symmetric", "standard"])
 def test_constant_columns_are_not_blown_up(scale):
-    # A thousand times 0.1 has a deviation of about 1e-17, from rounding alone.
+    # A thousand values of 0.1 have a deviation of about 1e-17, from rounding alone.
     train = np.column_stack([np.full(1000, 0.1), np.full(1000, 5.0), np.arange(1000.0)])
     scaling = fit_scaling(train, scale)
     factors = np.asarray(scaling.factor)[:2]
@@ -90,7 +90,7 @@ def test_standard_has_mean_zero_and_deviation_one(rows):
 
 @given(TABLES)
 @settings(deadline=None)
-def test_unit_and_symmetric_keep_their_interval_and_each_other(train):
+def test_unit_and_symmetric_stay_in_their_range_and_agree(train):
     unit, symmetric = (fit_scaling(train, scale)(train) for scale in ("unit", "symmetric"))
     assert unit.min() >= 0
     assert unit.max() <= 1
@@ -108,7 +108,7 @@ def test_json_round_trip_gives_the_same_map(train, scale):
 
 @given(TABLES, st.sampled_from(SCALES))
 @settings(deadline=None)
-def test_rows_scale_alone_as_they_do_together_and_input_stays(train, scale):
+def test_a_row_is_scaled_alike_alone_and_with_others_and_not_changed(train, scale):
     before = train.copy()
     scaling = fit_scaling(train, scale)
     together = scaling(train)
@@ -116,14 +116,14 @@ def test_rows_scale_alone_as_they_do_together_and_input_stays(train, scale):
     np.testing.assert_array_equal(train, before)
 
 
-def test_images_keep_their_shape_under_a_map_by_column():
+def test_images_keep_their_shape_when_scaled_by_column():
     images = np.arange(24.0).reshape(2, 3, 4, 1)
     scaled = fit_scaling(images, "standard")(images)
     assert scaled.shape == images.shape
     np.testing.assert_array_equal(scaled[0], -np.ones((3, 4, 1)))
 
 
-def test_many_rows_are_scaled_in_pieces_without_a_seam():
+def test_many_rows_are_scaled_in_pieces():
     x = np.arange(10_000.0).reshape(-1, 1)
     np.testing.assert_array_equal(Scaling(1.0, 2.0)(x), np.float32(2 * (x - 1)))
 
@@ -135,7 +135,7 @@ def test_many_rows_are_scaled_in_pieces_without_a_seam():
         (lambda: Scaling(factor=(1.0, 2.0))(np.ones((3, 1))), r"Received shape \(3, 1\)"),
         (lambda: Scaling()(np.array([[1.0], [np.nan]])), "row 1 holds NaN or infinity"),
         (lambda: Scaling(low=0.0, high=1.0)(np.array([[np.inf]])), "row 0 holds NaN or infinity"),
-        (lambda: Scaling()(np.array([[1e39]])), "float32, which ends at about 3.4e38"),
+        (lambda: Scaling()(np.array([[1e39]])), "float32, whose maximum is about 3.4e38"),
         (lambda: Scaling()(np.array([["a"]])), "Scaling needs numbers"),
         (lambda: Scaling(offset=np.nan), "Argument `offset` of Scaling must be a finite number"),
         (lambda: Scaling(factor="2"), "Argument `factor` of Scaling must be a finite number"),
