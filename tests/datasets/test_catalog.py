@@ -212,7 +212,7 @@ def test_idx_folder_is_split_as_mnist_is(tmp_path, write_idx_folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name_or_path": "mnsit"}, "Unknown data 'mnsit'. Expected one of digits, digits28, mnist"),
+        ({"name_or_path": "mnsit"}, "Unknown data 'mnsit'. Expected one of digits, digits28"),
         ({"name_or_path": 3}, "must be a name or a path. Received: name_or_path=3"),
         ({"scale": "minmax"}, "Argument `scale` of .* must be one of 'unit', .*: scale='minmax'"),
         ({"split": "half"}, "Argument `split` of .* 'tutorial', 'tensorflow', 'full'. .*'half'"),

@@ -68,9 +68,9 @@ def test_refused_changes(changes, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"modell": {}}, "no key 'modell': did you mean model?"),
+        ({"models": {}}, "no key 'models': did you mean model?"),
         ({"training": 3}, "part `training` of an experiment must be a table of optimizer, "),
-        ({"model": {"nmae": "sda"}}, "no key 'model.nmae': did you mean model.name?"),
+        ({"model": {"named": "sda"}}, "no key 'model.named': did you mean model.name?"),
         ({"model": {"options": {"noise": {"class": "Nose"}}}}, "Received: 'Nose'"),
     ],
 )
