@@ -2,20 +2,17 @@
 
 import importlib
 
-from keras_sda import callbacks, datasets, initializers, layers, losses, presets, regularizers
-from keras_sda.models import (
-    MLP,
-    ContractiveAutoencoder,
-    ConvolutionalAutoencoder,
-    DeepAutoencoder,
-    DenoisingAutoencoder,
-    LeNet5,
-    SoftmaxRegression,
-    SparseAutoencoder,
-    StackedDenoisingAutoencoder,
-    UnrolledAutoencoder,
-    VariationalAutoencoder,
+from keras_sda import (
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    models,
+    presets,
+    regularizers,
 )
+from keras_sda.models import *  # whose `__all__` is the one list of models
 from keras_sda.training.pretraining import pretrain_layers
 
 __version__ = "0.2.0"
@@ -29,17 +26,7 @@ def __getattr__(name):
 
 
 __all__ = [
-    "MLP",
-    "ContractiveAutoencoder",
-    "ConvolutionalAutoencoder",
-    "DeepAutoencoder",
-    "DenoisingAutoencoder",
-    "LeNet5",
-    "SoftmaxRegression",
-    "SparseAutoencoder",
-    "StackedDenoisingAutoencoder",
-    "UnrolledAutoencoder",
-    "VariationalAutoencoder",
+    *models.__all__,
     "__version__",
     "callbacks",
     "datasets",

@@ -64,8 +64,7 @@ _SDA: dict[str, Any] = {
     "dropout": 0.2,
     "finetune_noise_level": 0.2,
 }
-_CLASSIFIER = Training("adam", 1e-3, epochs=60, batch_size=32)
-_AUTOENCODER = Training("adam", 5e-3, epochs=60, batch_size=32)
+_AUTOENCODER = Training("adam", 5e-3, batch_size=32)
 
 ZOO: dict[str, Entry] = {
     "sda": Entry(StackedDenoisingAutoencoder, Training(), _SDA, Pretraining()),
@@ -75,8 +74,12 @@ ZOO: dict[str, Entry] = {
     "deep": Entry(DeepAutoencoder, _AUTOENCODER, {"hidden_units": [128, 64, 16]}),
     "conv": Entry(ConvolutionalAutoencoder, _AUTOENCODER),
     "vae": Entry(VariationalAutoencoder, _AUTOENCODER),
-    "softmax": Entry(SoftmaxRegression, Training("adam", 3e-2, epochs=60, batch_size=32)),
-    "mlp": Entry(MLP, _CLASSIFIER, {"hidden_units": [256, 256], "dropout": 0.2}),
+    "softmax": Entry(SoftmaxRegression, Training("adam", 3e-2, batch_size=32)),
+    "mlp": Entry(
+        MLP,
+        Training("adam", 2e-3, batch_size=32),
+        {"hidden_units": [256, 256], "dropout": 0.2},
+    ),
     # As the recipe, on images for which it was made.
     "lenet5": Entry(
         LeNet5,
