@@ -41,9 +41,10 @@ class Backup(keras.callbacks.Callback):
     numbers remember, the order of the rows, the histories, and what the other callbacks remember:
     those of their attributes that are numbers, text, arrays, generators of NumPy's (by PCG64, as
     `numpy.random.default_rng` makes them, PCG64DXSM or SFC64), or lists, tuples and dictionaries
-    of them. Other attributes, such as open files, stay as a new callback has them. A callback with
-    methods `get_state()` and `set_state(state)` says itself what is kept, and one with
-    `on_resume()` hears when training goes on.
+    of them. Attributes that bear the name of an argument of the constructor are settings and stay
+    as a new callback has them, as do others, such as open files, and text that names a place in the
+    file system. A callback with methods `get_state()` and `set_state(state)` says itself what is
+    kept, and one with `on_resume()` hears when training resumes.
 
     States are written beside their place, flushed to the disk and renamed; the last two are kept,
     and a damaged one is passed over. A full disk does not stop training: the older states stay, a

@@ -273,9 +273,9 @@ def test_other_ways_to_hand_over_rows(rows, tmp_path, kind):
 class Remembers(keras.callbacks.Callback):
     """Draws and counts, into a list that its maker holds, too."""
 
-    def __init__(self, seen):
+    def __init__(self, draws):
         super().__init__()
-        self.seen = seen
+        self.seen = draws  # by another name than the argument, which is a setting
         self.generator = np.random.default_rng(0)
         self.total = 0.0
         self.function = print
