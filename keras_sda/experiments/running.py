@@ -321,12 +321,16 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
     counts = [f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None]
-    shape = "x".join(map(str, model.row_shape))
-    units = getattr(model, "hidden_units", None)
+    units = model.hidden_units if hasattr(model, "levels") and not _has_maps(model) else None
     if units is None:
-        network = f"{type(model).__name__}, {model.count_params():,} weights"
+        network = f"{type(model).__name__} of {model.count_params():,} weights"
     else:
-        widths = units if isinstance(units, (list, tuple)) else [units]
-        classes = [] if model.num_classes is None else [model.num_classes]
-        network = f"network {'-'.join(map(str, [shape, *widths, *classes]))}"
+        widths = [*model.row_shape, *(units if isinstance(units, (list, tuple)) else [units])]
+        widths += [] if model.num_classes is None else [model.num_classes]
+        network = f"network {'-'.join(map(str, widths))}"
     return f"{data.name}: {', '.join(counts)}; {network}"
+
+
+def _has_maps(model: Any) -> bool:
+    """Whether a model takes images, which its layers turn into maps."""
+    return len(model.row_shape) > 1
