@@ -128,7 +128,7 @@ def scope():
     if "TF_CONFIG" not in os.environ:
         return contextlib.nullcontext()
     if not _STRATEGIES:
-        from keras_sda.backend.tensorflow import make_strategy
+        from keras_sda.backend.tensorflow.strategies import make_strategy
 
         _STRATEGIES.append(make_strategy("multi_worker"))
     return _STRATEGIES[0].scope()

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_sda._validation import check_fraction, check_non_negative, check_positive, per_level
-from keras_sda.backend import loss_dtype, strategies
+from keras_sda.backend import loss_dtype, scaled_for_replicas
 
 __all__ = ["CodeL1", "KLSparsity"]
 
@@ -142,5 +142,5 @@ def add_penalties(loss, layer, codes, code_regularizers=(), kernel_regularizer=N
         if not layer.tied:
             penalties.append(kernel_regularizer(layer.visible_kernel))
     for penalty in penalties:
-        loss = loss + strategies.scaled_for_replicas(ops.cast(penalty, loss.dtype))
+        loss = loss + scaled_for_replicas(ops.cast(penalty, loss.dtype))
     return loss

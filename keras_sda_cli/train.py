@@ -168,15 +168,14 @@ def _carry_out(
 ) -> None:
     """Runs the experiment under a strategy; of several workers, one writes and prints."""
     from keras_sda import backend
-    from keras_sda.backend import strategies
     from keras_sda.experiments import run_folder
 
     if experiment.dtype == "float64":
         backend.compute_in_float64()
-    with strategies.entered(strategy), contextlib.ExitStack() as stack:
-        is_chief = strategies.is_chief()
+    with backend.strategy_scope(strategy), contextlib.ExitStack() as stack:
+        is_chief = backend.is_chief()
         if is_chief and strategy != "none" and not quiet:
-            click.echo(f"Strategy {strategy}: {strategies.num_replicas()} replicas")
+            click.echo(f"Strategy {strategy}: {backend.num_replicas()} replicas")
         folder = resumed or (None if output is None else Path(output))
         if folder is None:
             folder = run_folder.free_folder(experiment.data.name, experiment.seed)
@@ -185,7 +184,7 @@ def _carry_out(
             click.echo(f"{folder} is finished; there is nothing to resume.")
             return
         # Other workers write nothing, but resume from the states that the chief has written.
-        states = Path(strategies.agreed_text(str(folder.absolute()))) / run_folder.BACKUP
+        states = Path(backend.text_from_chief(str(folder.absolute()))) / run_folder.BACKUP
         if not is_chief:
             folder = stack.enter_context(_nothing_printed_nor_kept())
         _train_in(folder, experiment, quiet, backup, backup_steps, states)

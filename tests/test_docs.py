@@ -50,8 +50,9 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples(name):
-    if name == "keras_sda.backend.jax":
-        pytest.importorskip("jax")
+    for backend in ("jax", "tensorflow", "torch"):
+        if name.startswith(f"keras_sda.backend.{backend}"):
+            pytest.importorskip(backend)
     module = importlib.import_module(name)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.testmod(module, optionflags=flags)

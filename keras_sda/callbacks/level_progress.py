@@ -37,9 +37,9 @@ class LevelProgress(keras.callbacks.Callback):
     """
 
     # Hears of several batches at once: it draws a few times a second at most.
-    works_on_groups = True
+    accepts_step_groups = True
     # Remembers nothing that `Backup` would have to save.
-    only_displays = True
+    is_stateless = True
 
     def __init__(self, details=False, title="fit"):
         super().__init__()
@@ -148,7 +148,7 @@ class LevelProgress(keras.callbacks.Callback):
             return ""
         calls = logs["steps_per_call"]
         steps = "Keras' own training function" if calls is None else f"{calls} steps per call"
-        compiled = ", compiled by XLA" if logs["takes_xla"] else ""
+        compiled = ", compiled by XLA" if logs["compiled_by_xla"] else ""
         return f"; gradient {logs['gradient']}, {steps}{compiled}"
 
 

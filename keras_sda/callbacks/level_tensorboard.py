@@ -54,7 +54,7 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
         self._top_dir = log_dir
 
     @property
-    def works_on_groups(self):
+    def accepts_step_groups(self):
         """Whether several steps may pass between two calls."""
         return self.update_freq == "epoch" and not self.write_steps_per_second
 

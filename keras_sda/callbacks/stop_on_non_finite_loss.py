@@ -25,7 +25,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     # Reads numbers only: Keras may run it beside the next step.
     async_safe = True
     # Finds the step by `FastFit.first_bad_step`.
-    works_on_groups = True
+    accepts_step_groups = True
 
     def __init__(self):
         super().__init__()

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.backend import without_gradients
-from keras_sda.backend.data_parallel import spread
+from keras_sda.backend import shard_rows, without_gradients
 from keras_sda.datasets.outside_memory import ComputedRows
 
 # Rows per batch outside training: enough for the matrix products to dominate the time.
@@ -90,7 +89,7 @@ def outputs_by_batch(function, x, batch_size):
 def compute_batch(function, rows):
     """Returns a function's outputs for one batch as an array, computed on all devices."""
     with without_gradients():
-        return to_numpy(function(spread(rows)))
+        return to_numpy(function(shard_rows(rows)))
 
 
 def _batches(dataset):

@@ -23,7 +23,7 @@ import numpy as np
 
 import keras_sda
 from keras_sda import datasets
-from keras_sda.backend import strategies
+from keras_sda.backend import num_replicas
 from keras_sda.experiments.config_0_2_0 import convert_config
 from keras_sda.experiments.experiment import Experiment, first_difference
 from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
@@ -196,7 +196,7 @@ def save_config(
             "image_shape": data.image_shape,
             "scaling": data.scaling.to_dict(),
             "backup_steps": backup_steps,
-            "replicas": strategies.num_replicas(),
+            "replicas": num_replicas(),
             "versions": versions(),
         },
     }

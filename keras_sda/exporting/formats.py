@@ -8,12 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_sda import backend
 from keras_sda.exporting.graph import ExportGraph
 
 # From rows to the outputs by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Format:
         name: As in `keras.Model.export`.
         title: What messages call it.
         suffix: How the file name ends; empty for a folder.
-        backends: Backends of Keras that can write it.
+        backends: Which backends of Keras can write it, in words.
         write: Function of graph, path and Keras' own options.
         load: Function of a path that returns how to run what is written there.
         packages: What has to be installed, by import name.
@@ -34,7 +33,7 @@ class Format:
     name: str
     title: str
     suffix: str
-    backends: tuple[str, ...]
+    backends: str
     write: Callable[..., None]
     load: Callable[[Path], Runner]
     packages: tuple[str, ...] = ()
@@ -42,13 +41,11 @@ class Format:
 
     def check(self, graph: ExportGraph, model: keras.Model) -> None:
         """Raises a `ValueError` or an `ImportError` if the model cannot be written here."""
-        backend = keras.backend.backend()
-        if backend not in self.backends:
-            titles = " or the ".join(_BACKENDS[name] for name in self.backends)
+        if self.name not in backend.EXPORT_FORMATS:
             raise ValueError(
-                f"{self.title} can be written with the {titles} backend "
-                f"of Keras. Received backend {backend!r}: load the saved .keras file under "
-                f"TensorFlow and export there."
+                f"{self.title} can be written with the {self.backends} backend of Keras. Received "
+                f"backend {keras.backend.backend()!r}: load the saved .keras file under TensorFlow "
+                "and export there."
             )
         if importlib.util.find_spec("tensorflow") is None:
             raise ImportError(
@@ -98,9 +95,9 @@ def _write_saved_model(graph, path, verbose=False, **options):
 
 
 def _load_saved_model(path):
-    from keras_sda.backend import tensorflow
+    from keras_sda.backend.tensorflow.saved_model import saved_model_runner
 
-    return tensorflow.saved_model_runner(path)
+    return saved_model_runner(path)
 
 
 def _write_by_keras(name):
@@ -137,7 +134,7 @@ FORMATS = {
             name="tf_saved_model",
             title="SavedModel",
             suffix="",
-            backends=("tensorflow", "jax"),
+            backends="TensorFlow or the JAX",
             write=_write_saved_model,
             load=_load_saved_model,
         ),
@@ -145,7 +142,7 @@ FORMATS = {
             name="onnx",
             title="ONNX",
             suffix=".onnx",
-            backends=("tensorflow",),
+            backends="TensorFlow",
             write=_write_by_keras("onnx"),
             load=_load_onnx,
             packages=("onnx", "tf2onnx", "onnxruntime"),
@@ -155,7 +152,7 @@ FORMATS = {
             name="litert",
             title="LiteRT",
             suffix=".tflite",
-            backends=("tensorflow",),
+            backends="TensorFlow",
             write=_write_by_keras("litert"),
             load=_load_litert,
             packages=("ai_edge_litert",),

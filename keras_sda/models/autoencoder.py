@@ -5,9 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda import losses
+from keras_sda import backend, losses
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
-from keras_sda.backend import strategies
 from keras_sda.datasets.batches import is_dataset, peek, run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
@@ -84,7 +83,7 @@ class Autoencoder(CheckedModel):
         """Returns the loss of the latest call against `target`, with the layers' own losses."""
         measured = self._measured(self._latest_preactivation)
         loss = self._rows_loss(target, measured, sample_weight=sample_weight)
-        return loss + strategies.scaled_for_replicas(sum(self.losses)) if self.losses else loss
+        return loss + backend.scaled_for_replicas(sum(self.losses)) if self.losses else loss
 
     def _measured(self, preactivation):
         """Returns what the loss compares with the data: logits for cross-entropy."""

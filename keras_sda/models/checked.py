@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_sda import backend, losses, presets
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
-from keras_sda.backend import shuffling_seed
 from keras_sda.datasets.batches import BATCH_SIZE, shuffles_itself
 from keras_sda.datasets.outside_memory import RowBatches
 from keras_sda.training.fast_fit import FastFit
@@ -80,7 +79,7 @@ class CheckedModel(FastFit):
         self._given_jit_compile = kwargs.get("jit_compile", "auto")
         self._given_loss = loss
         of_logits = None
-        if not backend.finds_logits() and _is_softmax(getattr(self, "head", None)):
+        if not backend.FINDS_LOGITS and _is_softmax(getattr(self, "head", None)):
             of_logits = losses.on_logits(loss)
         self._loss_takes_logits = of_logits is not None
         super().compile(optimizer, of_logits or loss, *args, **kwargs)
@@ -142,7 +141,7 @@ class CheckedModel(FastFit):
         if shuffles_itself(x):
             # Keras' own default would warn that it cannot shuffle a tf.data.Dataset.
             kwargs.setdefault("shuffle", False)
-        with shuffling_seed(seed):
+        with backend.shuffling_seed(seed):
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

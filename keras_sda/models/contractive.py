@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_sda import initializers
 from keras_sda._validation import check_choice, check_non_negative, check_positive_int
-from keras_sda.backend import batch_jacobian, strategies
+from keras_sda.backend import batch_jacobian, scaled_for_replicas
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training.tied_gradient import SLOPES, slope_of
@@ -120,7 +120,7 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         if sample_weight is not None:
             norms = norms * ops.reshape(ops.cast(sample_weight, norms.dtype), (-1,))
         penalty = self.contraction_weight * ops.mean(norms)
-        return loss + strategies.scaled_for_replicas(penalty)
+        return loss + scaled_for_replicas(penalty)
 
     def _squared_norms(self, inputs):
         """Returns the squared Frobenius norm of each row's Jacobian."""

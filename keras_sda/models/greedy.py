@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_sda.backend import strategies
+from keras_sda.backend import in_own_scope
 from keras_sda.training.pretraining import pretrain_layers
 
 
@@ -15,7 +15,7 @@ class GreedyPretraining:
         """Returns the arguments of `pretrain_layers` that the model itself decides."""
         raise NotImplementedError
 
-    @strategies.in_own_scope
+    @in_own_scope
     def pretrain(
         self,
         x,

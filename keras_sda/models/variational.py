@@ -19,7 +19,7 @@ from keras_sda._validation import (
     lies_within_unit,
     per_level,
 )
-from keras_sda.backend import strategies
+from keras_sda.backend import scaled_for_replicas
 from keras_sda.datasets.batches import to_numpy
 from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
@@ -228,7 +228,7 @@ class VariationalAutoencoder(Autoencoder):
         self._kl_tracker.update_state(kl, sample_weight=rows)
         loss = nll + ops.cast(self.beta, kl.dtype) * kl
         loss = loss + sum(self.losses) if self.losses else loss
-        return strategies.scaled_for_replicas(loss)
+        return scaled_for_replicas(loss)
 
     def _negative_log_likelihood(self, target, preactivation):
         """Returns `-log p(target | code)` of each row, in nats."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_sda import backend
 from keras_sda.experiments import run_folder
 from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
@@ -39,8 +40,7 @@ def command(recipe: Recipe, seeds: int) -> str:
     """Returns what a shell runs to train by a recipe with so many seeds."""
     name = recipe.name.removesuffix("-quick")
     quick = " --quick" if recipe.is_quick else ""
-    backend = keras.backend.backend()
-    prefix = "" if backend == "tensorflow" else f"KERAS_BACKEND={backend} "
+    prefix = "" if backend.IS_DEFAULT else f"KERAS_BACKEND={keras.backend.backend()} "
     return f"{prefix}keras-sda reproduce {name} --seeds {seeds}{quick}"
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda._validation import check_positive_int
-from keras_sda.backend import strategies
 from keras_sda.resuming import fingerprint
 from keras_sda.resuming.callback_state import give_state, settings_of, state_of
 from keras_sda.resuming.checks import check_state
@@ -90,7 +89,7 @@ class Backup(keras.callbacks.Callback):
     """
 
     # Hears of several batches at once: what it needs to know is where it may save.
-    works_on_groups = True
+    accepts_step_groups = True
 
     def __init__(self, folder, every=None, keep=False, verbose=1):
         super().__init__()
@@ -136,7 +135,7 @@ class Backup(keras.callbacks.Callback):
             others.append(keras.callbacks.History())
         self._all = others
         arguments["callbacks"] = [*others, self]  # what the others have made of a step is saved
-        self._others = [each for each in others if not getattr(each, "only_displays", False)]
+        self._others = [each for each in others if not getattr(each, "is_stateless", False)]
         self._fingerprint = self._describe(model, arguments)
         self._state = self._load(arguments.get("x"))
         self._epochs = arguments.get("epochs", 1)
@@ -160,7 +159,7 @@ class Backup(keras.callbacks.Callback):
         finally:
             self._is_prepared = False
             self._state = None
-        if not self._keeps and strategies.is_chief():
+        if not self._keeps and backend.is_chief():
             self._files.remove()
             with contextlib.suppress(OSError):
                 self.folder.rmdir()  # if nothing else is in there
@@ -178,7 +177,7 @@ class Backup(keras.callbacks.Callback):
                 "optimizer": fingerprint.of_object(model.optimizer),
                 "loss": fingerprint.of_object(getattr(model, "loss", None)),
                 "backend": keras.backend.backend(),
-                "replicas": strategies.num_replicas(),
+                "replicas": backend.num_replicas(),
                 "callbacks": [type(callback).__name__ for callback in self._others],
                 "settings": [settings_of(callback) for callback in self._others],
             }
@@ -208,7 +207,7 @@ class Backup(keras.callbacks.Callback):
             mine = np.array([0 if difference is None else -1, 0], np.int32)
         else:
             mine = np.array([1 + state["epoch"], state["step"]], np.int32)
-        if not np.array_equal(strategies.agreed(mine), mine):
+        if not np.array_equal(backend.from_chief(mine), mine):
             raise ValueError(
                 f"This worker finds other states in {self._files.folder} than the chief, which is "
                 "the one to write them: use a folder that all workers share."
@@ -232,7 +231,7 @@ class Backup(keras.callbacks.Callback):
             return
         self.resumed = state["position"]
         self.earlier_seconds = state["seconds"]
-        if state["step"] and not self._trained.knows_position:
+        if state["step"] and not self._trained.can_resume_mid_epoch:
             raise ValueError(
                 f"The state after {state['position']} in {self._files.folder} can be gone on from "
                 "on one device only, as it was saved: use one, or remove the folder."
@@ -267,7 +266,7 @@ class Backup(keras.callbacks.Callback):
         if not is_asked and not interrupted:
             return
         is_over = done >= (self.params.get("steps") or math.inf)
-        if self._trained.knows_position and not is_over:
+        if self._trained.can_resume_mid_epoch and not is_over:
             self._last_step = done
             self._save(self._epoch, done, logs)
         if interrupted and not is_over:
@@ -300,10 +299,10 @@ class Backup(keras.callbacks.Callback):
                 "metrics": _values(model.metrics_variables),
                 "logs": {name: float(value) for name, value in (logs or {}).items()},
                 "epoch_shuffling": self._epoch_shuffling,
-                "rows_left": model.rows_left(),
+                "remaining_rows": model.remaining_rows(),
             }
         try:
-            if strategies.is_chief():
+            if backend.is_chief():
                 self._files.write(state)
         except OSError as error:
             if not self._is_full:
@@ -330,7 +329,7 @@ class Backup(keras.callbacks.Callback):
         if state["step"]:
             model.build_metrics()
             saved.append(("metrics", model.metrics_variables, state["metrics"]))
-            model.go_on_with(state["rows_left"])
+            model.resume_rows(state["remaining_rows"])
         for owner, variables, values in saved:
             _check_shapes(owner, variables, values)
         for _, variables, values in saved:
@@ -354,7 +353,7 @@ class Backup(keras.callbacks.Callback):
 
 
 def _say(text: str) -> None:
-    if strategies.is_chief():
+    if backend.is_chief():
         print(text, file=sys.stderr, flush=True)
 
 

@@ -59,7 +59,7 @@ def check_state(
         logs = state["logs"]
         _check_arrays(state["metrics"])
         _check_shuffling(state["epoch_shuffling"])
-        _check_rows_left(state["rows_left"], num_rows)
+        _check_remaining_rows(state["remaining_rows"], num_rows)
         if not all(type(name) is str and type(value) is float for name, value in logs.items()):
             raise TypeError("logs are not numbers by name")
 
@@ -70,7 +70,7 @@ def _check_arrays(values):
             raise TypeError("a variable is not an array of numbers")
 
 
-def _check_rows_left(rows, num_rows):
+def _check_remaining_rows(rows, num_rows):
     if rows is None:
         return
     if rows.ndim != 1 or rows.dtype != np.int32:
@@ -89,7 +89,7 @@ def _check_shuffling(state):
     if not isinstance(state["python"][2], float | None):
         raise TypeError("not the state of Python's generator")
     before = backend.shuffling_state()
-    if (state["torch"] is None) != (before["torch"] is None):
+    if state.keys() != before.keys():
         raise ValueError("the state of another backend")
     try:
         backend.set_shuffling_state(state)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.backend import strategies
+from keras_sda import backend
 from keras_sda.datasets.batches import (
     BATCH_SIZE,
     compute_batch,
@@ -54,7 +54,7 @@ class CodeCache:
         if kind == "auto":
             fits = 2 * (needed or 0) <= _available_memory()
             # The chief's memory decides, so that all workers go the same way.
-            kind = "memory" if strategies.agreed(np.array([fits], "int32"))[0] else "disk"
+            kind = "memory" if backend.from_chief(np.array([fits], "int32"))[0] else "disk"
         self.kind = kind
         if kind == "recompute":
             self._check_recomputable()
@@ -152,7 +152,7 @@ class CodeCache:
 
 def _in_parallel(layer, inputs):
     """Returns what `run_in_batches` takes, for all replicas of a strategy to share the work."""
-    return strategies.in_parallel(layer), inputs, BATCH_SIZE * strategies.num_replicas()
+    return backend.in_parallel(layer), inputs, BATCH_SIZE * backend.num_replicas()
 
 
 class _ComputedBatches(keras.utils.PyDataset):

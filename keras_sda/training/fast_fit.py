@@ -14,8 +14,6 @@ import keras
 import numpy as np
 
 from keras_sda import backend
-from keras_sda.backend import strategies
-from keras_sda.backend.data_parallel import DataParallelModel
 from keras_sda.datasets.outside_memory import ComputedRows, RowBatches, is_outside_memory
 
 # Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
@@ -26,7 +24,7 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 _FIT = inspect.signature(keras.Model.fit)
 
 
-class FastFit(strategies.DistributedModel, DataParallelModel):
+class FastFit(backend.Trainer):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
     It does so under TensorFlow, on one device or several (TPUs apart), and under JAX on one device,
@@ -40,11 +38,12 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
 
     Attributes:
         steps_per_call: How many steps a call has taken in the latest `fit`; `None`: Keras' own way.
-        takes_xla: Whether XLA compiled the loop over the steps of a call in the latest `fit`: under
-            JAX always, under TensorFlow on processors for batches of at most 64 rows, if there are
-            steps enough to make up for it. Noise is the same, and results agree to rounding.
+        compiled_by_xla: Whether XLA compiled the loop over the steps of a call in the latest `fit`:
+            under JAX always, under TensorFlow on processors for batches of at most 64 rows, if
+            there are steps enough to make up for it. Noise is the same, and results agree to
+            rounding.
         rows_an_epoch: How many rows the latest `fit` was given; `None`: not known, as of datasets.
-        knows_position: Whether the latest `fit` can be gone on with from within an epoch.
+        can_resume_mid_epoch: Whether the latest `fit` can be gone on with from within an epoch.
     """
 
     steps_per_execution: int
@@ -58,11 +57,18 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         )
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
-        self.takes_xla = False
+        self.compiled_by_xla = False
         self.rows_an_epoch: int | None = None
-        self.knows_position = False
+        self.can_resume_mid_epoch = False
 
-    @strategies.in_own_scope
+    def compile_from_config(self, config):
+        """Compiles a loaded model as the saved one was."""
+        # Keras leaves this to classes with a `compile` of their own, even one with its arguments.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @backend.in_own_scope
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""
         arguments = dict(_FIT.bind(self, *args, **kwargs).arguments)
@@ -86,15 +92,15 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
 
     def _fit_to(self, arguments, backup):
         self.steps_per_call = self._choose_steps(arguments, backup)
-        self.takes_xla = False
+        self.compiled_by_xla = False
         x: Any = arguments.get("x")
         self.rows_an_epoch = len(x) if is_table(x) else None
         self._fast.may_replay = backup is not None
         # TensorFlow's own shuffling tells nobody where it is, and of several devices each has a
         # part of the metrics of an epoch.
-        self.knows_position = not strategies.is_distributed(self) and (
+        self.can_resume_mid_epoch = not backend.is_distributed(self) and (
             self.steps_per_call is not None
-            or (self.rows_an_epoch is not None and keras.backend.backend() != "tensorflow")
+            or (self.rows_an_epoch is not None and backend.RESTORES_SHUFFLING)
         )
         batch_size = arguments.get("batch_size") or 32
         _feed_validation_by_batches(arguments, batch_size)
@@ -113,7 +119,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         tables = keras.tree.flatten(fast.data)
         fast.kind = tuple((table.shape[1:], table.dtype.str) for table in tables)
         fast.by_pieces = any(map(is_outside_memory, tables))
-        fast.on_host = strategies.is_distributed(self)
+        fast.on_host = backend.is_distributed(self)
         if not fast.by_pieces:
             fast.data = _on_device(fast.data, fast.on_host)
         fast.num_rows, fast.batch_size = len(x), batch_size
@@ -137,7 +143,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
         given = [table for table in (x, y, kwargs.get("sample_weight")) if table is not None]
         if (
-            strategies.is_distributed(self)
+            backend.is_distributed(self)
             and backend.can_group_steps(self)
             and all(isinstance(table, np.ndarray) and is_table(table) for table in given)
             and not any(map(is_outside_memory, given))
@@ -231,19 +237,19 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
         """Makes the function that Keras' `fit` calls for each group of steps."""
         if self._fast.data is None:
             super().make_train_function(force)
-            if self._fast.may_replay and self.knows_position:
+            if self._fast.may_replay and self.can_resume_mid_epoch:
                 self.train_function = backend.replaying(self, self.train_function)
             return self.train_function
         fast = self._fast
         steps = fast.epochs * math.ceil(fast.num_rows / fast.batch_size)
-        fast.by_xla = backend.takes_xla(self, fast.batch_size, steps, fast.by_pieces)
-        self.takes_xla = fast.by_xla
+        fast.by_xla = backend.is_worth_compiling(self, fast.batch_size, steps, fast.by_pieces)
+        self.compiled_by_xla = fast.by_xla
         if self.train_function is not None and not force:
             return self.train_function
         if self.optimizer is not None and not self.optimizer.built:
             # Inside the traced function it would take a second tracing.
             self.optimizer.build(self.trainable_variables)
-        train = backend.many_steps(self, fast.data, by_xla=fast.by_xla)
+        train = backend.make_multi_step(self, fast.data, by_xla=fast.by_xla)
 
         # Under JAX, Keras hands the model's state over and takes the new one.
         def function(*state_and_iterator):
@@ -264,7 +270,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
             if fast.shuffle:
                 order = np.random.permutation(fast.num_rows).astype(np.int32)
-                fast.row_numbers = strategies.agreed(order)
+                fast.row_numbers = backend.from_chief(order)
         now = self.steps_per_execution * fast.batch_size
         rows, fast.row_numbers = np.split(fast.row_numbers, [now])
         data = fast.data
@@ -286,22 +292,22 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
     def replayed_logs(self, logs):
         self._fast.replayed_logs = logs
 
-    def rows_left(self) -> np.ndarray | None:
+    def remaining_rows(self) -> np.ndarray | None:
         """Returns the numbers of the rows that this epoch has still to train on, if it is known."""
         return self._fast.row_numbers if self._fast.data is not None else None
 
-    def go_on_with(self, rows: np.ndarray | None) -> None:
+    def resume_rows(self, rows: np.ndarray | None) -> None:
         """Trains on these rows in what is left of the epoch.
 
         Args:
-            rows: What `rows_left` has returned.
+            rows: What `remaining_rows` has returned.
         """
         if rows is not None:
             self._fast.row_numbers = rows
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._fast.data is None or keras.backend.backend() != "tensorflow":
+        if self._fast.data is None:
             return
         batch = self.example_batch()
         if self._fast.by_pieces:
@@ -313,7 +319,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             self.compute_loss(x, y, outputs, weight, training=False)
             self.compute_metrics(x, y, outputs, weight)
 
-        backend.trace(test)
+        backend.make_variables(test)
 
     def make_test_function(self, force=False):
         """Makes the function that Keras' `evaluate` calls for each group of steps."""
@@ -321,7 +327,7 @@ class FastFit(strategies.DistributedModel, DataParallelModel):
             return super().make_test_function(force)
         if self.test_function is not None and not force:
             return self.test_function
-        test = backend.many_steps(self, self._fast.tested[0], training=False)
+        test = backend.make_multi_step(self, self._fast.tested[0], training=False)
 
         def function(_):
             tables, batch_size = self._fast.tested
@@ -408,9 +414,9 @@ def wants_every_batch(callback: Any) -> bool:
     """Whether a callback has hooks for batches, to be called for each single one.
 
     Those of `ModelCheckpoint` and its like do nothing when they save by the epoch; a callback says
-    by an attribute `works_on_groups` that it does not mind hearing of several batches at once.
+    by an attribute `accepts_step_groups` that it does not mind hearing of several batches at once.
     """
-    if getattr(callback, "works_on_groups", False):
+    if getattr(callback, "accepts_step_groups", False):
         return False
     if getattr(callback, "save_freq", None) == "epoch":
         return False

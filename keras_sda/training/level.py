@@ -31,7 +31,7 @@ class PretrainingLevel(FastFit):
         gradient: `"written out"` or `"automatic"`: how training differentiates, chosen by what
             layer and penalties allow. The results agree to rounding; the first is faster.
         steps_per_call: How many steps a call of the backend takes; see `FastFit`.
-        takes_xla: Whether XLA compiles the loop over them; see `FastFit`.
+        compiled_by_xla: Whether XLA compiles the loop over them; see `FastFit`.
     """
 
     def __init__(

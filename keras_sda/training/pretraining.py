@@ -22,7 +22,7 @@ from keras_sda._validation import (
     check_rows,
     per_level,
 )
-from keras_sda.backend import shuffling_seed, strategies
+from keras_sda.backend import is_chief, shuffling_seed
 from keras_sda.datasets.batches import BATCH_SIZE, first_batch, is_dataset, shuffles_itself
 from keras_sda.datasets.outside_memory import is_outside_memory
 from keras_sda.resuming import fingerprint
@@ -285,7 +285,7 @@ def _fit_level(
         "epochs": len(done),
         "loss": done[-1] if done else float("nan"),
         "steps_per_call": model.steps_per_call,
-        "takes_xla": model.takes_xla,
+        "compiled_by_xla": model.compiled_by_xla,
         "seconds": time.perf_counter() - start,
     }
     _call_level_hook(callbacks, model, "on_level_end", logs)
@@ -337,7 +337,7 @@ def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Cal
             f"Argument `callbacks` of {OWNER} must be a list of Keras callbacks or a function of "
             f"the level that returns one. Received: callbacks={callbacks!r}"
         )
-    is_silent = verbose == 0 or not strategies.is_chief()
+    is_silent = verbose == 0 or not is_chief()
     progress = [] if is_silent else [callbacks_module.LevelProgress(details=verbose == 2)]
     return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import keras_sda as ks
-from keras_sda.backend.data_parallel import spread
+from keras_sda.backend import shard_rows
 
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:301] / 16).astype("float32"), Y[:301]  # 301 rows: batches of 50 leave one over
@@ -93,7 +93,7 @@ def main():
     model.compile("adam")
     model.fit(X, batch_size=50, verbose=0)
     report["devices of a batch"] = sorted(set(CUTS))
-    shares = spread(X[:10]).addressable_shards
+    shares = shard_rows(X[:10]).addressable_shards
     report["shares of 10 rows"] = [share.data.shape[0] for share in shares]
     path = "parallel.keras"
     model.save(path)

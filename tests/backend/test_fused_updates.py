@@ -39,7 +39,7 @@ def train(rows, optimizer, dtype=None):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("kind", "options"), OPTIMIZERS)
 def test_fused_updates_are_those_of_keras(digits, kind, options, dtype):
-    from keras_sda.backend.tensorflow import fused_updates
+    from keras_sda.backend.tensorflow.patches import fused_updates
 
     class AsKerasHasIt(kind):
         """A subclass may have changed anything, and is left as it is."""
@@ -62,7 +62,7 @@ def test_fused_updates_are_those_of_keras(digits, kind, options, dtype):
 
 @tensorflow_only
 def test_amsgrad_is_left_to_keras():
-    from keras_sda.backend.tensorflow import fused_updates
+    from keras_sda.backend.tensorflow.patches import fused_updates
 
     optimizer = keras.optimizers.Adam(amsgrad=True)
     with fused_updates(optimizer):

@@ -12,7 +12,7 @@ import pytest
 from backend import strategy_runs
 
 import keras_sda as ks
-from keras_sda.backend import strategies
+from keras_sda import backend
 from keras_sda.experiments.figures import error_interval
 from keras_sda_cli.launching import free_addresses, worker_environment
 
@@ -132,7 +132,7 @@ def test_what_keras_lacks_it_still_lacks(runs):
     difference = np.abs(mirrored["plain_kernel"] - runs["one"]["plain_kernel"]).max()
     assert difference > 1e-4, "batches that split unevenly: the weight in _step_of_replica"
     first, second = mirrored["plain_masks"]
-    np.testing.assert_array_equal(first, second, "noise of each replica: _noise_of_its_own")
+    np.testing.assert_array_equal(first, second, "noise of each replica: noise_of_each_replica")
 
 
 def one_device():
@@ -172,7 +172,7 @@ def test_rows_in_a_file_and_of_codes_computed_anew(digits, tmp_path):
 
 
 def test_workers_are_found_in_the_variables_of_slurm(monkeypatch):
-    from keras_sda.backend.tensorflow import worker_resolver
+    from keras_sda.backend.tensorflow.strategies import worker_resolver
 
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in ("SLURM_STEP_NODELIST", "SLURM_PROCID"):
@@ -193,18 +193,18 @@ def test_workers_are_found_in_the_variables_of_slurm(monkeypatch):
 
 
 def test_without_a_strategy_everything_is_local():
-    assert strategies.is_chief()
-    assert strategies.num_replicas() == 1
+    assert backend.is_chief()
+    assert backend.num_replicas() == 1
     order = np.arange(3)
-    assert strategies.agreed(order) is order
-    with strategies.entered("none"):
-        assert strategies.num_replicas() == 1
+    assert backend.from_chief(order) is order
+    with backend.strategy_scope("none"):
+        assert backend.num_replicas() == 1
 
 
 def test_a_lost_worker_is_named():
     import tensorflow as tf
 
-    from keras_sda.backend.tensorflow import lost_workers_named
+    from keras_sda.backend.tensorflow.strategies import lost_workers_named
 
     with pytest.raises(ConnectionError, match="is no longer there.*gone"), lost_workers_named():
         raise tf.errors.UnavailableError(None, None, "task 1 is gone")

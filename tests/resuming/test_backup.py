@@ -21,8 +21,8 @@ STEPS = -(-ROWS // BATCH)
 class Disturb(keras.callbacks.Callback):
     """Does something at the first chance from a place on: `(level or "fit", epoch, step)`."""
 
-    works_on_groups = True
-    only_displays = True  # which `Backup` leaves alone
+    accepts_step_groups = True
+    is_stateless = True  # which `Backup` leaves alone
 
     def __init__(self, place=None, action=None):
         super().__init__()

@@ -18,8 +18,8 @@ ROWS = 60
 class PowerCut(keras.callbacks.Callback):
     """Ends training in the middle of the second epoch."""
 
-    works_on_groups = True
-    only_displays = True
+    accepts_step_groups = True
+    is_stateless = True
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -101,11 +101,11 @@ def numpy_state(*, name="MT19937", keys=ZEROS, position=0):
         ("callbacks", [{1: 2}]),
         ("logs", {"loss": "low"}),
         ("logs", []),
-        ("rows_left", [1, 2]),
-        ("rows_left", np.array([[1]], "int32")),
-        ("rows_left", np.array([1.0])),
-        ("rows_left", np.array([0, ROWS], "int32")),
-        ("rows_left", np.array([-1], "int32")),
+        ("remaining_rows", [1, 2]),
+        ("remaining_rows", np.array([[1]], "int32")),
+        ("remaining_rows", np.array([1.0])),
+        ("remaining_rows", np.array([0, ROWS], "int32")),
+        ("remaining_rows", np.array([-1], "int32")),
     ],
 )
 def test_other_types_and_values_do_not(path, name, value):

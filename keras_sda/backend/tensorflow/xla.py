@@ -1,16 +1,14 @@
 """Many training steps in a loop that XLA compiles, with the random numbers of the usual way."""
 
-import contextlib
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_sda.backend import convolves, whole_batches
-from keras_sda.backend.data_parallel import DataParallelModel
+from keras_sda.backend.common import convolves, whole_batches
+from keras_sda.backend.tensorflow.patches import draws_as_without_xla
 
 # XLA spares what TensorFlow's operations cost besides computing, which is most of a step on few
 # rows: 1.6 times as fast with 20 rows and 784 x 1000 weights, as fast with 128.
@@ -19,9 +17,12 @@ _MOST_ROWS = 64
 # weights.
 _LEAST_WORK = 1e9
 _WEIGHTS_LIKE_A_STEP = 50_000
+# How TensorFlow says that XLA has no such operation, or not for such types and unknown shapes. What
+# is wrong with the data, and raises the same, does so again the usual way.
+_CANNOT_COMPILE = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 
 
-def pays(model: keras.Model, batch_size: int, steps: int) -> bool:
+def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
     """Whether training is faster in a loop that XLA compiles: on processors, if batches are small.
 
     Args:
@@ -31,7 +32,7 @@ def pays(model: keras.Model, batch_size: int, steps: int) -> bool:
     """
     is_left_to_us = model._given_jit_compile == "auto" and not model.jit_compile
     # Its logs would not be those of its metrics.
-    has_own_step = type(model).train_step is not DataParallelModel.train_step
+    has_own_step = type(model).train_step is not keras.Model.train_step
     return (
         batch_size <= _MOST_ROWS
         and steps * (model.count_params() + _WEIGHTS_LIKE_A_STEP) >= _LEAST_WORK
@@ -43,7 +44,7 @@ def pays(model: keras.Model, batch_size: int, steps: int) -> bool:
     )
 
 
-def many_steps(
+def make_multi_step(
     model: keras.Model, one_step: Callable[[Any], dict[str, Any]]
 ) -> Callable[[Any, Any, Any], tuple[dict[str, Any], Any]]:
     """Returns a function that trains on many batches of one size in a loop that XLA compiles.
@@ -65,7 +66,7 @@ def many_steps(
         for index in tf.range(count):
             rows = batches[index]
             batch = keras.tree.map_structure(functools.partial(tf.gather, indices=rows), data)
-            with _draws_as_outside_xla():
+            with draws_as_without_xla():
                 logs = one_step(batch)
             finite += tf.cast(tf.math.is_finite(logs.get("loss", 0.0)), tf.int32)
         return model.get_metrics_result(), finite
@@ -75,77 +76,17 @@ def many_steps(
     return function
 
 
-@contextlib.contextmanager
-def _draws_as_outside_xla():
-    """Has what is traced in the block draw the random numbers that TensorFlow draws otherwise.
-
-    XLA would draw other ones on a processor, by a generator that needs several times as long as all
-    the rest of a step. What Keras asks for seldom stays as it is.
-    """
-    ours = (
-        (tf.random, "stateless_uniform", _uniform),
-        (tf.random, "stateless_normal", _normal),
-        (tf.nn.experimental, "stateless_dropout", _dropout),
-    )
-    usual = [getattr(module, name) for module, name, _ in ours]
-    for module, name, function in ours:
-        setattr(module, name, function)
-    try:
-        yield
-    finally:
-        for (module, name, _), function in zip(ours, usual, strict=True):
-            setattr(module, name, function)
-
-
-_draw = tf.random.stateless_uniform
-
-
-def _uniform(shape, seed, minval=0, maxval=None, dtype=tf.float32, name=None, alg="philox"):
-    if tf.as_dtype(dtype) != tf.float32:
-        return _draw(shape, seed, minval, maxval, dtype, name, "philox")
-    numbers = _uniform_below_1(shape, seed)
-    return numbers if maxval is None else numbers * (maxval - minval) + minval
-
-
-def _uniform_below_1(shape, seed):
-    bits = _draw(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
-    # 23 bits as the fraction of a number from 1 to 2.
-    fraction = tf.bitwise.bitwise_and(bits, tf.constant(0x7FFFFF, tf.uint32))
-    from_1_to_2 = tf.bitwise.bitwise_or(fraction, tf.constant(0x3F800000, tf.uint32))
-    return tf.bitcast(from_1_to_2, tf.float32) - 1.0
-
-
-def _normal(shape, seed, mean=0.0, stddev=1.0, dtype=tf.float32, name=None, alg="philox"):
-    if tf.as_dtype(dtype) != tf.float32:
-        return _usual_normal(shape, seed, mean, stddev, dtype, name, "philox")
-    # Box and Muller's way, two numbers of two.
-    count = tf.reduce_prod(shape)
-    first, second = tf.unstack(_uniform_below_1(((count + 1) // 2, 2), seed), axis=1)
-    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(first, 1e-7)))
-    angle = 2.0 * math.pi * second
-    pairs = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], axis=1)
-    return tf.reshape(tf.reshape(pairs, (-1,))[:count], shape) * stddev + mean
-
-
-_usual_normal = tf.random.stateless_normal
-
-
-def _dropout(x, rate, seed, rng_alg="philox", noise_shape=None, name=None):
-    return tf.nn.experimental.general_dropout(
-        x, rate, lambda shape, dtype: _uniform(shape, seed, dtype=dtype), noise_shape, name
-    )
-
-
 def whole_batches_first(
     model: keras.Model, compiled: Callable[..., Any] | None, usual: Callable[..., Any]
 ) -> Callable[..., tuple[dict[str, Any], Any]]:
     """Returns a function that trains by XLA on whole batches, the usual way on what is left.
 
-    A model that XLA cannot compile is trained the usual way altogether; `model.takes_xla` tells.
+    A model that XLA cannot compile is trained the usual way altogether, and `model.compiled_by_xla`
+    is then false.
 
     Args:
         model: A compiled model.
-        compiled: What `many_steps` has returned.
+        compiled: What `make_multi_step` has returned.
         usual: A function of data, the numbers of any rows, and the batch size, as the one returned.
     """
 
@@ -157,9 +98,9 @@ def whole_batches_first(
             try:
                 logs, finite = compiled(data, table, tf.constant(count))
                 rows = rest
-            except Exception:  # The model is as before: XLA assigns at the end of a call.
+            except _CANNOT_COMPILE:  # The model is as before: XLA assigns at the end of a call.
                 compiled = None
-        model.takes_xla = compiled is not None
+        model.compiled_by_xla = compiled is not None
         if len(rows):
             logs, still_finite = usual(data, rows, batch_size)
             finite += still_finite

@@ -1,7 +1,7 @@
-"""What is written for JAX alone: many training steps in one call."""
+"""Many training steps in one call."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from keras_sda.backend import convolves, whole_batches
+from keras_sda.backend.common import convolves, whole_batches
 
 
-def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
+def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
     """Whether several training steps of a model may run in one call: compiled, on one device.
 
     On a processor XLA takes six times as long for a convolution inside of a loop; see `convolves`.
@@ -26,24 +26,24 @@ def can_group_steps(model: keras.Model, by_pieces: bool) -> bool:
     )
 
 
-def takes_xla(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
-    """Whether XLA compiles the loop over the steps of a call, as it does here of any."""
+def is_worth_compiling(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+    """Whether training is faster if XLA compiles the loop over the steps of a call: always."""
     return True
 
 
-def to_device(array: np.ndarray, on_host: bool = False) -> jax.Array:
+def to_device(array: np.ndarray, on_host: bool = False) -> Any:
     """Returns an array on the device, real numbers in Keras' float type, as `fit` gives them."""
     return jnp.asarray(array, keras.config.floatx() if array.dtype.kind == "f" else None)
 
 
-def endless_dataset(model: keras.Model) -> Iterator[tuple[np.ndarray]]:
+def endless_dataset(model: keras.Model) -> Any:
     """Returns what `fit` may iterate over where the batches come from elsewhere."""
     return ((np.zeros((1, 1), np.float32),) for _ in itertools.count())
 
 
-def many_steps(
-    model: keras.Model, data: Any, training: bool = True, by_xla: bool = True
-) -> Callable[..., tuple[dict[str, Any], Any, Any]]:
+def make_multi_step(
+    model: keras.Model, data: Any, training: bool = True, by_xla: bool = False
+) -> Callable[..., Any]:
     """Returns a function that trains on many batches per call, one `train_step` for each.
 
     Keras' own function takes a batch per call, and several `steps_per_execution` by as many calls.
@@ -52,8 +52,8 @@ def many_steps(
     Args:
         model: A compiled model.
         data: Not needed here.
-        training: Always so here.
-        by_xla: Always so here.
+        training: Not asked: it always trains.
+        by_xla: Not asked: JAX always compiles by XLA.
 
     Returns:
         A function of the model's state, of `x`, `(x, y)` or `(x, y, sample_weight)` as arrays on
@@ -89,3 +89,19 @@ def many_steps(
         return logs, finite, state
 
     return train
+
+
+def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a training function that leaves batches aside while `model.replayed_logs` are set."""
+    if getattr(train_function, "replays", False):
+        return train_function
+
+    def function(state, batches):
+        if model.replayed_logs is None:
+            return train_function(state, batches)
+        for _ in range(model.steps_per_execution):
+            next(batches, None)
+        return dict(model.replayed_logs), state
+
+    function.replays = True  # type: ignore[attr-defined]
+    return function

@@ -67,7 +67,7 @@ def trained(model, digits, **options):
     rows = {"x": x, "y": y} if model.num_classes else {"x": x}
     options = {"batch_size": 20, "epochs": 2, "verbose": 0, **options}
     history = model.fit(**rows, **options).history
-    return model.get_weights(), history, model.takes_xla
+    return model.get_weights(), history, model.compiled_by_xla
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -124,6 +124,24 @@ def test_what_it_cannot_compile_trains_the_usual_way(digits, at_once):
     assert found[0][1] == found[1][1]
 
 
+def test_a_bug_in_the_loss_is_not_taken_for_what_xla_lacks(digits, at_once):
+    import tensorflow as tf
+
+    from keras_sda.backend.tensorflow import draws
+
+    def loss(y_true, y_pred):
+        if tf.random.stateless_uniform is draws.uniform:  # while XLA's loop is traced
+            raise RuntimeError("a bug of one's own")
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    at_once()
+    model = classifier()
+    model.compile("sgd", loss)
+    with pytest.raises(RuntimeError, match="a bug of one's own"):
+        trained(model, digits)
+    assert tf.random.stateless_uniform is not draws.uniform
+
+
 @pytest.mark.parametrize(
     ("options", "fit_options", "expected"),
     [
@@ -138,7 +156,7 @@ def test_when_it_is_taken(digits, at_once, options, fit_options, expected):
     model = ks.MLP(64, [8], 10, seed=0)
     model.compile("sgd", "sparse_categorical_crossentropy", **options)
     model.fit(*(table[:130] for table in digits), **fit_options, verbose=0)
-    assert model.takes_xla is expected
+    assert model.compiled_by_xla is expected
 
 
 def test_it_is_taken_where_compiling_pays(digits):
@@ -150,7 +168,7 @@ def test_it_is_taken_where_compiling_pays(digits):
     )
     for epochs, expected in ((enough - 2, False), (enough, True)):
         model.fit(x, y, batch_size=1, epochs=int(epochs), callbacks=[stop], verbose=0)
-        assert model.takes_xla is expected
+        assert model.compiled_by_xla is expected
 
 
 def test_convolutions_and_files_are_left_to_the_usual_way(digits, at_once, tmp_path):
@@ -159,9 +177,9 @@ def test_convolutions_and_files_are_left_to_the_usual_way(digits, at_once, tmp_p
     model.compile("sgd")
     model.fit(digits[0][:40].reshape(-1, 8, 8, 1), batch_size=20, verbose=0)
     assert model.steps_per_call == 2
-    assert not model.takes_xla
+    assert not model.compiled_by_xla
     np.save(tmp_path / "rows.npy", digits[0][:40])
     model = autoencoder(hidden_units=4)
     model.fit(np.load(tmp_path / "rows.npy", mmap_mode="r"), batch_size=20, verbose=0)
     assert model.steps_per_call == 2
-    assert not model.takes_xla
+    assert not model.compiled_by_xla

@@ -1,0 +1,128 @@
+"""What is the same under every backend, or under those that have nothing of their own to do."""
+
+import contextlib
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+_CONVOLUTIONS = tuple(
+    getattr(keras.layers, f"{kind}{rank}D{way}")
+    for kind, rank, way in itertools.product(
+        ("Conv", "DepthwiseConv", "SeparableConv"), (1, 2, 3), ("", "Transpose")
+    )
+    if hasattr(keras.layers, f"{kind}{rank}D{way}")
+)
+
+
+def convolves(model: keras.Model) -> bool:
+    """Whether a model has convolutions, slow in a loop that XLA compiles for a processor."""
+    return any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
+
+
+def whole_batches(
+    rows: np.ndarray, batch_size: int, most: int
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Returns a table of row numbers for XLA, a whole batch in each line; how many; and the rest.
+
+    The table has as many lines in every call, so that one compilation serves them all.
+
+    Args:
+        rows: Numbers of rows, one batch after the other.
+        batch_size: Rows of a batch.
+        most: How many batches there may be.
+    """
+    count = len(rows) // batch_size
+    whole, rest = np.split(rows, [count * batch_size])
+    table = np.zeros((most, batch_size), np.int32)
+    table.ravel()[: len(whole)] = whole
+    return table, count, rest
+
+
+def loss_dtype(dtype: str) -> str:
+    """Returns in what losses are computed of values in `dtype`: float32, or float64 of float64.
+
+    Sums over features and rows, and 1 minus a small number, need that many digits whatever the
+    weights have. Keras' own `result_type` knows no float64 under JAX.
+    """
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
+
+
+def compute_in_float64() -> None:
+    """Makes Keras keep data in float64, which it would cast to float32."""
+    keras.config.set_floatx("float64")
+
+
+def usable_seed(seed: int | None) -> int | None:
+    """Returns a seed that the backend's generators can hold, made of any up to 32 bits."""
+    return seed
+
+
+# The order in which `fit` shuffles. Keras draws it from global generators: TensorFlow's, PyTorch's,
+# or NumPy's under JAX for arrays, Python's for the batches of a `PyDataset`.
+
+
+@contextlib.contextmanager
+def seed_generators(
+    seed: int | None, backend_seed: Callable[[int], contextlib.AbstractContextManager[Any]]
+) -> Iterator[None]:
+    """Seeds the global generators inside the `with` block, and puts them back on leaving.
+
+    Args:
+        seed: The seed; with `None` nothing happens.
+        backend_seed: Does the same for the backend's own generator.
+    """
+    if seed is None:
+        yield
+        return
+    state = shuffling_state()
+    try:
+        with backend_seed(seed):
+            np.random.seed(seed)
+            random.seed(seed)
+            yield
+    finally:
+        set_shuffling_state(state)
+
+
+def shuffling_state() -> dict[str, Any]:
+    """Returns the state of the generators that `fit` shuffles by: those of Python and NumPy."""
+    return {"python": random.getstate(), "numpy": np.random.get_state()}
+
+
+def set_shuffling_state(state: dict[str, Any]) -> None:
+    """Puts back what `shuffling_state` has returned.
+
+    Args:
+        state: The state.
+    """
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+
+
+# What asks nothing of most backends.
+
+
+def read(variable: keras.Variable) -> Any:
+    """Returns the value of a variable as a tensor, through which gradients reach it."""
+    return keras.ops.convert_to_tensor(variable)
+
+
+def make_variables(function: Callable[[], None]) -> None:
+    """Does nothing: Keras has made all variables before the first step."""
+
+
+def without_gradients() -> contextlib.AbstractContextManager[None]:
+    """Keeps from recording, inside the `with` block, what a gradient would need.
+
+    Nothing is recorded unless asked for, except under PyTorch.
+    """
+    return contextlib.nullcontext()
+
+
+def shard_rows(batch: Any) -> Any:
+    """Returns the batch itself: rows are not spread over devices here."""
+    return batch

@@ -1,0 +1,102 @@
+"""JAX's answers to the interface of `keras_sda.backend`."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from keras_sda.backend import common
+from keras_sda.backend.common import (
+    loss_dtype,
+    make_variables,
+    read,
+    set_shuffling_state,
+    shuffling_state,
+    usable_seed,
+    without_gradients,
+)
+from keras_sda.backend.jax.data_parallel import shard_rows
+from keras_sda.backend.jax.steps import (
+    can_group_steps,
+    endless_dataset,
+    is_worth_compiling,
+    make_multi_step,
+    replaying,
+    to_device,
+)
+from keras_sda.backend.jax.trainer import Trainer
+from keras_sda.backend.one_device import (
+    from_chief,
+    in_own_scope,
+    in_parallel,
+    is_chief,
+    is_distributed,
+    num_replicas,
+    scaled_for_replicas,
+    strategy_scope,
+    text_from_chief,
+)
+
+EXPORT_FORMATS = ("tf_saved_model",)
+FINDS_LOGITS = False
+IS_DEFAULT = False
+RESTORES_SHUFFLING = True
+
+
+def compute_in_float64() -> None:
+    """Makes Keras keep data in float64, which it would cast to float32, and JAX allow it."""
+    common.compute_in_float64()
+    jax.config.update("jax_enable_x64", True)
+
+
+def shuffling_seed(seed: int | None) -> contextlib.AbstractContextManager[None]:
+    """Makes the order in which `fit` shuffles repeatable inside the `with` block."""
+    # JAX has no global generator.
+    return common.seed_generators(seed, contextlib.nullcontext)
+
+
+def exact_float32() -> contextlib.AbstractContextManager[None]:
+    """Computes products of float32 in full inside the `with` block."""
+    return jax.default_matmul_precision("float32")
+
+
+def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """Returns each row's derivatives of a function's outputs, by automatic differentiation."""
+    return jax.vmap(jax.jacrev(lambda row: function(row[None])[0]))(inputs)
+
+
+__all__ = [
+    "EXPORT_FORMATS",
+    "FINDS_LOGITS",
+    "IS_DEFAULT",
+    "RESTORES_SHUFFLING",
+    "Trainer",
+    "batch_jacobian",
+    "can_group_steps",
+    "compute_in_float64",
+    "endless_dataset",
+    "exact_float32",
+    "from_chief",
+    "in_own_scope",
+    "in_parallel",
+    "is_chief",
+    "is_distributed",
+    "is_worth_compiling",
+    "loss_dtype",
+    "make_multi_step",
+    "make_variables",
+    "num_replicas",
+    "read",
+    "replaying",
+    "scaled_for_replicas",
+    "set_shuffling_state",
+    "shard_rows",
+    "shuffling_seed",
+    "shuffling_state",
+    "strategy_scope",
+    "text_from_chief",
+    "to_device",
+    "usable_seed",
+    "without_gradients",
+]

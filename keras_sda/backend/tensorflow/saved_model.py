@@ -1,0 +1,19 @@
+"""How a SavedModel is run, by TensorFlow under any backend of Keras."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+
+def saved_model_runner(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Returns a function that runs rows through all endpoints of a SavedModel, by name."""
+    loaded = tf.saved_model.load(str(path))
+    names = [name for name in loaded.signatures if name != "serving_default"]
+
+    def run(rows):
+        inputs = tf.constant(rows)
+        return {name: getattr(loaded, name)(inputs).numpy() for name in names}
+
+    return run

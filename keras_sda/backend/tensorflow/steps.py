@@ -1,0 +1,108 @@
+"""Many training steps in one call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_sda.backend.tensorflow import replicas, xla
+from keras_sda.backend.tensorflow.patches import fused_updates
+from keras_sda.backend.tensorflow.strategies import is_distributed
+from keras_sda.backend.tensorflow.tensors import traced_once
+
+
+def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
+    """Whether several training steps of a model may run in one call.
+
+    Not on a TPU, as a step takes its rows from tensors in the host's memory.
+
+    Args:
+        model: A compiled model.
+        by_pieces: Whether the rows come from a file, so that calls bring arrays of several sizes,
+            for each of which JAX would compile anew.
+    """
+    return not isinstance(model.distribute_strategy, tf.distribute.TPUStrategy)
+
+
+def endless_dataset(model: keras.Model) -> Any:
+    """Returns what `fit` may iterate over where the batches come from elsewhere."""
+    if is_distributed(model):
+        return replicas.endless_dataset(model.distribute_strategy)
+    return tf.data.Dataset.from_tensors(0).repeat()
+
+
+def is_worth_compiling(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+    """Whether training is faster if XLA compiles the loop over the steps of a call.
+
+    Args:
+        model: A model that is built and compiled.
+        batch_size: Rows of a batch.
+        steps: Training steps to come, over all epochs.
+        by_pieces: Whether the rows come from a file.
+    """
+    if by_pieces or is_distributed(model):
+        return False
+    return xla.is_worth_compiling(model, batch_size, steps)
+
+
+def make_multi_step(
+    model: keras.Model, data: Any, training: bool = True, by_xla: bool = False
+) -> Callable[..., Any]:
+    """Returns a function that trains on many batches per call, one `train_step` for each.
+
+    Keras' own function waits, between any two steps, for the batch that another thread has put
+    together. Here the data lie in tensors, from which a batch is taken by the numbers of its rows,
+    so that a step can begin while the one before is still ending.
+
+    Args:
+        model: A compiled model.
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`, arrays or tensors like those to come; their
+            number of rows may change.
+        training: `False`, for a model under a strategy, tests instead of training.
+        by_xla: Whether XLA compiles the loop over the batches; see `is_worth_compiling`.
+
+    Returns:
+        A function of such data as tensors, of the numbers of all rows of the batches to train on,
+        one batch after the other, and of the number of rows in a batch. It returns the logs of the
+        last step, and after how many steps the loss was still finite. Under JAX it takes the
+        model's state first, and returns the new state as well.
+    """
+    if is_distributed(model):
+        return replicas.make_multi_step(model, data, training)
+
+    def one_step(data):
+        with fused_updates(model.optimizer):
+            return model.train_step(data)
+
+    def train(data, rows, batch_size):
+        def step(index):
+            batch = rows[index * batch_size : (index + 1) * batch_size]
+            logs = one_step(tf.nest.map_structure(lambda values: tf.gather(values, batch), data))
+            return logs, tf.cast(tf.math.is_finite(logs.get("loss", 0.0)), tf.int32)
+
+        logs, finite = step(0)
+        for index in tf.range(1, -(-tf.size(rows) // batch_size)):
+            logs, still_finite = step(index)
+            finite += still_finite
+        return logs, finite
+
+    if model.run_eagerly:
+        return train
+    compiled = xla.make_multi_step(model, one_step) if by_xla else None
+    one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+    usual = traced_once(train, data)
+    return usual if compiled is None else xla.whole_batches_first(model, compiled, usual)
+
+
+def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a training function that leaves batches aside while `model.replayed_logs` are set.
+
+    Of TensorFlow's own iterators nobody knows where they are, so that `fit` by Keras' own way never
+    resumes within an epoch here, and the function stays as it is.
+
+    Args:
+        model: A `training.fast_fit.FastFit`.
+        train_function: What Keras has made to train on a batch, or on several.
+    """
+    return train_function
