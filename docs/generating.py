@@ -38,9 +38,9 @@ HOOKS = frozenset((
     "compile_from_config", "compute_loss", "compute_mask", "compute_metrics",
     "compute_output_shape", "compute_output_spec", "compute_reconstruction_error",
     "compute_reconstruction_loss", "corrupt", "first_bad_step", "from_config", "get_config",
-    "make_train_function", "outputs_to_export", "preactivation", "pretraining_arguments",
-    "settle_reconstruction_loss", "test_function", "train_function", "trainable_variables",
-    "trainable_weights",
+    "keep_arguments", "make_train_function", "outputs_to_export", "preactivation",
+    "pretraining_arguments", "settle_reconstruction_loss", "settled_arguments", "test_function",
+    "train_function", "trainable_variables", "trainable_weights",
 ))
 # fmt: on
 

@@ -53,6 +53,10 @@ class Autoencoder(CheckedModel):
         self.given_output_activation = output_activation
         self._use_loss(reconstruction_loss)
 
+    def settled_arguments(self):
+        """Returns the reconstruction loss, which data may have settled."""
+        return {"reconstruction_loss": self.reconstruction_loss}
+
     def _use_loss(self, name):
         """Takes the loss called `name` and, with it, the activation that ends the decoder."""
         self.reconstruction_loss = name

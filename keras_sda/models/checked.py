@@ -10,10 +10,11 @@ from keras_sda import backend, losses, presets
 from keras_sda._validation import check_class_labels, check_rows, check_same_length
 from keras_sda.datasets.batches import BATCH_SIZE, shuffles_itself
 from keras_sda.datasets.outside_memory import RowBatches
+from keras_sda.models.arguments import KeepsArguments
 from keras_sda.training.fast_fit import FastFit
 
 
-class CheckedModel(FastFit):
+class CheckedModel(KeepsArguments, FastFit):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
     Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, or

@@ -107,10 +107,17 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
         self.contraction_weight = contraction_weight
         self.jacobian = jacobian
         self._slope = None if jacobian == "autodiff" else slope
-        self._arguments = {
-            "activation": activation,
-            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
-        }
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden_units,
+            contraction_weight=contraction_weight,
+            activation=activation,
+            tied=tied,
+            kernel_initializer=kernel_initializer,
+            reconstruction_loss=reconstruction_loss,
+            jacobian=jacobian,
+            seed=seed,
+        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
@@ -150,25 +157,3 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
             return ops.concatenate([self._squared_norms(rows[i : i + size]) for i in starts])
 
         return self._run(in_parts, x, "contraction()")
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_dim": self.input_dim,
-            "hidden_units": self.hidden_units,
-            "contraction_weight": self.contraction_weight,
-            **self._arguments,
-            "tied": self.levels[0].tied,
-            "reconstruction_loss": self.reconstruction_loss,
-            "jacobian": self.jacobian,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("activation", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)

@@ -127,67 +127,57 @@ class ConvolutionalAutoencoder(Autoencoder):
         up = _decoder_levels(
             down, decoder_filters, decoder_kernel_size, decoder_strides, decoder_padding
         )
-        if output_kernel_size is not None:
-            check_positive_int("output_kernel_size", output_kernel_size, _OWNER)
-        _check_sides(self.image_shape, down, up)
-        self._check_channels(up, output_kernel_size)
-
+        _check_way_back(self.image_shape, down, up, output_kernel_size)
         noise_seed, *seeds = initializers.child_seeds(seed, 2 + len(down) + len(up))
         self.noise = get_noise(noise, noise_level, _OWNER, noise_seed, dtype, name="noise")
-        activation = keras.activations.get(activation)
+        options = _layer_options(kernel_initializer, seeds, dtype)
+        self.encoder = self._make_encoder(down, activation, options)
+        self.code_shape = tuple(self.encoder.output_shape[1:])
+        self.expansion = self._make_expansion(up, output_kernel_size, activation, options)
+        self.build((None, *self.image_shape))
+        self.keep_arguments(
+            input_shape=self.image_shape,
+            filters=filters,
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            pool_size=pool_size,
+            pool_strides=pool_strides,
+            decoder_filters=decoder_filters,
+            decoder_kernel_size=decoder_kernel_size,
+            decoder_strides=decoder_strides,
+            decoder_padding=decoder_padding,
+            output_kernel_size=output_kernel_size,
+            activation=activation,
+            output_activation=self.given_output_activation,
+            noise=noise,
+            noise_level=noise_level,
+            reconstruction_loss=reconstruction_loss,
+            kernel_initializer=kernel_initializer,
+            seed=seed,
+        )
 
-        def common(level):
-            initializer = initializers.for_level(kernel_initializer, level, seeds[level])
-            return {"kernel_initializer": initializer, "dtype": dtype}
-
+    def _make_encoder(self, levels, activation, options):
         images = keras.Input(self.image_shape, dtype=self.variable_dtype, name="images")
         maps = images
-        for number, level in enumerate(down):
-            maps = level.convolve(maps, activation=activation, **common(number))
-        self.encoder = keras.Model(images, maps, name="encoder")
-        self.code_shape = tuple(self.encoder.output_shape[1:])
+        for level in levels:
+            maps = level.convolve(maps, activation=activation, **next(options))
+        return keras.Model(images, maps, name="encoder")
 
+    def _make_expansion(self, levels, output_kernel_size, activation, options):
         codes = keras.Input(self.code_shape, dtype=self.variable_dtype, name="codes")
         maps = codes
-        for number, level in enumerate(up):
-            is_last = output_kernel_size is None and level is up[-1]
+        for level in levels:
+            is_last = output_kernel_size is None and level is levels[-1]
             ending = None if is_last else activation
-            maps = level.transpose(maps, activation=ending, **common(len(down) + number))
+            maps = level.transpose(maps, activation=ending, **next(options))
         if output_kernel_size is not None:
             channels = self.image_shape[-1]
             output = keras.layers.Conv2D(
-                channels, output_kernel_size, padding="same", **common(len(down) + len(up))
+                channels, output_kernel_size, padding="same", **next(options)
             )
             maps = output(maps)
-        self.expansion = keras.Model(codes, maps, name="expansion")
-
-        self._arguments = {
-            "filters": filters,
-            "kernel_size": kernel_size,
-            "strides": strides,
-            "padding": padding,
-            "pool_size": pool_size,
-            "pool_strides": pool_strides,
-            "decoder_filters": decoder_filters,
-            "decoder_kernel_size": decoder_kernel_size,
-            "decoder_strides": decoder_strides,
-            "decoder_padding": decoder_padding,
-            "output_kernel_size": output_kernel_size,
-            "activation": keras.activations.serialize(activation),
-            "noise": keras.saving.serialize_keras_object(noise),
-            "noise_level": noise_level,
-            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
-        }
-        self.build((None, *self.image_shape))
-
-    def _check_channels(self, up, output_kernel_size):
-        channels = self.image_shape[-1]
-        if output_kernel_size is None and up[-1].filters != channels:
-            raise ValueError(
-                f"{_OWNER} without a last convolution (output_kernel_size=None) needs "
-                f"`decoder_filters` that end with the number of channels, {channels}. "
-                f"Received: decoder_filters={[level.filters for level in up]}"
-            )
+        return keras.Model(codes, maps, name="expansion")
 
     def build(self, input_shape):
         # The layers are built already; the noise learns its shape for `summary`.
@@ -215,25 +205,6 @@ class ConvolutionalAutoencoder(Autoencoder):
             images = self.output_activation(self.expansion(codes))
             self._graphs.decoder = keras.Model(codes, images, name="decoder")
         return self._graphs.decoder
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_shape": self.image_shape,
-            **self._arguments,
-            "output_activation": self.given_output_activation,
-            "reconstruction_loss": self.reconstruction_loss,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("noise", "activation", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)
 
 
 class _Level(NamedTuple):
@@ -366,6 +337,27 @@ def _mirrored(values):
     """Returns values in reverse; one for all if they are equal, whatever the decoder's length."""
     values = list(values)[::-1]
     return values[0] if len(set(values)) == 1 else values
+
+
+def _layer_options(kernel_initializer, seeds, dtype):
+    """Yields the options of one layer after the other, each with an initializer of its own."""
+    for number, seed in enumerate(seeds):
+        initializer = initializers.for_level(kernel_initializer, number, seed)
+        yield {"kernel_initializer": initializer, "dtype": dtype}
+
+
+def _check_way_back(image_shape, down, up, output_kernel_size):
+    """Raises a `ValueError` if the net does not lead from the images back to their shape."""
+    if output_kernel_size is not None:
+        check_positive_int("output_kernel_size", output_kernel_size, _OWNER)
+    _check_sides(image_shape, down, up)
+    channels = image_shape[-1]
+    if output_kernel_size is None and up[-1].filters != channels:
+        raise ValueError(
+            f"{_OWNER} without a last convolution (output_kernel_size=None) needs "
+            f"`decoder_filters` that end with the number of channels, {channels}. "
+            f"Received: decoder_filters={[level.filters for level in up]}"
+        )
 
 
 def _check_sides(image_shape, down, up):

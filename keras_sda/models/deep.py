@@ -8,8 +8,11 @@ from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.models.greedy import GreedyPretraining
+from keras_sda.models.levels import check_hidden_units
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training import pretraining
+
+_OWNER = "DeepAutoencoder"
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -75,60 +78,43 @@ class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
         dtype=None,
         **kwargs,
     ):
-        owner = "DeepAutoencoder"
-        check_positive_int("input_dim", input_dim, owner)
-        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
-            raise ValueError(
-                f"Argument `hidden_units` of {owner} must list the units of each layer of the "
-                f"encoder, at least one. Received: hidden_units={hidden_units!r}"
-            )
-        for units in hidden_units:
-            check_positive_int("hidden_units", units, owner)
+        check_positive_int("input_dim", input_dim, _OWNER)
+        hidden_units = check_hidden_units(hidden_units, _OWNER, each="layer of the encoder")
         choices = ("auto", *RECONSTRUCTION_LOSSES)
-        check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
-        depth = len(hidden_units)
-        *kernel_seeds, noise_seed = initializers.child_seeds(seed, 2 * depth + 1)
-        layers = []
-        width = input_dim
-        for level, units in enumerate(hidden_units):
-            is_code = level == depth - 1
-            encoding, decoding = (
-                initializers.for_level(kernel_initializer, number, kernel_seeds[number])
-                for number in (2 * level, 2 * level + 1)
-            )
-            layer = TiedDense(
-                units,
-                activation=code_activation if is_code else activation,
-                # The way back ends as the level below did; the loss sets the first layer's.
-                visible_activation=activation,
-                tied=tied,
-                kernel_initializer=encoding,
-                visible_kernel_initializer=decoding,
-                dtype=dtype,
-                name=f"level_{level + 1}",
-            )
-            layer.build((None, width))
-            layers.append(layer)
-            width = units
-        noise_layer = get_noise(noise, noise_level, owner, noise_seed, dtype, name="noise")
+        check_choice("reconstruction_loss", reconstruction_loss, choices, _OWNER)
+        *kernel_seeds, noise_seed = initializers.child_seeds(seed, 2 * len(hidden_units) + 1)
+        layers = _build_levels(
+            [input_dim, *hidden_units],
+            [*(len(hidden_units) - 1) * [activation], code_activation],
+            activation,
+            tied,
+            kernel_initializer,
+            kernel_seeds,
+            dtype,
+        )
         super().__init__(
             layers,
-            noise_layer,
+            get_noise(noise, noise_level, _OWNER, noise_seed, dtype, name="noise"),
             reconstruction_loss,
             output_activation,
             seed=seed,
             dtype=dtype,
             **kwargs,
         )
-        self.hidden_units = [int(units) for units in hidden_units]
-        serialize = keras.saving.serialize_keras_object
-        self._arguments = {
-            "activation": serialize(keras.activations.get(activation)),
-            "code_activation": serialize(keras.activations.get(code_activation)),
-            "noise": serialize(noise),
-            "noise_level": noise_level,
-            "kernel_initializer": serialize(kernel_initializer),
-        }
+        self.hidden_units = hidden_units
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden_units,
+            activation=activation,
+            code_activation=code_activation,
+            tied=tied,
+            noise=noise,
+            noise_level=noise_level,
+            kernel_initializer=kernel_initializer,
+            reconstruction_loss=reconstruction_loss,
+            output_activation=self.given_output_activation,
+            seed=seed,
+        )
 
     def pretraining_arguments(self, x):
         """Returns layers, noise and losses: cross-entropy for sigmoid codes, else squared error."""
@@ -144,26 +130,29 @@ class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
             "reconstruction_loss": [self.reconstruction_loss, *upper],
         }
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_dim": self.input_dim,
-            "hidden_units": self.hidden_units,
-            **self._arguments,
-            "tied": self.levels[0].tied,
-            "reconstruction_loss": self.reconstruction_loss,
-            "output_activation": self.given_output_activation,
-            "seed": self.seed,
-        }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("activation", "code_activation", "noise", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)
+def _build_levels(widths, activations, visible_activation, tied, kernel_initializer, seeds, dtype):
+    """Returns one built `TiedDense` per level of given widths, which begin with the input's."""
+    layers = []
+    for level, activation in enumerate(activations):
+        encoding, decoding = (
+            initializers.for_level(kernel_initializer, number, seeds[number])
+            for number in (2 * level, 2 * level + 1)
+        )
+        layer = TiedDense(
+            widths[level + 1],
+            activation=activation,
+            # The way back ends as the level below did; the loss sets the first layer's.
+            visible_activation=visible_activation,
+            tied=tied,
+            kernel_initializer=encoding,
+            visible_kernel_initializer=decoding,
+            dtype=dtype,
+            name=f"level_{level + 1}",
+        )
+        layer.build((None, widths[level]))
+        layers.append(layer)
+    return layers
 
 
 def _is_sigmoid(layer):

@@ -90,32 +90,15 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
             [layer], noise_layer, reconstruction_loss, seed=seed, dtype=dtype, **kwargs
         )
         self.hidden_units = hidden_units
-        self._arguments = {
-            "noise": keras.saving.serialize_keras_object(noise),
-            "noise_level": noise_level,
-            "activation": keras.activations.serialize(layer.activation),
-            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
-            "visible_kernel_initializer": keras.saving.serialize_keras_object(
-                visible_kernel_initializer
-            ),
-        }
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_dim": self.input_dim,
-            "hidden_units": self.hidden_units,
-            **self._arguments,
-            "tied": self.levels[0].tied,
-            "reconstruction_loss": self.reconstruction_loss,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("noise", "activation", "kernel_initializer", "visible_kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden_units,
+            noise=noise,
+            noise_level=noise_level,
+            activation=activation,
+            tied=tied,
+            kernel_initializer=kernel_initializer,
+            visible_kernel_initializer=visible_kernel_initializer,
+            reconstruction_loss=reconstruction_loss,
+            seed=seed,
+        )

@@ -6,6 +6,8 @@ from keras_sda import initializers
 from keras_sda._validation import check_fraction, check_positive_int
 from keras_sda.models.classifier import Classifier, make_head
 
+_OWNER = "LeNet5"
+
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class LeNet5(Classifier):
@@ -66,51 +68,15 @@ class LeNet5(Classifier):
         dtype=None,
         **kwargs,
     ):
-        owner = "LeNet5"
-        given = (input_shape, kernels)
-        if [len(value) if isinstance(value, (list, tuple)) else 0 for value in given] != [3, 2]:
-            raise ValueError(
-                f"{owner} expects `input_shape` as (height, width, channels) and two numbers of "
-                f"`kernels`. Received: input_shape={input_shape!r}, kernels={kernels!r}"
-            )
-        for name, value in (
-            *(("input_shape", side) for side in input_shape),
-            *(("kernels", count) for count in kernels),
-            ("hidden_units", hidden_units),
-            ("kernel_size", kernel_size),
-            ("pool_size", pool_size),
-        ):
-            check_positive_int(name, value, owner)
-        check_fraction("dropout", dropout, owner, below_one=True)
+        _check_sizes(input_shape, kernels, hidden_units, kernel_size, pool_size)
+        check_fraction("dropout", dropout, _OWNER, below_one=True)
         super().__init__(seed=seed, dtype=dtype, **kwargs)
         self.image_shape = tuple(input_shape)
         self.num_classes = num_classes
-        self._arguments = {
-            "input_shape": tuple(input_shape),
-            "kernels": tuple(kernels),
-            "hidden_units": hidden_units,
-            "activation": keras.activations.serialize(keras.activations.get(activation)),
-            "kernel_size": kernel_size,
-            "pool_size": pool_size,
-            "dropout": dropout,
-        }
-        self._map_shapes = self._sizes(owner)
-        *conv_seeds, dense_seed, dropout_seed = initializers.child_seeds(seed, 4)
+        self._map_shapes = _map_shapes(self.image_shape, kernels, kernel_size, pool_size)
+        *kernel_seeds, dense_seed, dropout_seed = initializers.child_seeds(seed, 4)
         maps = (input_shape[2], *kernels)
-        self.levels = [
-            keras.layers.Conv2D(
-                count,
-                kernel_size,
-                kernel_initializer=_after_pooling(
-                    kernel_size**2 * before, kernel_size**2 * count / pool_size**2, conv_seed
-                ),
-                dtype=dtype,
-                name=f"convolution_{level}",
-            )
-            for level, (before, count, conv_seed) in enumerate(
-                zip(maps, kernels, conv_seeds, strict=False), 1
-            )
-        ]
+        self.levels = _convolutions(maps, kernel_size, pool_size, kernel_seeds, dtype)
         self.levels.append(
             keras.layers.Dense(
                 hidden_units,
@@ -125,30 +91,20 @@ class LeNet5(Classifier):
         self.flatten = keras.layers.Flatten(dtype=dtype, name="flatten")
         self.dropout = keras.layers.Dropout(dropout, seed=dropout_seed, dtype=dtype, name="dropout")
         self.head = make_head(
-            num_classes, None, owner, self.variable_dtype, kernel_initializer="zeros"
+            num_classes, None, _OWNER, self.variable_dtype, kernel_initializer="zeros"
         )
         self.build((None, *self.image_shape))
-
-    def _sizes(self, owner):
-        """Returns the shape of what each convolution is given, and of what the last one leaves."""
-        given = self._arguments
-        height, width, channels = self.image_shape
-        shapes = [(height, width, channels)]
-        for count in given["kernels"]:
-            height, width = (
-                (side - given["kernel_size"] + 1) // given["pool_size"] for side in (height, width)
-            )
-            shapes.append((height, width, count))
-            if height < 1 or width < 1:
-                smallest = 1
-                for _ in given["kernels"]:
-                    smallest = smallest * given["pool_size"] + given["kernel_size"] - 1
-                raise ValueError(
-                    f"{owner} with kernels of {given['kernel_size']} and pooling by "
-                    f"{given['pool_size']} pixels needs images of at least {smallest} x "
-                    f"{smallest}. Received: input_shape={self.image_shape}"
-                )
-        return shapes
+        self.keep_arguments(
+            input_shape=self.image_shape,
+            num_classes=num_classes,
+            kernels=tuple(kernels),
+            hidden_units=hidden_units,
+            activation=activation,
+            kernel_size=kernel_size,
+            pool_size=pool_size,
+            dropout=dropout,
+            seed=seed,
+        )
 
     @property
     def row_shape(self):
@@ -178,14 +134,57 @@ class LeNet5(Classifier):
     def call(self, inputs, training=False):
         return self.classify(self.hidden(inputs, training=training))
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            **self._arguments,
-            "num_classes": self.num_classes,
-            "seed": self.seed,
-        }
+
+def _check_sizes(input_shape, kernels, hidden_units, kernel_size, pool_size):
+    """Raises a `ValueError` if one of them is not made of whole numbers of at least 1."""
+    given = (input_shape, kernels)
+    if [len(value) if isinstance(value, (list, tuple)) else 0 for value in given] != [3, 2]:
+        raise ValueError(
+            f"{_OWNER} expects `input_shape` as (height, width, channels) and two numbers of "
+            f"`kernels`. Received: input_shape={input_shape!r}, kernels={kernels!r}"
+        )
+    for name, value in (
+        *(("input_shape", side) for side in input_shape),
+        *(("kernels", count) for count in kernels),
+        ("hidden_units", hidden_units),
+        ("kernel_size", kernel_size),
+        ("pool_size", pool_size),
+    ):
+        check_positive_int(name, value, _OWNER)
+
+
+def _map_shapes(image_shape, kernels, kernel_size, pool_size):
+    """Returns the shape of what each convolution is given, and of what the last one leaves."""
+    height, width, _ = image_shape
+    shapes = [image_shape]
+    for count in kernels:
+        height, width = ((side - kernel_size + 1) // pool_size for side in (height, width))
+        shapes.append((height, width, count))
+        if height < 1 or width < 1:
+            smallest = 1
+            for _ in kernels:
+                smallest = smallest * pool_size + kernel_size - 1
+            raise ValueError(
+                f"{_OWNER} with kernels of {kernel_size} and pooling by {pool_size} pixels needs "
+                f"images of at least {smallest} x {smallest}. Received: input_shape={image_shape}"
+            )
+    return shapes
+
+
+def _convolutions(maps, kernel_size, pool_size, seeds, dtype):
+    """Returns the convolutions between given numbers of maps, the channels of the image first."""
+    return [
+        keras.layers.Conv2D(
+            count,
+            kernel_size,
+            kernel_initializer=_after_pooling(
+                kernel_size**2 * before, kernel_size**2 * count / pool_size**2, seed
+            ),
+            dtype=dtype,
+            name=f"convolution_{level}",
+        )
+        for level, (before, count, seed) in enumerate(zip(maps, maps[1:], seeds, strict=False), 1)
+    ]
 
 
 def _after_pooling(fan_in, fan_out, seed):

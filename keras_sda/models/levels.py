@@ -3,11 +3,28 @@
 import keras
 
 from keras_sda import initializers
-from keras_sda._validation import check_choice, per_level
+from keras_sda._validation import check_choice, check_positive_int, per_level
 from keras_sda.layers.noise import copy_noise, get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.regularizers import UNIT_ACTIVATIONS
+
+
+def check_hidden_units(hidden_units, owner, each="level", remedy=""):
+    """Returns the units of each level as a list of whole numbers of at least 1.
+
+    Args:
+        hidden_units: What was given for the argument of this name.
+        owner: Who asks, for error messages.
+        each: What a level is called there.
+        remedy: What to do without any level.
+    """
+    if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
+        raise ValueError(
+            f"Argument `hidden_units` of {owner} must list the units of each {each}, at least "
+            f"one{remedy}. Received: hidden_units={hidden_units!r}"
+        )
+    return [check_positive_int("hidden_units", units, owner) for units in hidden_units]
 
 
 def build_levels(

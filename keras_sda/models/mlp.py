@@ -10,6 +10,7 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.models.classifier import Classifier, make_head
+from keras_sda.models.levels import check_hidden_units
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -80,74 +81,76 @@ class MLP(Classifier):
         check_positive_int("input_dim", input_dim, owner)
         hidden_units = self._check_hidden_units(hidden_units, owner)
         depth = len(hidden_units)
-        regularizer = _penalty(l1, l2, owner)
         rates = [
             check_fraction("dropout", rate, owner, below_one=True)
             for rate in per_level("dropout", dropout, depth, owner)
         ]
         activations = per_level("activation", activation, depth, owner)
+        penalty = _penalty(l1, l2, owner)
+        options = {"bias_initializer": bias_initializer, "kernel_regularizer": penalty}
         super().__init__(seed=seed, dtype=dtype, **kwargs)
         self.input_dim = input_dim
         self.hidden_units = hidden_units
         self.num_classes = num_classes
-        seeds = initializers.child_seeds(seed, 2 * depth + 1)
+        *seeds, head_seed = initializers.child_seeds(seed, 2 * depth + 1)
+        self._add_levels(activations, rates, kernel_initializer, seeds, options)
+        self.head = make_head(
+            num_classes,
+            head,
+            owner,
+            self.variable_dtype,  # class probabilities stay exact under mixed precision
+            kernel_initializer=initializers.for_level(head_initializer, depth, head_seed),
+            **options,
+        )
+        self.build((None, input_dim))
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden_units,
+            num_classes=num_classes,
+            head=head,
+            activation=activations,
+            dropout=rates,
+            l1=l1,
+            l2=l2,
+            kernel_initializer=kernel_initializer,
+            head_initializer=head_initializer,
+            bias_initializer=bias_initializer,
+            seed=seed,
+        )
+
+    def _add_levels(self, activations, rates, kernel_initializer, seeds, options):
+        """Makes the hidden layers, each with its dropout if any has one."""
         self.levels = []
         self.dropout_layers = []
-        width = input_dim
-        for level, units in enumerate(hidden_units):
+        width = self.input_dim
+        for level, units in enumerate(self.hidden_units):
             layer = keras.layers.Dense(
                 units,
                 activation=activations[level],
                 kernel_initializer=initializers.for_level(
                     kernel_initializer, level, seeds[2 * level]
                 ),
-                bias_initializer=bias_initializer,
-                kernel_regularizer=regularizer,
-                dtype=dtype,
+                dtype=self.dtype_policy,
                 name=f"level_{level + 1}",
+                **options,
             )
             layer.build((None, width))
             self.levels.append(layer)
             if any(rates):
-                name = f"dropout_{level + 1}"
                 drop = keras.layers.Dropout(
-                    rates[level], seed=seeds[2 * level + 1], dtype=dtype, name=name
+                    rates[level],
+                    seed=seeds[2 * level + 1],
+                    dtype=self.dtype_policy,
+                    name=f"dropout_{level + 1}",
                 )
                 self.dropout_layers.append(drop)
             width = units
-        self.head = make_head(
-            num_classes,
-            head,
-            owner,
-            self.variable_dtype,  # class probabilities stay exact under mixed precision
-            kernel_initializer=initializers.for_level(head_initializer, depth, seeds[-1]),
-            bias_initializer=bias_initializer,
-            kernel_regularizer=regularizer,
-        )
-        serialize = keras.saving.serialize_keras_object
-        self._arguments = {
-            "head": None if head is None else serialize(head),
-            "activation": [
-                keras.activations.serialize(keras.activations.get(one)) for one in activations
-            ],
-            "dropout": rates,
-            "l1": l1,
-            "l2": l2,
-            "kernel_initializer": serialize(kernel_initializer),
-            "head_initializer": serialize(head_initializer),
-            "bias_initializer": serialize(bias_initializer),
-        }
-        self.build((None, input_dim))
 
     @staticmethod
     def _check_hidden_units(hidden_units, owner):
-        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
-            raise ValueError(
-                f"Argument `hidden_units` of {owner} must list the units of each hidden layer, at "
-                f"least one; without any it is SoftmaxRegression. "
-                f"Received: hidden_units={hidden_units!r}"
-            )
-        return [check_positive_int("hidden_units", units, owner) for units in hidden_units]
+        return check_hidden_units(
+            hidden_units, owner, "hidden layer", "; without any it is SoftmaxRegression"
+        )
 
     def build(self, input_shape):
         # Keras calls it again when it loads a saved model.
@@ -167,26 +170,6 @@ class MLP(Classifier):
 
     def call(self, inputs, training=False):
         return self.classify(self.hidden(inputs, training=training))
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "input_dim": self.input_dim,
-            "hidden_units": list(self.hidden_units),
-            "num_classes": self.num_classes,
-            **self._arguments,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("head", "kernel_initializer", "head_initializer", "bias_initializer"):
-            if name in config:
-                config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)
 
 
 def _penalty(l1, l2, owner):

@@ -56,6 +56,14 @@ class SoftmaxRegression(MLP):
             dtype=dtype,
             **kwargs,
         )
+        self.keep_arguments(
+            input_dim=input_dim,
+            num_classes=num_classes,
+            l1=l1,
+            l2=l2,
+            kernel_initializer=kernel_initializer,
+            seed=seed,
+        )
 
     @staticmethod
     def _check_hidden_units(hidden_units, owner):
@@ -64,18 +72,3 @@ class SoftmaxRegression(MLP):
     def hidden(self, inputs, level=-1, training=False):
         """Returns the inputs, as there is no hidden layer."""
         return inputs
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config["kernel_initializer"] = config["head_initializer"]
-        for name in (
-            "hidden_units",
-            "head",
-            "activation",
-            "dropout",
-            "head_initializer",
-            "bias_initializer",
-        ):
-            del config[name]
-        return config

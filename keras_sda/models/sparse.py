@@ -111,12 +111,17 @@ class SparseAutoencoder(UnrolledAutoencoder):
         if code_l1:
             self.code_regularizers.append(regularizers.CodeL1(code_l1))
         self.kernel_regularizer = keras.regularizers.L1L2(kernel_l1, kernel_l2)
-        self._arguments = {
-            "sparsity_target": sparsity_target,
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden_units,
+            sparsity_target=sparsity_target,
             **weights,
-            "activation": keras.activations.serialize(layers[0].activation),
-            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
-        }
+            activation=activation,
+            tied=tied,
+            kernel_initializer=kernel_initializer,
+            reconstruction_loss=reconstruction_loss,
+            seed=seed,
+        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
@@ -125,23 +130,3 @@ class SparseAutoencoder(UnrolledAutoencoder):
         return regularizers.add_penalties(
             loss, layer, layer(x), self.code_regularizers, self.kernel_regularizer
         )
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_dim": self.input_dim,
-            "hidden_units": self.hidden_units,
-            **self._arguments,
-            "tied": self.levels[0].tied,
-            "reconstruction_loss": self.reconstruction_loss,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("activation", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)

@@ -11,10 +11,13 @@ from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
 from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
+from keras_sda.models.classifier import make_head
 from keras_sda.models.greedy import GreedyPretraining
-from keras_sda.models.levels import build_levels, build_noises, choose_losses
+from keras_sda.models.levels import build_levels, build_noises, check_hidden_units, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training import pretraining
+
+_OWNER = "StackedDenoisingAutoencoder"
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -112,109 +115,109 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         dtype=None,
         **kwargs,
     ):
-        owner = "StackedDenoisingAutoencoder"
-        check_positive_int("input_dim", input_dim, owner)
-        if not isinstance(hidden_units, (list, tuple)) or not hidden_units:
-            raise ValueError(
-                f"Argument `hidden_units` of {owner} must list the units of each level, at least "
-                f"one. Received: hidden_units={hidden_units!r}"
-            )
-        num_levels = len(hidden_units)
-        for units in hidden_units:
-            check_positive_int("hidden_units", units, owner)
-        if num_classes is not None and head is not None:
-            raise ValueError(f"{owner} takes either `num_classes` or `head`. Received both.")
-        if num_classes is not None and check_positive_int("num_classes", num_classes, owner) < 2:
-            raise ValueError(
-                f"Argument `num_classes` of {owner} must be at least 2. Received: num_classes=1; "
-                "for one output use head=keras.layers.Dense(1, activation='sigmoid')."
-            )
-        if head is not None and not isinstance(head, keras.layers.Layer):
-            raise ValueError(
-                f"Argument `head` of {owner} must be a Keras layer. Received: head={head!r}"
-            )
-        check_fraction("dropout", dropout, owner, below_one=True)
-        check_non_negative("finetune_noise_level", finetune_noise_level, owner)
+        check_fraction("dropout", dropout, _OWNER, below_one=True)
+        check_non_negative("finetune_noise_level", finetune_noise_level, _OWNER)
         super().__init__(seed=seed, dtype=dtype, **kwargs)
-
-        self.input_dim = input_dim
-        self.hidden_units = [int(units) for units in hidden_units]
+        self.input_dim = check_positive_int("input_dim", input_dim, _OWNER)
+        self.hidden_units = check_hidden_units(hidden_units, _OWNER)
         self.num_classes = num_classes
         self.dropout = dropout
         self.finetune_noise_level = finetune_noise_level
-        # What `get_config` gives back of the arguments that are spread over the levels below.
-        self._given = SimpleNamespace(
+        *seeds, noise_seed = initializers.child_seeds(seed, 4 * len(self.hidden_units) + 2)
+        self._add_levels(activation, tied, kernel_initializer, noise, noise_level, seeds)
+        self._add_losses(reconstruction_loss, code_regularizer, kernel_regularizer)
+        self._add_head(head, seeds, noise_seed)
+        self.build((None, input_dim))
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=self.hidden_units,
+            num_classes=num_classes,
             head=head,
             noise=noise,
             noise_level=noise_level,
+            activation=[layer.activation for layer in self.levels],
+            tied=tied,
             kernel_initializer=kernel_initializer,
+            reconstruction_loss=reconstruction_loss,
+            code_regularizer=self.code_regularizers,
+            kernel_regularizer=self.kernel_regularizers,
+            dropout=dropout,
+            finetune_noise_level=finetune_noise_level,
+            seed=seed,
         )
 
-        seeds = initializers.child_seeds(seed, 4 * num_levels + 2)
-        last = 4 * num_levels
+    def _add_levels(self, activation, tied, kernel_initializer, noise, noise_level, seeds):
+        """Makes the levels and their noises, in whose order `seeds` has four for each level."""
+        last = 4 * len(self.hidden_units)
+        kernel_seeds = list(zip(seeds[0:last:4], seeds[1:last:4], strict=True))
         levels = build_levels(
-            input_dim,
+            self.input_dim,
             self.hidden_units,
             activation,
             tied,
             kernel_initializer,
-            list(zip(seeds[0:last:4], seeds[1:last:4], strict=True)),
-            owner,
-            dtype,
+            kernel_seeds,
+            _OWNER,
+            self.dtype_policy,
         )
-        widths = [input_dim, *self.hidden_units[:-1]]
-        noises = build_noises(noise, noise_level, widths, seeds[2:last:4], owner, dtype)
+        widths = [self.input_dim, *self.hidden_units[:-1]]
+        noises = build_noises(
+            noise, noise_level, widths, seeds[2:last:4], _OWNER, self.dtype_policy
+        )
         self.levels = []
         self.noise_layers = []
         for layer, noise_layer in zip(levels, noises, strict=True):
             # In the order in which data pass them, which Keras keeps in `summary` and `weights`.
             self.noise_layers.append(noise_layer)
             self.levels.append(layer)
+
+    def _add_losses(self, reconstruction_loss, code_regularizer, kernel_regularizer):
+        """Sets what pretraining minimizes at each level, and makes the autoencoder of them all."""
         self.code_regularizers = regularizers.code_regularizers(
-            code_regularizer, self.levels, owner
+            code_regularizer, self.levels, _OWNER
         )
         self.kernel_regularizers = regularizers.kernel_regularizers(
-            kernel_regularizer, self.levels, owner
+            kernel_regularizer, self.levels, _OWNER
         )
-        first_loss, *self._upper_losses = choose_losses(self.levels, reconstruction_loss, owner)
+        first_loss, *self._upper_losses = choose_losses(self.levels, reconstruction_loss, _OWNER)
         # In a namespace, as Keras would list it beside the layers that it is made of.
         self._parts = SimpleNamespace(
             autoencoder=UnrolledAutoencoder(
                 self.levels,
                 noise=self.noise_layers[0],
                 reconstruction_loss=first_loss,
-                seed=seed,
-                dtype=dtype,
+                seed=self.seed,
+                dtype=self.dtype_policy,
                 name="autoencoder",
             )
         )
-        self._add_head(head, seeds[3:last:4], seeds[-1], owner)
-        self.build((None, input_dim))
 
-    def _add_head(self, head, dropout_seeds, noise_seed, owner):
+    def _add_head(self, head, seeds, noise_seed):
         """Makes what only the supervised network has: noise on its input, dropout, the head."""
         self.noise = self.noise_layers[0]
         self.dropout_layers = []
-        if self.num_classes is not None:
-            # Class probabilities stay exact under mixed precision.
-            head = keras.layers.Dense(
-                self.num_classes,
-                activation="softmax",
-                kernel_initializer="zeros",
-                dtype=self.variable_dtype,
-                name="head",
-            )
-        self.head = head
-        if head is None:
+        self.head = None
+        if self.num_classes is None and head is None:
             return
-        self.noise = self._finetune_noise(noise_seed, owner)
+        # Class probabilities stay exact under mixed precision.
+        self.head = make_head(
+            self.num_classes, head, _OWNER, self.variable_dtype, kernel_initializer="zeros"
+        )
+        self.noise = self._finetune_noise(noise_seed)
         if self.dropout > 0:
             self.dropout_layers = [
                 keras.layers.Dropout(
                     self.dropout, seed=seed, dtype=self.dtype_policy, name=f"dropout_{level + 1}"
                 )
-                for level, seed in enumerate(dropout_seeds)
+                for level, seed in enumerate(seeds[3:-1:4])
             ]
+
+    def settled_arguments(self):
+        """Returns the loss of each level, the first settled by data, and whether it is tied."""
+        return {
+            "reconstruction_loss": self.reconstruction_losses,
+            "tied": [layer.tied for layer in self.levels],
+        }
 
     def build(self, input_shape):
         # Keras calls it again when it loads a saved model.
@@ -223,7 +226,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         if self.head is not None and not self.head.built:
             self.head.build((None, self.hidden_units[-1]))
 
-    def _finetune_noise(self, seed, owner):
+    def _finetune_noise(self, seed):
         """Returns the noise on the input of the supervised network, or `None`."""
         level = self.finetune_noise_level
         if level == 0:
@@ -231,11 +234,11 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         first = self.noise_layers[0]
         if not hasattr(first, "level_name"):
             raise ValueError(
-                f"Argument `finetune_noise_level` of {owner} needs a noise of this package at the "
+                f"Argument `finetune_noise_level` of {_OWNER} needs a noise of this package at the "
                 f"first level. Received: finetune_noise_level={level!r} with noise={first!r}"
             )
         # Keras would turn the refusal of a copy's constructor into a TypeError.
-        first.check_level(level, "finetune_noise_level", f"{owner} with {type(first).__name__}")
+        first.check_level(level, "finetune_noise_level", f"{_OWNER} with {type(first).__name__}")
         noise = copy_noise(first, level=level, seed=seed, name="finetune_noise")
         noise.build((None, self.input_dim))
         return noise
@@ -394,38 +397,3 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         """
         outputs = {**self.autoencoder.outputs_to_export(), "serve": self}
         return export_model(self, outputs, filepath, format, **kwargs)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        serialize = keras.saving.serialize_keras_object
-        given = self._given
-        noise = list(given.noise) if isinstance(given.noise, (list, tuple)) else given.noise
-        activations = [keras.activations.serialize(layer.activation) for layer in self.levels]
-        return {
-            **super().get_config(),
-            "input_dim": self.input_dim,
-            "hidden_units": list(self.hidden_units),
-            "num_classes": self.num_classes,
-            "head": serialize(given.head),
-            "noise": serialize(noise),
-            "noise_level": given.noise_level,
-            "activation": serialize(activations),
-            "tied": [layer.tied for layer in self.levels],
-            "kernel_initializer": serialize(given.kernel_initializer),
-            "reconstruction_loss": self.reconstruction_losses,
-            "code_regularizer": serialize(self.code_regularizers),
-            "kernel_regularizer": serialize(self.kernel_regularizers),
-            "dropout": self.dropout,
-            "finetune_noise_level": self.finetune_noise_level,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        objects = ("head", "noise", "activation", "kernel_initializer")
-        for name in (*objects, "code_regularizer", "kernel_regularizer"):
-            value = config.get(name)  # models saved before there were regularizers have none
-            config[name] = keras.saving.deserialize_keras_object(value, custom_objects)
-        return cls(**config)

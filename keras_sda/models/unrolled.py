@@ -51,6 +51,17 @@ class UnrolledAutoencoder(Autoencoder):
         self.input_dim = self.levels[0].input_dim
         self._use_loss(reconstruction_loss)
         self.build((None, self.input_dim))
+        self.keep_arguments(
+            layers=list(self.levels),
+            noise=noise,
+            reconstruction_loss=reconstruction_loss,
+            output_activation=self.given_output_activation,
+            seed=seed,
+        )
+
+    def settled_arguments(self):
+        """Returns the loss, and of a subclass whether its levels are tied, which `untie` ends."""
+        return {**super().settled_arguments(), "tied": self.levels[0].tied}
 
     def build(self, input_shape):
         # The layers are built already; the noise learns its shape for `summary`.
@@ -156,22 +167,3 @@ class UnrolledAutoencoder(Autoencoder):
             if layer.tied:
                 layer.untie()
         self._use_loss(self.reconstruction_loss)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "layers": [serialize(layer) for layer in self.levels],
-            "noise": serialize(self.noise),
-            "reconstruction_loss": self.reconstruction_loss,
-            "output_activation": self.given_output_activation,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new layers from a configuration."""
-        deserialize = keras.saving.deserialize_keras_object
-        layers = [deserialize(layer, custom_objects) for layer in config.pop("layers")]
-        return cls(layers, deserialize(config.pop("noise"), custom_objects), **config)

@@ -129,36 +129,17 @@ class VariationalAutoencoder(Autoencoder):
         self.likelihood_stddev = check_positive("likelihood_stddev", likelihood_stddev, _OWNER)
         self.final_beta = check_non_negative("beta", beta, _OWNER)
         self.latent_dim = check_positive_int("latent_dim", latent_dim, _OWNER)
-        hidden = [
-            check_positive_int("hidden_units", units, _OWNER)
-            for units in (
-                hidden_units if isinstance(hidden_units, (list, tuple)) else [hidden_units]
-            )
-        ]
-        activation = keras.activations.get(activation)
-        sampling_seed, *seeds = initializers.child_seeds(
-            seed, 6 + 2 * len(hidden) + 2 * _length(filters)
-        )
+        hidden = _listed_units(hidden_units)
+        num_seeds = 6 + 2 * len(hidden) + 2 * _length(filters)
+        sampling_seed, *seeds = initializers.child_seeds(seed, num_seeds)
 
         def make_kernel(number):
             return initializers.for_level(kernel_initializer, number, seeds[number])
 
         common = (hidden, self.latent_dim, activation, make_kernel, (self.variable_dtype, dtype))
-        if input_dim is not None and input_shape is None and filters is None:
-            self.input_dim = check_positive_int("input_dim", input_dim, _OWNER)
-            self._row_shape = (self.input_dim,)
-            networks = dense_networks(self.input_dim, *common)
-        elif input_dim is None and input_shape is not None and filters is not None:
-            self._row_shape = check_image_shape(input_shape, _OWNER)
-            levels = _convolutions(self._row_shape, filters, kernel_size)
-            networks = convolutional_networks(self._row_shape, levels, *common)
-        else:
-            raise ValueError(
-                f"{_OWNER} is either dense, with `input_dim`, or convolutional, with `input_shape` "
-                f"and `filters`. Received: input_dim={input_dim!r}, input_shape={input_shape!r}, "
-                f"filters={filters!r}"
-            )
-        self.posterior, self.generator = networks
+        self.posterior, self.generator = self._make_networks(
+            input_dim, input_shape, filters, kernel_size, common
+        )
         self.sampling = Sampling(sampling_seed, dtype=dtype, name="sampling")
         self._graphs = self._make_graphs()
         self.beta = self.add_weight(
@@ -171,14 +152,37 @@ class VariationalAutoencoder(Autoencoder):
         )
         self._nll_tracker = keras.metrics.Mean(name="nll")
         self._kl_tracker = keras.metrics.Mean(name="kl")
-        self._arguments = {
-            "hidden_units": hidden,
-            "filters": filters,
-            "kernel_size": kernel_size,
-            "activation": keras.activations.serialize(activation),
-            "kernel_initializer": keras.saving.serialize_keras_object(kernel_initializer),
-        }
         self.build((None, *self._row_shape))
+        self.keep_arguments(
+            input_dim=input_dim,
+            hidden_units=hidden,
+            latent_dim=latent_dim,
+            input_shape=input_shape,
+            filters=filters,
+            kernel_size=kernel_size,
+            activation=activation,
+            likelihood=likelihood,
+            likelihood_stddev=self.likelihood_stddev,
+            beta=self.final_beta,
+            kernel_initializer=kernel_initializer,
+            seed=seed,
+        )
+
+    def _make_networks(self, input_dim, input_shape, filters, kernel_size, common):
+        """Returns posterior and generator, dense or convolutional, once a row's shape is known."""
+        if input_dim is not None and input_shape is None and filters is None:
+            self.input_dim = check_positive_int("input_dim", input_dim, _OWNER)
+            self._row_shape = (self.input_dim,)
+            return dense_networks(self.input_dim, *common)
+        if input_dim is None and input_shape is not None and filters is not None:
+            self._row_shape = check_image_shape(input_shape, _OWNER)
+            levels = _convolutions(self._row_shape, filters, kernel_size)
+            return convolutional_networks(self._row_shape, levels, *common)
+        raise ValueError(
+            f"{_OWNER} is either dense, with `input_dim`, or convolutional, with `input_shape` "
+            f"and `filters`. Received: input_dim={input_dim!r}, input_shape={input_shape!r}, "
+            f"filters={filters!r}"
+        )
 
     def _make_graphs(self):
         """Returns models over the same layers, in a namespace, as Keras would track them."""
@@ -370,34 +374,17 @@ class VariationalAutoencoder(Autoencoder):
 
         return self._run(estimate, x, "log_likelihood()").astype(self._rows_loss.dtype)
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            **keras.Model.get_config(self),
-            "input_dim": self.input_dim,
-            "latent_dim": self.latent_dim,
-            "input_shape": self._row_shape if self.input_dim is None else None,
-            **self._arguments,
-            "likelihood": self.likelihood,
-            "likelihood_stddev": self.likelihood_stddev,
-            "beta": self.final_beta,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a model with new weights from a configuration."""
-        config = dict(config)
-        for name in ("activation", "kernel_initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        return cls(**config)
-
 
 def _average(rows, sample_weight):
     """Returns the mean over the batch of (weighted) values of each row, as Keras' losses do."""
     if sample_weight is not None:
         rows = rows * ops.reshape(ops.cast(sample_weight, rows.dtype), (-1,))
     return ops.mean(rows)
+
+
+def _listed_units(hidden_units):
+    listed = hidden_units if isinstance(hidden_units, (list, tuple)) else [hidden_units]
+    return [check_positive_int("hidden_units", units, _OWNER) for units in listed]
 
 
 def _length(filters):
