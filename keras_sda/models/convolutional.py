@@ -1,7 +1,7 @@
 """The convolutional autoencoder, with or without noise on its input."""
 
+import functools
 import math
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import keras
@@ -119,8 +119,6 @@ class ConvolutionalAutoencoder(Autoencoder):
         dtype=None,
         **kwargs,
     ):
-        # The decoder with its last activation, made on demand; see `decoder`.
-        self._graphs = SimpleNamespace(decoder=None)
         super().__init__(reconstruction_loss, output_activation, seed=seed, dtype=dtype, **kwargs)
         self.image_shape = check_image_shape(input_shape, _OWNER)
         down = _encoder_levels(filters, kernel_size, strides, padding, pool_size, pool_strides)
@@ -191,20 +189,19 @@ class ConvolutionalAutoencoder(Autoencoder):
 
     def _use_loss(self, name):
         super()._use_loss(name)
-        self._graphs.decoder = None
+        self.__dict__.pop("decoder", None)  # it ends with another activation
 
     def preactivation(self, inputs, training=False):
         images = inputs if self.noise is None else self.noise(inputs, training=training)
         return self.expansion(self.encoder(images))
 
-    @property
+    # Cached where Keras does not track it.
+    @functools.cached_property
     def decoder(self):
         """Keras model from codes to images, over these very layers."""
-        if self._graphs.decoder is None:
-            codes = keras.Input(self.code_shape, dtype=self.variable_dtype, name="codes")
-            images = self.output_activation(self.expansion(codes))
-            self._graphs.decoder = keras.Model(codes, images, name="decoder")
-        return self._graphs.decoder
+        codes = keras.Input(self.code_shape, dtype=self.variable_dtype, name="codes")
+        images = self.output_activation(self.expansion(codes))
+        return keras.Model(codes, images, name="decoder")
 
 
 class _Level(NamedTuple):

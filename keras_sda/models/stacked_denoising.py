@@ -1,7 +1,6 @@
 """The stacked denoising autoencoder: pretrained level by level, fine-tuned as a whole."""
 
 import contextlib
-from types import SimpleNamespace
 
 import keras
 
@@ -95,6 +94,8 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         "Stacked Denoising Autoencoders (SdA)"; Ng et al., UFLDL tutorial, "Stacked autoencoders".
     """
 
+    autoencoder: UnrolledAutoencoder
+
     def __init__(
         self,
         input_dim,
@@ -180,16 +181,14 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             kernel_regularizer, self.levels, _OWNER
         )
         first_loss, *self._upper_losses = choose_losses(self.levels, reconstruction_loss, _OWNER)
-        # In a namespace, as Keras would list it beside the layers that it is made of.
-        self._parts = SimpleNamespace(
-            autoencoder=UnrolledAutoencoder(
-                self.levels,
-                noise=self.noise_layers[0],
-                reconstruction_loss=first_loss,
-                seed=self.seed,
-                dtype=self.dtype_policy,
-                name="autoencoder",
-            )
+        # Set past Keras, which would list it beside the layers that it is made of.
+        self.__dict__["autoencoder"] = UnrolledAutoencoder(
+            self.levels,
+            noise=self.noise_layers[0],
+            reconstruction_loss=first_loss,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+            name="autoencoder",
         )
 
     def _add_head(self, head, seeds, noise_seed):
@@ -338,11 +337,6 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             with self._retracing():
                 uses_own_loss = not self.has_given_loss
                 self.autoencoder.check_target(x, y, owner, uses_own_loss)
-
-    @property
-    def autoencoder(self):
-        """Keras model of all levels up and down again, over these very layers."""
-        return self._parts.autoencoder
 
     @property
     def encoder(self):

@@ -1,6 +1,6 @@
 """An autoencoder unrolled from reversible layers: up through each, down through each."""
 
-from types import SimpleNamespace
+import functools
 
 import keras
 
@@ -43,8 +43,9 @@ class UnrolledAutoencoder(Autoencoder):
         seed=None,
         **kwargs,
     ):
-        # Models over these layers, made on demand; in a namespace, as Keras would track them.
-        self._graphs = SimpleNamespace(encoders={}, decoders={})
+        # Models over these layers, made on demand, and kept where Keras does not track them.
+        self._encoder_to = functools.cache(self._make_encoder)
+        self._decoder_from = functools.cache(self._make_decoder)
         super().__init__(reconstruction_loss, output_activation, seed=seed, **kwargs)
         self.noise = noise
         self.levels = list(layers)
@@ -70,8 +71,8 @@ class UnrolledAutoencoder(Autoencoder):
 
     def _use_loss(self, name):
         super()._use_loss(name)
-        self._graphs.encoders.clear()
-        self._graphs.decoders.clear()
+        self._encoder_to.cache_clear()
+        self._decoder_from.cache_clear()
         if hasattr(self, "levels"):
             self.levels[0].visible_activation = self.output_activation
 
@@ -118,26 +119,24 @@ class UnrolledAutoencoder(Autoencoder):
 
     def encoder_to(self, level):
         """Returns the Keras model from the input to the codes of a level."""
-        level = self._check_level(level)
-        if level not in self._graphs.encoders:
-            inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype, name="inputs")
-            codes = inputs
-            for layer in self.levels[: level + 1]:
-                codes = layer(codes)
-            name = f"encoder_{level + 1}"
-            self._graphs.encoders[level] = keras.Model(inputs, codes, name=name)
-        return self._graphs.encoders[level]
+        return self._encoder_to(self._check_level(level))
+
+    def _make_encoder(self, level):
+        inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype, name="inputs")
+        codes = inputs
+        for layer in self.levels[: level + 1]:
+            codes = layer(codes)
+        return keras.Model(inputs, codes, name=f"encoder_{level + 1}")
 
     def decoder_from(self, level):
         """Returns the Keras model from the codes of a level to the reconstruction."""
-        level = self._check_level(level)
-        if level not in self._graphs.decoders:
-            units = self.levels[level].units
-            codes = keras.Input((units,), dtype=self.variable_dtype, name="codes")
-            outputs = self.output_activation(self._down(codes, level))
-            name = f"decoder_{level + 1}"
-            self._graphs.decoders[level] = keras.Model(codes, outputs, name=name)
-        return self._graphs.decoders[level]
+        return self._decoder_from(self._check_level(level))
+
+    def _make_decoder(self, level):
+        units = self.levels[level].units
+        codes = keras.Input((units,), dtype=self.variable_dtype, name="codes")
+        outputs = self.output_activation(self._down(codes, level))
+        return keras.Model(codes, outputs, name=f"decoder_{level + 1}")
 
     def encode(self, x, level=-1):
         """Returns the clean codes of `x` at a level, shape `(rows, units)`."""

@@ -1,7 +1,7 @@
 """The variational autoencoder, dense or convolutional."""
 
+import functools
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -141,7 +141,6 @@ class VariationalAutoencoder(Autoencoder):
             input_dim, input_shape, filters, kernel_size, common
         )
         self.sampling = Sampling(sampling_seed, dtype=dtype, name="sampling")
-        self._graphs = self._make_graphs()
         self.beta = self.add_weight(
             name="beta",
             shape=(),
@@ -184,13 +183,6 @@ class VariationalAutoencoder(Autoencoder):
             f"filters={filters!r}"
         )
 
-    def _make_graphs(self):
-        """Returns models over the same layers, in a namespace, as Keras would track them."""
-        encoder = keras.Model(self.posterior.inputs[0], self.posterior.outputs[0], name="encoder")
-        codes = keras.Input((self.latent_dim,), dtype=self.variable_dtype, name="codes")
-        rows = self.output_activation(self.generator(codes))
-        return SimpleNamespace(encoder=encoder, decoder=keras.Model(codes, rows, name="decoder"))
-
     def build(self, input_shape):
         # The layers are built already; the draw learns its shape for `summary`.
         self.sampling.build([(None, self.latent_dim)] * 2)
@@ -200,15 +192,18 @@ class VariationalAutoencoder(Autoencoder):
         """The shape of one row of data: `(input_dim,)`, or that of an image."""
         return self._row_shape
 
-    @property
+    # Both are cached where Keras does not track them.
+    @functools.cached_property
     def encoder(self):
         """Keras model from rows to the mean of their codes."""
-        return self._graphs.encoder
+        return keras.Model(self.posterior.inputs[0], self.posterior.outputs[0], name="encoder")
 
-    @property
+    @functools.cached_property
     def decoder(self):
         """Keras model from codes to the mean of the rows."""
-        return self._graphs.decoder
+        codes = keras.Input((self.latent_dim,), dtype=self.variable_dtype, name="codes")
+        rows = self.output_activation(self.generator(codes))
+        return keras.Model(codes, rows, name="decoder")
 
     def preactivation(self, inputs, training=False):
         # For `compute_loss`, next in the same step.
