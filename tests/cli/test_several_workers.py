@@ -23,28 +23,39 @@ COMMAND = [sys.executable, "-m", "keras_sda_cli"]
 SECONDS = 600
 
 
-def test_only_the_chief_prints_and_writes(tmp_path, monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    run = tmp_path / "run"
-    options = ["--units", "16,8", "--pretrain-epochs", "1", "--epochs", "2", "--output", str(run)]
+OPTIONS = ["--units", "16,8", "--pretrain-epochs", "20", "--epochs", "20", "--optimizer", "adam"]
+OPTIONS += ["--learning-rate", "0.003", "--batch-size", "50"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run of two workers that nothing disturbs: its folder and what was printed."""
+    folder = tmp_path_factory.mktemp("workers")
+    environment = {key: os.environ[key] for key in os.environ if key != "TF_CPP_MIN_LOG_LEVEL"}
     result = subprocess.run(
-        [*COMMAND, "launch", "--workers", "2", "--", "train", *options],
-        cwd=tmp_path,
+        [*COMMAND, "launch", "--workers", "2", "--", "train", *OPTIONS, "--output", "run"],
+        cwd=folder,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=SECONDS,
     )
     assert result.returncode == 0, result.stderr
+    return folder / "run", result
+
+
+def test_only_the_chief_prints_and_writes(undisturbed):
+    run, result = undisturbed
     assert result.stderr == "", "a clean terminal"
     lines = result.stdout.splitlines()
     assert all(line.startswith("[0] ") for line in lines)
     assert lines[0] == "[0] Strategy multi_worker: 2 replicas"
-    assert f"[0] Model, figures and pictures: {run}" in lines
+    assert "[0] Model, figures and pictures: run" in lines
     pictures = {"learning_curves.png", "filters.png", "reconstructions.png"}
     assert {path.name for path in run.iterdir()} >= {"model.keras", "metrics.json"} | pictures
-    assert json.loads((run / "config.json").read_text())["replicas"] == 2
+    assert json.loads((run / "config.json").read_text())["found"]["replicas"] == 2
     assert json.loads((run / "metrics.json").read_text())["test"]["rows"] == 360
-    assert {path.name for path in tmp_path.iterdir()} == {"run"}, "the other worker wrote nothing"
+    assert {path.name for path in run.parent.iterdir()} == {"run"}, "the other worker wrote nothing"
 
 
 @contextlib.contextmanager
@@ -84,46 +95,45 @@ def train_to_the_end(folder, *options):
             assert worker.returncode == 0, (folder / "0.err").read_text()
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-def test_the_others_end_when_a_worker_is_killed(lost, tmp_path):
-    options = ["--units", "16,8", "--pretrain-epochs", "2,100000"]
-    with two_workers(tmp_path, *options, "--output", str(tmp_path / "run")) as workers:
-        come_to_third_epoch(workers, "Level 2 of 2", tmp_path)
-        workers[lost].send_signal(signal.SIGKILL)
-        other = workers[1 - lost]
-        other.communicate(timeout=120)
+def lose(lost, workers, folder):
+    """Kills one of two workers; the other has to end and to say why."""
+    workers[lost].send_signal(signal.SIGKILL)
+    other = workers[1 - lost]
+    other.communicate(timeout=SECONDS)
     assert other.returncode not in (0, -signal.SIGKILL)
-    message = (tmp_path / f"{1 - lost}.err").read_text()
+    message = (folder / f"{1 - lost}.err").read_text()
     assert "Another worker is no longer there" in message
 
 
-def test_killed_three_times_they_go_on_to_the_same_weights(tmp_path):
-    options = ["--units", "16,8", "--pretrain-epochs", "20", "--epochs", "20"]
-    options += ["--optimizer", "adam", "--learning-rate", "0.003", "--batch-size", "50"]
-    train_to_the_end(tmp_path, *options, "--output", str(tmp_path / "whole"))
-
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [("Level 2 of 2", 0)],
+        pytest.param(
+            [("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)], marks=pytest.mark.full
+        ),
+    ],
+    ids=["once", "three times"],
+)
+def test_killed_they_go_on_to_the_same_weights(losses, undisturbed, tmp_path):
+    whole, _ = undisturbed
     run = tmp_path / "killed"
-    arguments = [*options, "--output", str(run)]
+    arguments = [*OPTIONS, "--output", str(run)]
     rng = np.random.default_rng()
-    for phase, lost in (("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)):
+    for phase, lost in losses:
         with two_workers(tmp_path, *arguments) as workers:
             come_to_third_epoch(workers, phase, tmp_path)
             time.sleep(rng.uniform(0, 0.2))  # somewhere within an epoch
-            workers[lost].send_signal(signal.SIGKILL)
-            workers[1 - lost].communicate(timeout=SECONDS)
-            assert workers[1 - lost].returncode != 0
+            lose(lost, workers, tmp_path)
         arguments = ["--resume", str(run)]
     train_to_the_end(tmp_path, *arguments)
     assert "Going on after " in (tmp_path / "0.err").read_text()
     expected, found = (
-        keras.saving.load_model(folder / "model.keras").get_weights()
-        for folder in (tmp_path / "whole", run)
+        keras.saving.load_model(folder / "model.keras").get_weights() for folder in (whole, run)
     )
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    histories = [
-        json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "whole", run)
-    ]
+    histories = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, run)]
     assert histories[0]["pretraining"] == histories[1]["pretraining"]
-    assert histories[0]["finetuning"] == histories[1]["finetuning"]
-    assert len(histories[1]["finetuning"]["loss"]) == 20
+    assert histories[0]["training"] == histories[1]["training"]
+    assert len(histories[1]["training"]["loss"]) == 20
