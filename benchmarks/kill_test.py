@@ -127,7 +127,7 @@ def _report(arguments, options, whole, seconds, runs):
     report = {
         "command": " ".join(["python", "benchmarks/kill_test.py", *sys.argv[1:]]),
         "hardware": _measuring.hardware(),
-        "versions": json.loads((whole / "config.json").read_text())["versions"],
+        "versions": json.loads((whole / "config.json").read_text())["found"]["versions"],
         "options": options,
         "signals": arguments.signal,
         "undisturbed_seconds": round(seconds, 1),

@@ -101,20 +101,25 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
 
 
 @pytest.mark.tensorflow_only
-def test_killed_processes(tmp_path):
-    """SIGKILL, SIGINT and SIGTERM at random moments, in real processes."""
+@pytest.mark.parametrize(
+    "signals",
+    [["KILL"], pytest.param(["KILL", "INT", "TERM"], marks=pytest.mark.full)],
+    ids="-".join,
+)
+def test_killed_processes(signals, tmp_path):
+    """Signals at random moments, in real processes."""
     script = Path(__file__).parents[2] / "benchmarks" / "kill_test.py"
-    command = [sys.executable, script, "--quick", "--runs", "3", "--kills", "1"]
-    signals = ["--signal", "KILL", "INT", "TERM"]
+    command = [sys.executable, script, "--quick", "--kills", "1"]
+    command += ["--runs", str(len(signals)), "--seed", "1"]
     result = subprocess.run(
-        [*command, *signals, "--output", tmp_path], capture_output=True, text=True
+        [*command, "--signal", *signals, "--output", tmp_path], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
     (path,) = tmp_path.iterdir()
     report = json.loads(path.read_text())
-    assert report["runs"] == report["bit_equal"] == report["whole_histories"] == 3
+    assert report["runs"] == report["bit_equal"] == report["whole_histories"] == len(signals)
     assert report["broken_files"] == 0
-    assert report["kills"] >= 2
+    assert report["kills"] >= max(1, len(signals) - 1), "a moment may have come too late"
 
 
 @pytest.fixture
