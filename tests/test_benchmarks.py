@@ -47,6 +47,7 @@ def test_pretraining_speed(tmp_path):
     assert content["three_levels"][0]["speed_up"]["ours, TensorFlow"]["plain Keras"]["median"] > 0
 
 
+@pytest.mark.full
 def test_end_to_end(tmp_path):
     content = run("end_to_end", tmp_path)
     for name in ("ours, TensorFlow", "plain Keras"):
@@ -61,6 +62,7 @@ def test_end_to_end(tmp_path):
     assert again["runs"]["plain Keras"] != content["runs"]["plain Keras"]
 
 
+@pytest.mark.full
 def test_scaling(tmp_path):
     content = run("scaling", tmp_path)
     assert content["series"].keys() == {"rows", "width", "depth", "batch", "cache"}
@@ -71,6 +73,7 @@ def test_scaling(tmp_path):
     assert content["series"]["cache"]["points"][0]["available"]
 
 
+@pytest.mark.full
 def test_inference(tmp_path):
     content = run("inference", tmp_path)
     for tasks in content["sizes"].values():
@@ -80,6 +83,7 @@ def test_inference(tmp_path):
         assert 0 < figures["median"] <= figures["percentile_95"]
 
 
+@pytest.mark.full
 def test_step_profile(tmp_path):
     (figures,) = run("step_profile", tmp_path)["batch_sizes"].values()
     medians = {name: figure["median"] for name, figure in figures.items()}
@@ -90,6 +94,7 @@ def test_step_profile(tmp_path):
     assert medians["everything else"] < sum(medians.values()) / 3
 
 
+@pytest.mark.full
 def test_distribution(tmp_path):
     content = run("distribution", tmp_path)
     assert [cell["workers"] for cell in content["cells"]] == ["plain", "plain", 1, 1, 2, 2]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiers import in_tiers
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 SCRIPTS = sorted(
@@ -75,15 +76,15 @@ def test_claims_are_asserted_and_names_are_public(script):
             assert not node.attr.startswith("_") or is_dunder, f"{node.attr} is private"
 
 
-@each_script
+@pytest.mark.parametrize("name", in_tiers([path.stem for path in SCRIPTS], ["quickstart"]))
 @pytest.mark.tensorflow_only
-def test_runs_from_top_to_bottom(script, tmp_path):
-    for package in ("ipykernel", "jupytext", "nbclient", *NEEDED.get(script.stem, ())):
+def test_runs_from_top_to_bottom(name, tmp_path):
+    for package in ("ipykernel", "jupytext", "nbclient", *NEEDED.get(name, ())):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}")
-    command = [sys.executable, str(FOLDER / "build.py"), "--output", str(tmp_path), script.stem]
+    command = [sys.executable, str(FOLDER / "build.py"), "--output", str(tmp_path), name]
     # A picture is drawn by the kernel's own backend of matplotlib, whatever the tests use.
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-4000:]
-    check_outputs(read(tmp_path / f"{script.stem}.ipynb"))
+    check_outputs(read(tmp_path / f"{name}.ipynb"))

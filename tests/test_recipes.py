@@ -17,14 +17,14 @@ from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.
 TRIED = [name for name in recipes.names() if not name.startswith("why-")]
-# Under the other backends one recipe of each kind is tried, the long rest with `-m slow`.
+# One of each kind; under the other backends no recipe but these, unless `-m slow` asks for all.
 SHORT = ("softmax-mnist", "sda-digits", "contractive", "vae-mlp-20", "conv-autoencoder", "xor")
+LONG = pytest.mark.full if keras.backend.backend() == "tensorflow" else pytest.mark.slow
 
 
 def marked(name):
-    """Returns a recipe's name as a parameter, slow where it takes long."""
-    is_long = keras.backend.backend() != "tensorflow" and name not in SHORT
-    return pytest.param(name, marks=[pytest.mark.slow] if is_long else [])
+    """Returns a recipe's name as a parameter, of the default tier if it is among the short."""
+    return name if name in SHORT else pytest.param(name, marks=LONG)
 
 
 def without_learning(recipe):
