@@ -42,6 +42,7 @@ default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 autodoc_typehints = "none"
+napoleon_attr_annotations = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
@@ -81,8 +82,12 @@ class LinkNames(SphinxPostTransform):
         objects = self.env.domains["py"].objects
         by_last = {}
         for full, entry in objects.items():
-            if entry.objtype == "class":
-                by_last[full.rsplit(".", 1)[1]] = full
+            # Of two classes of one name, such as `Data`, a page means its own.
+            last = full.rsplit(".", 1)[1]
+            if entry.objtype == "class" and (
+                last not in by_last or entry.docname == self.env.docname
+            ):
+                by_last[last] = full
         for node in list(self.document.findall(nodes.literal)):
             if isinstance(node.parent, nodes.reference) or self._is_heading(node):
                 continue
@@ -129,9 +134,11 @@ def mend_docstring(app, what, name, obj, options, lines):
 
 
 def mend_signature(app, what, name, obj, options, arguments, returns):
-    """Shows the arguments of `__init__`."""
+    """Shows the arguments of `__init__`, and functions among defaults by their names."""
     shown = generating.signature(obj)
-    return (shown, None) if shown is not None else None
+    if shown is not None:
+        return shown, None
+    return re.sub(r"<function (\w+)[^>]*>", r"\1", arguments or ""), returns
 
 
 def setup(app):

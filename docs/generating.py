@@ -8,6 +8,7 @@ needs Sphinx.
 import ast
 import base64
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -31,14 +32,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 # Modules that may be missing from `keras_sda.__all__`, as they are imported by name.
 OPTIONAL_MODULES = ("sklearn",)
 
-# Hooks that Keras or a base class calls; a caller never does.
+# What Keras, a base class or this package calls; a user never does.
 # fmt: off
 HOOKS = frozenset((
     "build", "call", "check_bounds", "check_data", "check_level", "check_rows", "check_target",
     "compile_from_config", "compute_loss", "compute_mask", "compute_metrics",
     "compute_output_shape", "compute_output_spec", "compute_reconstruction_error",
     "compute_reconstruction_loss", "corrupt", "first_bad_step", "from_config", "get_config",
-    "keep_arguments", "make_train_function", "outputs_to_export", "preactivation",
+    "keep_arguments", "make_train_function", "of_data", "outputs_to_export", "preactivation",
     "pretraining_arguments", "settle_reconstruction_loss", "settled_arguments", "test_function",
     "train_function", "trainable_variables", "trainable_weights",
 ))
@@ -509,11 +510,29 @@ def to_rst(lines: list[str]) -> list[str]:
 
 
 def signature(thing) -> str | None:
-    """Returns the arguments of a class as its `__init__` has them; Keras' metaclass hides them."""
-    if not inspect.isclass(thing) or not issubclass(thing, (keras.layers.Layer,)):
+    """Returns the arguments of a class where Sphinx cannot tell them, else `None`.
+
+    Keras' metaclass hides those of a layer, and a dataclass has `<factory>` for a default that is
+    made anew each time.
+    """
+    if not inspect.isclass(thing):
         return None
-    arguments = list(inspect.signature(thing.__init__).parameters.values())[1:]
-    return str(inspect.Signature(arguments))
+    if dataclasses.is_dataclass(thing):
+        fields = [field for field in dataclasses.fields(thing) if not field.name.startswith("_")]
+        return f"({', '.join(map(_field, fields))})"
+    if issubclass(thing, keras.layers.Layer):
+        arguments = list(inspect.signature(thing.__init__).parameters.values())[1:]
+        return str(inspect.Signature(arguments))
+    return None
+
+
+def _field(field):
+    if field.default is not dataclasses.MISSING:
+        return f"{field.name}={field.default!r}"
+    if field.default_factory is not dataclasses.MISSING:
+        made = "{}" if field.default_factory is dict else f"{field.default_factory.__name__}()"
+        return f"{field.name}={made}"
+    return field.name
 
 
 # What the repository tells of itself

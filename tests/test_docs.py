@@ -270,3 +270,12 @@ def test_docstrings_become_what_sphinx_reads(generated):
     assert generated.to_rst(given) == [
         *("Example:", "", "    .. code-block:: python", "", "        f()", ""),
     ]
+
+
+def test_signatures_show_what_a_caller_may_pass(generated):
+    experiments = keras_sda.experiments
+    assert generated.signature(experiments.Model) == "(name='sda', options={})"
+    assert "pretraining=Pretraining()" in generated.signature(experiments.Experiment)
+    assert "_loaded" not in generated.signature(experiments.Run)
+    assert "hidden_units" in generated.signature(keras_sda.MLP)
+    assert generated.signature(experiments.run) is None
