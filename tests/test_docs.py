@@ -183,7 +183,7 @@ def commands(page):
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         for line in block.splitlines():
             for part in line.split("#")[0].split("&&"):
-                name, *arguments = shlex.split(part) or [""]
+                name, *arguments = shlex.split(part.split(" > ")[0]) or [""]
                 if Path(name).name == "keras-sda":
                     yield arguments
 
@@ -193,6 +193,20 @@ def test_commands_on_a_page_have_these_options(page):
     for name, *arguments in commands(page):
         # Reads the options, and runs nothing.
         program.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_settings_on_a_page_are_those_of_the_model(page, tmp_path):
+    train = program.commands["train"].main
+    text = page.read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block, encoding="utf-8")
+        train(["--config", str(path), "--print-config"], standalone_mode=False)
+    elsewhere = {"--config", "--like", "--resume"}  # experiments in files that the page lacks
+    for name, *arguments in commands(page):
+        if name == "train" and elsewhere.isdisjoint(arguments):
+            train([*arguments, "--print-config"], standalone_mode=False)
 
 
 def test_reference_holds_every_public_name(generated_pages):
