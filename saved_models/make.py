@@ -1,11 +1,11 @@
-"""Makes the presets of what recipes have trained, and a model card for each.
+"""Makes the presets from models that recipes have trained, and a model card for each.
 
 keras-sda reproduce sda-digits            # trains; NAME.json and NAME/seed0.keras in results/
 python saved_models/make.py sda_digits    # keeps the model of seed 0, whatever its figure
 
 A model is kept without its optimizer's state, in `saved_models/NAME/model.keras`, or inside the
-package if it is to ride in the wheel. Its figure is measured again, on the file that was written,
-and must be the one in the recipe's JSON. The card holds that figure, and all seeds'.
+package if it belongs in the wheel. Its figure is measured again, on the file that was written, and
+must be the one in the recipe's JSON. The card holds that figure, and that over all seeds.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from keras_sda.recipes import report
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
-# Name: recipe, whether the model rides inside the package, whether a SavedModel is kept too.
+# Name: recipe, whether the model is part of the package, whether a SavedModel is kept too.
 PRESETS = {
     "sda_digits": ("sda-digits", True, True),
     "sda_mnist": ("sda", False, False),
@@ -37,7 +37,7 @@ TOLERANCE = {"variational bound": 2e-3}
 
 CARD = """# {name}
 
-{title}: `{cls}`, {parameters:,} numbers, {size:.1f} MB, {licence}.
+{title}: `{cls}`, {parameters:,} parameters, {size:.1f} MB, {licence}.
 
 ```python
 import keras_sda as ks
@@ -64,9 +64,9 @@ Experiment:
 {experiment}
 ```
 
-**Limits.** {limits} The model holds no optimizer state and is not compiled: call `compile` before
-`fit` or `evaluate`. The figure of the data's authors' own test rows says nothing about rows from
-elsewhere.
+**Limits.** {limits}
+The model has no optimizer state and is not compiled: call `compile` before `fit` or `evaluate`. Its
+figure is that on the test rows of the data set, and says nothing about rows from elsewhere.
 
 Made by `python saved_models/make.py {name}`; a test measures the figure again.
 """
@@ -75,7 +75,7 @@ LIMITS = {
     "digits": "Trained on 1,257 images of 8 x 8 pixels of handwritten digits by 43 people, divided "
     "by 16; any other scaling or size of image needs another model.",
     "mnist": "Trained on centred grey images of 28 x 28 pixels of single digits, white on black, "
-    "divided by 255; digits that are not centred, inverted or from a camera are out of its reach.",
+    "divided by 255; not suited to digits that are off-centre, inverted, or from a camera.",
 }
 DATA = {
     "digits": '`keras_sda.datasets.load("digits")`: scikit-learn\'s handwritten digits (UCI, '
@@ -155,7 +155,7 @@ def card_of(name, entry, model, path, results):
         cls=entry["class"],
         parameters=model.count_params(),
         size=path.stat().st_size / 1e6,
-        licence="Apache 2.0 as the package",
+        licence="Apache 2.0 like the package",
         source=results["source"],
         data=DATA[data],
         inputs=f"float32 of shape {(None, *model.row_shape)}, values in [0, 1]",
