@@ -48,7 +48,7 @@ def beside_pca() -> str:
     """Returns the table of squared errors beside those of PCA, in Markdown."""
     return "\n".join(
         [
-            "| recipe | beside it | its error | the recipe's, mean and 95 % interval |",
+            "| recipe | compared with | its error | the recipe's, mean and 95 % interval |",
             "| --- | --- | --- | --- |",
             *(_row_beside_pca(content) for content in reports() if _is_beside_pca(content)),
         ]

@@ -216,10 +216,10 @@ def recipe_pages() -> dict[str, str]:
     compared = [name for name in recipes.names() if name.startswith("why-")]
     lines = ["# Recipes", "", *_paragraphs(recipes.__doc__.split("\n\n")[0])]
     lines += [
-        "`keras-sda reproduce NAME` trains by a recipe and prints the published figure beside",
-        "the measured one; `--quick` does it in seconds on small data. Options were chosen on",
-        "validation data; every run read its test data once. Intervals are Student's 95 % over",
-        "the seeds, none of which is left out. All figures are those in `benchmarks/results`.",
+        "`keras-sda reproduce NAME` trains by a recipe and prints the published and the measured",
+        "figure; `--quick` does it in seconds on small data. Options were chosen on validation",
+        "data; every run read its test data once. Intervals are Student's 95 % intervals over the",
+        "seeds, none of which is left out. All figures come from `benchmarks/results`.",
         "",
     ]
     sections: dict[str, list[str]] = {}
@@ -286,8 +286,8 @@ def _recipe_section(recipe, content):
         rows += [
             (seeds, each),
             (
-                f"beside {baseline['name']}",
-                f"{report.number(baseline['theirs'])} there, {report.number(baseline['ours'])} "
+                f"compared with {baseline['name']}",
+                f"{report.number(baseline['theirs'])} for it, {report.number(baseline['ours'])} "
                 f"here ({baseline['unit']}, last seed)",
             ),
             ("minutes a run", f"{minutes:.1f} ({content['hardware']})"),
@@ -535,11 +535,11 @@ def _field(field):
     return field.name
 
 
-# What the repository tells of itself
+# Benchmarks and changelog
 
 
 def repository_pages() -> dict[str, str]:
-    """Returns what the benchmarks have measured, and the changelog."""
+    """Returns the page of benchmarks and the changelog."""
     return {
         "benchmarks.md": benchmarks_page(),
         "changelog.md": "```{include} ../../CHANGELOG.md\n```\n",
@@ -551,8 +551,8 @@ def benchmarks_page() -> str:
     lines = [
         "# Benchmarks",
         "",
-        "What each benchmark printed, with the command that runs it again. The table of",
-        "pretraining beside others is in [Speed](../speed.md).",
+        "The output of each benchmark, with the command that runs it again. The comparison with",
+        "other libraries in pretraining is in [Speed](../speed.md).",
         "",
     ]
     for name in BENCHMARKS:
