@@ -136,7 +136,7 @@ def test_signals_save_and_end(rows, undisturbed, tmp_path, capsys):
     assert len(lines) == 2
     for line in lines:
         assert line.startswith("Interrupted, saved after ")
-        assert line.endswith("; the same call again goes on from there.")
+        assert line.endswith("; the same call again resumes from there.")
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert same(train(rows, tmp_path, every=3), undisturbed)
 
