@@ -1,9 +1,9 @@
 """Callbacks for pretraining and fine-tuning.
 
-Ordinary Keras callbacks: they work in `fit`, and, copied for each level, in `pretrain`, whose
-models carry `level`, `units` and `noise` as attributes (`self.model.level` and so on in any hook).
-A callback that has the methods `on_level_begin(level, logs)` and `on_level_end(level, logs)` gets
-these calls too, with `units`, `noise`, `num_levels` and the trained `layers_below` in `logs`.
+Ordinary Keras callbacks: they work in `fit` and, copied for each level, in `pretrain`, whose models
+have the attributes `level`, `units` and `noise` (`self.model.level` and so on in any hook). If a
+callback has the methods `on_level_begin(level, logs)` and `on_level_end(level, logs)`, they are
+called too, with `units`, `noise`, `num_levels` and the trained `layers_below` in `logs`.
 """
 
 from keras_sda.callbacks.kl_warmup import KLWarmup

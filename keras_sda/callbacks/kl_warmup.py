@@ -1,4 +1,4 @@
-"""A weight of the KL term that rises from 0."""
+"""A weight for the KL term that rises from 0."""
 
 import keras
 import numpy as np
@@ -12,14 +12,14 @@ class KLWarmup(keras.callbacks.Callback):
     Without it, latent units may be switched off before the decoder has learnt to use them. The
     first epoch trains with weight 0, epoch number `epochs` (counted from 0) and all later ones with
     the `beta` that the model was made with. Validation uses the weight of its epoch, so that
-    `val_loss` can be compared from one epoch to the next only after the warm-up.
+    `val_loss` can be compared between epochs only after the warm-up.
 
     Args:
-        epochs: Over how many epochs the weight rises, evenly.
+        epochs: Number of epochs over which the weight rises linearly, at least 1.
 
     Raises:
-        ValueError: If `epochs` is no whole number of at least 1, or, at the start of training, if
-            the model has no such weight.
+        ValueError: If `epochs` is not a whole number of at least 1, or, at the start of training,
+            if the model has no such weight.
 
     Example:
 

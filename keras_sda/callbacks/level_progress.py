@@ -1,4 +1,4 @@
-"""Shows training as it goes: one line drawn again in a terminal or a notebook, else lines."""
+"""Progress of training: a line redrawn in a terminal or a notebook, lines elsewhere."""
 
 import math
 import shutil
@@ -9,25 +9,25 @@ from typing import Any
 import keras
 import numpy as np
 
-_FRAMES_A_SECOND = 8
+_FRAMES_PER_SECOND = 8
 _BAR_WIDTH = 10
 
 
 class LevelProgress(keras.callbacks.Callback):
-    """Shows level, epoch, loss, rows a second and the time that is left.
+    """Shows level, epoch, loss, rows per second and the time left.
 
-    In a terminal and in a notebook one line is drawn again and again; anywhere else, such as a
-    file, a line is printed per epoch. A line as each level begins and one as it ends stay.
-    `pretrain` adds it unless `verbose=0`; for `fit`, give it yourself together with `verbose=0`.
+    In a terminal and in a notebook a single line is redrawn; anywhere else, such as in a file, one
+    line is printed per epoch. The lines printed as a level begins and as it ends stay. `pretrain`
+    adds this callback unless `verbose=0`; for `fit`, pass it yourself together with `verbose=0`.
 
-    The time left is that of all levels: that of an epoch so far, times the epochs to come, those of
-    later levels weighted by their matrix products. What the first step needs to compile is in
-    neither figure.
+    The time left covers all levels: the time per epoch so far, times the epochs to come, those of
+    later levels weighted by the size of their matrix products. Neither figure includes the first
+    step, which compiles.
 
     Args:
-        details: Whether to tell how the level is differentiated and how many steps a call of the
-            backend takes, and to print a line per epoch in any case.
-        title: What `fit` is called in the line; `pretrain` puts the level there.
+        details: Whether to say how the gradient of the level is computed and how many steps a call
+            of the backend takes, and to print one line per epoch even in a terminal.
+        title: Title of the line in `fit`; `pretrain` shows the level instead.
 
     Example:
 
@@ -51,30 +51,30 @@ class LevelProgress(keras.callbacks.Callback):
     def on_level_begin(self, level, logs=None):
         noise = logs["noise"]
         if noise is None:
-            corrupted = "no noise"
+            noise_text = "no noise"
         else:
-            corrupted = noise.__class__.__name__
+            noise_text = noise.__class__.__name__
             if hasattr(noise, "level"):
-                corrupted += f"({float(np.asarray(noise.level)):.3g})"
+                noise_text += f"({float(np.asarray(noise.level)):.3g})"
         self._title = f"Level {level + 1} of {logs['num_levels']}"
         self._later_work = logs.get("later_work", 0.0)
         print(
-            f"{self._title}: {logs['inputs']} -> {logs['units']} units, {corrupted}, "
-            f"{logs['reconstruction_loss']}{self._kept(logs)}",
+            f"{self._title}: {logs['inputs']} -> {logs['units']} units, {noise_text}, "
+            f"{logs['reconstruction_loss']}{self._cache_text(logs)}",
             flush=True,
         )
 
     def on_level_end(self, level, logs=None):
         print(
             f"{self._title}: loss {logs['loss']:.4f} after {logs['epochs']} epochs, "
-            f"{logs['seconds']:.1f} s{self._way(logs)}",
+            f"{logs['seconds']:.1f} s{self._details_text(logs)}",
             flush=True,
         )
 
     def on_train_begin(self, logs=None):
         self._display = _Lines() if self.details else display()
         self._epoch, self._step, self._drawn = 0, 0, 0.0
-        # Where and when the clocks start: after the first step, which compiles.
+        # Step and time at which the clocks start: after the first step, which compiles.
         self._start = self._epoch_start = None
         self._step_time = 0.0
 
@@ -86,13 +86,13 @@ class LevelProgress(keras.callbacks.Callback):
         self._step, now = batch + 1, time.perf_counter()
         self._step_time = now
         if self._start is None:
-            self._start, self._epoch_start = (self._done(), now), (self._step, now)
-        if self._display.is_live and now - self._drawn > 1 / _FRAMES_A_SECOND:
+            self._start, self._epoch_start = (self._epochs_done(), now), (self._step, now)
+        if self._display.is_live and now - self._drawn > 1 / _FRAMES_PER_SECOND:
             self._drawn = now
             self._display.draw(self._line(logs or {}))
 
     def on_resume(self):
-        """Starts the clocks anew, once the steps of an earlier run have been gone through."""
+        """Restarts the clocks, once the steps of the earlier run have been replayed."""
         self._start = self._epoch_start = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -102,48 +102,48 @@ class LevelProgress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self._display.end()
 
-    def _done(self):
-        """Returns how many epochs are done, parts of one included."""
+    def _epochs_done(self):
+        """Returns the number of epochs done, including the part done of the current one."""
         steps = self.params.get("steps")
         return self._epoch + (self._step / steps if steps else 0)
 
     def _line(self, logs):
-        epochs, done = self.params["epochs"], self._done()
+        epochs, done = self.params["epochs"], self._epochs_done()
         parts = [self._title]
         if self._display.is_live:
             parts.append(_bar(done / epochs))
         parts.append(f"epoch {self._epoch + 1}/{epochs}")
-        parts += [f"{name} {float(logs[name]):.4g}" for name in _figures(logs)]
+        parts += [f"{name} {float(logs[name]):.4g}" for name in _shown_metrics(logs)]
         speed = self._speed()
         if speed:
             parts.append(speed)
         if self._start is not None and done > self._start[0]:
-            an_epoch = (time.perf_counter() - self._start[1]) / (done - self._start[0])
-            left = an_epoch * (epochs - done + epochs * self._later_work)
+            seconds_per_epoch = (time.perf_counter() - self._start[1]) / (done - self._start[0])
+            left = seconds_per_epoch * (epochs - done + epochs * self._later_work)
             parts.append(f"{duration(left)} left")
         return "  ".join(parts)
 
     def _speed(self):
-        """Returns rows a second in this epoch, or steps where rows are not counted."""
+        """Returns the rows per second in this epoch, or the steps if rows are not counted."""
         if self._epoch_start is None or self._step <= self._epoch_start[0]:
             return ""
-        step, begun = self._epoch_start
-        speed = (self._step - step) / max(self._step_time - begun, 1e-9)
+        first_step, start_time = self._epoch_start
+        speed = (self._step - first_step) / max(self._step_time - start_time, 1e-9)
         steps, rows = self.params.get("steps"), getattr(self.model, "rows_an_epoch", None)
         if steps and rows:
             return f"{speed * rows / steps:,.0f} rows/s"
         return f"{speed:,.1f} steps/s"
 
     @staticmethod
-    def _kept(logs):
-        ways = {
+    def _cache_text(logs):
+        texts = {
             "memory": ", codes in memory",
             "disk": ", codes on disk",
             "recompute": ", codes recomputed",
         }
-        return ways.get(logs.get("cache"), "")
+        return texts.get(logs.get("cache"), "")
 
-    def _way(self, logs):
+    def _details_text(self, logs):
         if not self.details:
             return ""
         calls = logs["steps_per_call"]
@@ -152,8 +152,8 @@ class LevelProgress(keras.callbacks.Callback):
         return f"; gradient {logs['gradient']}, {steps}{compiled}"
 
 
-def _figures(logs):
-    """Returns the names of the figures that have room in a line: loss, and how well it does."""
+def _shown_metrics(logs):
+    """Returns the names of the metrics that fit in a line: the loss and one that judges it."""
     accuracies = [name for name in logs if "acc" in name]
     held_out = [name for name in accuracies or logs if name.startswith("val_")]
     names = ["loss", *(held_out or accuracies)[:1]]
@@ -166,7 +166,7 @@ def _bar(share):
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as `9 s`, `4:07 min` or `2:05 h`.
+    """Returns seconds as text: `9 s`, `4:07 min` or `2:05 h`.
 
     Example:
 
@@ -182,7 +182,7 @@ def duration(seconds: float) -> str:
 
 
 def display():
-    """Returns where to show progress: a notebook's output, a terminal, or else lines."""
+    """Returns the display to show progress on: a notebook, a terminal, or else lines."""
     if "IPython" in sys.modules and _in_notebook():
         return _Notebook()
     if sys.stdout.isatty():
@@ -209,8 +209,8 @@ class _Terminal:
     is_live = True
 
     def draw(self, text):
-        # The cursor waits at the line's beginning, where whatever is printed next belongs; nothing
-        # is hidden that an interruption would have to bring back.
+        # The cursor stays at the start of the line, so that the next output overwrites the line; it
+        # is not hidden, so that an interruption need not restore it.
         width = shutil.get_terminal_size().columns - 1
         sys.stdout.write(f"{text[:width]}\x1b[K\r")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""TensorBoard by level, through Keras' own callback."""
+"""TensorBoard logs for each level, by Keras' own callback."""
 
 import importlib.util
 from pathlib import Path
@@ -12,17 +12,17 @@ _COLUMNS = 10
 class LevelTensorBoard(keras.callbacks.TensorBoard):
     """Writes curves, histograms of the weights and pictures of the filters for TensorBoard.
 
-    Keras' own callback, with a folder for each level (`level1`, `level2`, ...; `fit` where there
-    are no levels), so that TensorBoard shows the levels as runs of their own. It hears of epochs
-    only, which leaves many steps per call to a fast `fit`, unless `update_freq` asks for batches.
+    Keras' own callback, with a folder for each level (`level1`, `level2`, ...; `fit` if there are
+    no levels), so that TensorBoard shows the levels as separate runs. It is called once per epoch,
+    so that a fast `fit` can take many steps per call, unless `update_freq` asks for batches.
 
     Args:
-        log_dir: Folder to write.
-        image_shape: Shape of an image, such as `(28, 28, 1)`: the first level's filters are drawn
-            as images, each with a grey scale of its own, the 100 with the largest weights. `None`
-            draws none.
-        histogram_freq: Epochs from one histogram of each weight to the next; 0 for none. Filters
-            are drawn as often.
+        log_dir: Folder to write to.
+        image_shape: Shape of an image, such as `(28, 28, 1)`, to draw the first level's filters as
+            images: the 100 with the largest weights, each with its own grey scale. `None` draws
+            none.
+        histogram_freq: Epochs between two histograms of each weight, and between two pictures of
+            the filters; 0 for none.
         **kwargs: As for `keras.callbacks.TensorBoard`.
 
     Raises:
@@ -39,15 +39,15 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
     def __init__(self, log_dir="logs", image_shape=None, histogram_freq=1, **kwargs):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
-                "LevelTensorBoard writes by TensorBoard, which is not installed: "
+                "LevelTensorBoard writes for TensorBoard, which is not installed: "
                 '`pip install "keras-sda[tensorboard]"`.'
             )
         if importlib.util.find_spec("tensorflow") is None:
             raise ImportError(
-                "LevelTensorBoard writes by TensorFlow, which is not installed: "
+                "LevelTensorBoard writes with TensorFlow, which is not installed: "
                 "`pip install tensorflow`, or use keras.callbacks.CSVLogger."
             )
-        # The graph of a step would be traced once more, only to be drawn.
+        # The graph of a step would be traced once more just to be drawn.
         kwargs = {"write_graph": False, **kwargs}
         super().__init__(log_dir=str(log_dir), histogram_freq=histogram_freq, **kwargs)
         self.image_shape = image_shape
@@ -75,7 +75,7 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
                 self.summary.image("filters", picture[None, :, :, None], step=epoch)
 
     def _kernel(self):
-        """Returns the first kernel that looks at images of the given shape, if there is one."""
+        """Returns the first kernel whose inputs are images of the given shape, if there is one."""
         for weight in self.model.weights:
             is_kernel = weight.path.endswith("kernel") and len(weight.shape) == 2
             if is_kernel and weight.shape[0] == np.prod(self.image_shape):
@@ -84,7 +84,7 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
 
 
 def mosaic(kernel: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    """Returns filters as one picture, in [0, 1], each stretched to its own range.
+    """Returns filters as one picture in [0, 1], each scaled to its own range.
 
     Args:
         kernel: Array of shape `(pixels, units)`.

@@ -9,22 +9,22 @@ from keras_sda._validation import check_non_negative
 class NoiseSchedule(keras.callbacks.Callback):
     """Changes the noise level from epoch to epoch, without rebuilding anything.
 
-    Works in `pretrain`, where each level begins the schedule anew, and in `fit` of any model that
-    has a `noise` layer of this package. Fitting a supervised stack changes the noise on its input,
-    which is there if `finetune_noise_level` was above 0.
+    Works in `pretrain`, where the schedule starts again at each level, and in `fit` of any model
+    that has a `noise` layer of this package. In the supervised `fit` of a stack it changes the
+    noise on the input, which exists only if `finetune_noise_level` was above 0.
 
     Args:
         schedule: A function of the epoch (from 0) that returns the level; or a pair
-            `(first, last)`, between which the level moves evenly over all epochs.
+            `(first, last)`, between which the level changes linearly over all epochs.
 
     Raises:
         ValueError: At the start of training, if the model has no noise layer, or if the schedule
-            gives a level that the noise does not take, such as a rate above 1.
+            returns a level that is not valid for the noise, such as a rate above 1.
 
     Example:
 
     ```python
-    # From much noise to little, as in scheduled denoising autoencoders.
+    # From strong noise to weak, as in scheduled denoising autoencoders.
     sda.pretrain(x, callbacks=[NoiseSchedule((0.5, 0.1))])
     sda.pretrain(x, callbacks=[NoiseSchedule(lambda epoch: 0.5 * 0.9**epoch)])
     ```

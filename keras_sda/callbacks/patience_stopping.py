@@ -8,26 +8,27 @@ from keras_sda._validation import check_fraction, check_positive
 
 
 class PatienceStopping(keras.callbacks.Callback):
-    """Stops fine-tuning by the patience rule of the Deep Learning Tutorials, best weights restored.
+    """Stops fine-tuning by the patience rule of the Deep Learning Tutorials, with the best weights.
 
-    Training goes on for at least `patience` epochs. Whenever the monitored value falls below
+    Training runs for at least `patience` epochs. Whenever the monitored value falls below
     `improvement_threshold` times the best one so far, the patience grows to `patience_increase`
-    times the epochs done, if that is more: the longer it took to get better, the longer the wait
-    for the next time. The rule counts updates in the tutorials; it is applied here at the end of
-    each epoch, which is when Keras validates, so that epochs stand for updates without a change.
+    times the epochs done, if that is more: the longer an improvement took, the longer the wait for
+    the next. The tutorials count updates; here the rule is applied at the end of each epoch, which
+    is when Keras validates, and counts epochs, which changes nothing else.
 
-    Every value below the best so far is the new best, and its weights are the ones that remain:
-    the tutorials keep the last weights; restoring the best is an addition. So is what decides
-    between equal values, which small validation sets often give: the lower validation loss.
+    Every value below the best so far is the new best, and the weights of the best are restored at
+    the end; ties, which are common with small validation sets, go to the lower validation loss.
+    Both are additions: the tutorials keep the last weights.
 
     Args:
         monitor: Name of the monitored value. `"val_accuracy"` and other names with `acc` or `auc`
-            in them are turned into errors, `1 - value`, as the tutorials' rule is one for errors.
+            in them are turned into errors, `1 - value`, as the tutorials' rule monitors an error.
             `None`, the default: the validation accuracy if there is one, else `"val_loss"`.
-        patience: Epochs that are trained in any case, above 0; 10 in the tutorials' SdA.
+        patience: Smallest number of epochs, above 0; 10 in the tutorials' SdA.
         patience_increase: Factor, at least 1, by which the epochs done are multiplied; 2 there.
-        improvement_threshold: Relative improvement that counts, in [0, 1]; 0.995 there.
-        restore_best_weights: Whether to put back the best weights at the end.
+        improvement_threshold: Factor, in [0, 1], on the best value below which a value extends the
+            patience; 0.995 there.
+        restore_best_weights: Whether to restore the best weights at the end.
 
     Attributes:
         best: The lowest value (as an error) seen in this fit.
@@ -36,7 +37,7 @@ class PatienceStopping(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument lies outside its range, or, at the end of the first epoch, if
-            the monitored value is not there.
+            the monitored value is missing.
 
     Example:
 

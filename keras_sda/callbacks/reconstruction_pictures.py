@@ -12,34 +12,34 @@ from keras_sda._validation import check_non_negative_int, check_positive_int
 
 
 class ReconstructionPictures(keras.callbacks.Callback):
-    """Draws what the model makes of a few fixed rows, again and again while it trains.
+    """Draws the model's reconstructions of a few fixed rows at intervals during training.
 
     Each picture shows the rows, the same rows corrupted, always by the same draw of the noise, and
-    what the model rebuilds from these. The first picture, number 0, is drawn before training. In
-    `pretrain` every level draws its own: the rows are coded by the levels below, corrupted and
-    rebuilt by this one, and sent down again, so that each picture shows rows of the input.
+    their reconstructions. The first picture, number 0, is drawn before training. In `pretrain` each
+    level draws its own: the rows are encoded by the levels below, corrupted and reconstructed by
+    this one, and decoded again, so that each picture shows rows of the input.
 
-    Weights, histories and random streams are what they are without it. With `every_epochs` it hears
-    of epochs only, which leaves many steps per call to a fast `fit`; `every_steps` asks for each
-    single step and is slower.
+    Weights, histories and random streams are the same as without it. With `every_epochs` it is
+    called once per epoch, so that a fast `fit` can take many steps per call; `every_steps` makes it
+    take every step by itself, which is slower.
 
     Args:
-        rows: Array of a dozen rows or so, of the data that the model trains on or of others.
-        image_shape: Shape of an image, such as `(28, 28, 1)`; `None` draws tables, or, if a row is
-            an image, images.
-        folder: Folder to write PNG files into, made if it is not there; files of the same name are
-            replaced. Names end with the number of epochs or steps done:
+        rows: Array of about a dozen rows, of the training data or of other data.
+        image_shape: Shape of an image, such as `(28, 28, 1)`; `None` draws images if the rows are
+            images, otherwise tables.
+        folder: Folder to write PNG files to, created if it does not exist; files of the same name
+            are replaced. Names end with the number of epochs or steps done:
             `reconstructions-epoch0003.png`, in `pretrain`
             `reconstructions-level2-epoch0003.png`. `None` shows one picture in the output of a
-            notebook cell (for each level, one), which changes as training goes on.
-        every_epochs: Epochs from one picture to the next; 1 if `every_steps` is not given either.
-        every_steps: Steps from one picture to the next, counted through all epochs.
-        seed: Seed of the draw of the noise.
+            notebook cell (one per level) and updates it during training.
+        every_epochs: Epochs between two pictures; 1 if `every_steps` is not given either.
+        every_steps: Steps between two pictures, counted across epochs.
+        seed: Seed of the noise.
 
     Raises:
-        ValueError: If an argument does not fit; at the start of training, if the model does not
-            reconstruct or has other rows.
-        ImportError: If `folder` is `None` and IPython is not there.
+        ValueError: If an argument is not valid; at the start of training, if the model does not
+            reconstruct or takes rows of another shape.
+        ImportError: If `folder` is `None` and IPython is not installed.
 
     Example:
 
@@ -71,7 +71,7 @@ class ReconstructionPictures(keras.callbacks.Callback):
         self.image_shape = image_shape
         if every_epochs is not None and every_steps is not None:
             raise ValueError(
-                f"{owner} draws by `every_epochs` or by `every_steps`. Received both: "
+                f"{owner} takes `every_epochs` or `every_steps`. Received both: "
                 f"every_epochs={every_epochs!r}, every_steps={every_steps!r}"
             )
         if every_steps is None:
@@ -121,13 +121,13 @@ class ReconstructionPictures(keras.callbacks.Callback):
         # With `compile(steps_per_execution=...)` several steps may have passed.
         if self._steps // self.every_steps > self._drawn_at // self.every_steps:
             self._drawn_at = self._steps
-            if hasattr(self.model, "jax_state_sync"):  # Keras keeps JAX's variables to itself
+            if hasattr(self.model, "jax_state_sync"):  # under JAX, variables lag behind the steps
                 self.model.jax_state_sync()
             self._draw("step", self._steps)
 
     @property
     def _level(self):
-        """The number of the level that is pretrained, or `None` in another `fit`."""
+        """The number of the level that is being pretrained, or `None` in any other `fit`."""
         return getattr(self.model, "level", None)
 
     def _draw(self, unit, number):
@@ -137,12 +137,14 @@ class ReconstructionPictures(keras.callbacks.Callback):
         if self._level is not None:
             title = f"level {self._level + 1}, {title}"
         if self._layers_below and self._level is not None:
-            title += ": corrupted and rebuilt codes, sent down to the input"
+            title += ": corrupted and reconstructed codes, decoded to the input"
         if self._level is None:
             figure = plots.plot_model(self.model, self.rows, self.image_shape, self.seed, title)
         else:
-            rows, corrupted, rebuilt = self._strips_of_level(plots.corrupt_rows)
-            figure = plots.plot_reconstructions(rows, corrupted, rebuilt, self.image_shape, title)
+            rows, corrupted, reconstructed = self._level_reconstructions(plots.corrupt_rows)
+            figure = plots.plot_reconstructions(
+                rows, corrupted, reconstructed, self.image_shape, title
+            )
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=100)
         if self.folder is None:
@@ -153,8 +155,8 @@ class ReconstructionPictures(keras.callbacks.Callback):
             name = f"reconstructions{level}-{unit}{number:0{digits}}.png"
             (self.folder / name).write_bytes(picture.getvalue())
 
-    def _strips_of_level(self, corrupt):
-        """Returns rows, the same corrupted if there is noise, and rebuilt, all at the input."""
+    def _level_reconstructions(self, corrupt):
+        """Returns the rows, the same rows corrupted if there is noise, and reconstructed."""
         codes = self.rows
         for layer in self._layers_below:
             codes = layer(codes)
@@ -162,10 +164,11 @@ class ReconstructionPictures(keras.callbacks.Callback):
         corrupted = None
         if noise is not None:
             codes = corrupt(noise, keras.ops.convert_to_numpy(codes), self.seed)
-            corrupted = self._down(codes)
-        return self.rows, corrupted, self._down(layer(layer(codes), reverse=True))
+            corrupted = self._decode(codes)
+        return self.rows, corrupted, self._decode(layer(layer(codes), reverse=True))
 
-    def _down(self, codes):
+    def _decode(self, codes):
+        """Returns codes of the levels below as rows of the input."""
         for layer in reversed(self._layers_below):
             codes = layer(codes, reverse=True)
         return keras.ops.convert_to_numpy(keras.ops.cast(codes, keras.config.floatx()))

@@ -1,4 +1,4 @@
-"""An end to training whose loss is NaN or infinite."""
+"""Stops training whose loss is NaN or infinite."""
 
 import math
 
@@ -6,10 +6,10 @@ import keras
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Ends training with an error as soon as the loss is NaN or infinite.
+    """Stops training with an error as soon as the loss is NaN or infinite.
 
     `pretrain` and the command line always use it. Unlike `keras.callbacks.TerminateOnNaN`, which
-    prints a line and returns as if all were well, it raises, and says where it happened.
+    prints a line and returns as if all were well, it raises an error that says where it happened.
 
     Raises:
         FloatingPointError: At the first step whose loss is not finite; level (in `pretrain`),
@@ -22,7 +22,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     ```
     """
 
-    # Reads numbers only: Keras may run it beside the next step.
+    # It only reads numbers, so Keras may run it during the next step.
     async_safe = True
     # Finds the step by `FastFit.first_bad_step`.
     accepts_step_groups = True
@@ -32,8 +32,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self._epoch = 0
 
     def set_model(self, model):
-        # Not by `self.model`, by which Keras fetches the weights from JAX: beside a step they are
-        # gone, as the step has taken their memory.
+        # Not `self.model`, which makes Keras fetch the weights from JAX: during a step they are
+        # gone, as the step has taken over their memory.
         self._trained = model
         super().set_model(model)
 

@@ -7,7 +7,7 @@ from keras_sda.models import DenoisingAutoencoder, StackedDenoisingAutoencoder
 
 
 def epochs_run(errors, monkeypatch=None, **arguments):
-    """Feeds a rule a series of validation errors; returns it and the number of epochs trained."""
+    """Applies the rule to a series of validation errors; returns it, the epochs run and a bias."""
     stopping = PatienceStopping(**arguments)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.stop_training = False
@@ -47,11 +47,11 @@ def test_patience_agrees_with_the_tutorials_loop(seed):
 
 
 def test_patience_worked_by_hand():
-    # Better at epochs 1 to 8 (counted from 1), never after: 8 * 2 = 16 epochs.
+    # Improves in epochs 1 to 8 (counted from 1), and never after: 8 * 2 = 16 epochs.
     errors = [0.5 - 0.01 * epoch for epoch in range(8)] + [0.5] * 100
     stopping, epochs, bias = epochs_run(errors)
     assert (epochs, stopping.best_epoch, stopping.stopped_epoch, bias) == (16, 7, 15, 7.0)
-    # Improvements of less than 0.5 % are kept, but buy no time.
+    # Improvements of less than 0.5 % are kept, but do not extend the patience.
     errors = [0.5 * 0.999**epoch for epoch in range(100)]
     stopping, epochs, _ = epochs_run(errors)
     assert (epochs, stopping.best_epoch) == (10, 9)
@@ -59,7 +59,7 @@ def test_patience_worked_by_hand():
     assert (epochs, bias) == (3, 2.0)
 
 
-def test_equal_errors_are_decided_by_the_loss():
+def test_ties_go_to_the_lower_loss():
     stopping = PatienceStopping()
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     stopping.set_model(model)
@@ -82,7 +82,7 @@ def test_patience_monitors_accuracy_in_fit(digits):
     _, accuracy = model.evaluate(x[1400:], y[1400:], verbose=0)
     assert accuracy == pytest.approx(best), "the best weights are back"
     model.fit(x[:1400], y[:1400], callbacks=[stopping], **arguments)
-    assert stopping.stopped_epoch == 2, "a second fit begins anew"
+    assert stopping.stopped_epoch == 2, "a second fit starts afresh"
 
 
 def test_patience_refusals(digits):

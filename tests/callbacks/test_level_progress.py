@@ -1,4 +1,4 @@
-"""Progress: what it says is true, lines in a file, one live line in a terminal."""
+"""Progress: its figures are right; lines in a file, one live line in a terminal."""
 
 import io
 import re
@@ -38,7 +38,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_one_line_drawn_again(x, monkeypatch):
+def test_a_terminal_shows_one_line_redrawn(x, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "80")
@@ -54,8 +54,8 @@ def test_a_terminal_gets_one_line_drawn_again(x, monkeypatch):
     assert "epoch 1/5" in frames[0]
 
 
-def test_rows_a_second_and_time_left_are_true(x, monkeypatch):
-    """With a clock that goes on by one second a step, in `fit` with 8 steps an epoch."""
+def test_rows_per_second_and_time_left_are_right(x, monkeypatch):
+    """With a clock that advances by one second per step, in `fit` with 8 steps per epoch."""
     now = [0.0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     printed = Terminal()
@@ -70,7 +70,7 @@ def test_rows_a_second_and_time_left_are_true(x, monkeypatch):
     shown = [Clock(), ks.callbacks.LevelProgress(title="fit")]
     model.fit(x, batch_size=50, epochs=3, verbose=0, callbacks=shown)
     frames = [frame for frame in printed.getvalue().split("\r") if "epoch" in frame]
-    # Each step takes a second: 50 rows a second; after k of 24 steps 24 - k seconds are left.
+    # Each step takes a second: 50 rows per second; after k of 24 steps 24 - k seconds are left.
     assert all("50 rows/s" in frame for frame in frames[1:])
     for step in (2, 5, 8):
         assert f"  {progress.duration(24 - step)} left" in frames[step - 1]
@@ -109,7 +109,7 @@ def test_steps_stay_grouped_and_weights_the_same(x):
         assert shown.steps_per_call == 40
 
 
-def test_in_a_notebook_one_output_changes(x, monkeypatch):
+def test_a_notebook_shows_one_output_and_updates_it(x, monkeypatch):
     shown = []
 
     class Handle:
@@ -143,7 +143,7 @@ def test_durations(seconds, text):
     assert progress.duration(seconds) == text
 
 
-def test_a_dataset_shows_steps_a_second(x, capsys):
+def test_a_dataset_shows_steps_per_second(x, capsys):
     tf = pytest.importorskip("tensorflow")
     rows = tf.data.Dataset.from_tensor_slices(x).batch(40)
     model = ks.DenoisingAutoencoder(64, 4, seed=0)

@@ -45,7 +45,7 @@ def test_each_level_has_its_curves_histograms_and_filters(digits, tmp_path):
     assert [event.step for event in drawn] == [0, 1, 2]
     # Two of the three strings are width and height.
     assert drawn[0].tensor_proto.string_val[:2] == [b"90", b"18"]
-    # The second level has 16 inputs, which are no image.
+    # The second level has 16 inputs, which are not an image.
     assert not (tmp_path / "level2" / "filters").exists()
 
 
@@ -59,7 +59,7 @@ def test_mosaic():
     assert (picture[3:, 6:] == 1).all()
 
 
-def test_without_tensorboard_one_sentence(monkeypatch):
+def test_without_tensorboard_the_error_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
@@ -70,7 +70,7 @@ def test_without_tensorboard_one_sentence(monkeypatch):
         ks.callbacks.LevelTensorBoard()
 
 
-def test_weights_are_what_they_are_without(digits, tmp_path):
+def test_weights_are_the_same_as_without(digits, tmp_path):
     pytest.importorskip("tensorboard")
     weights = []
     for callbacks in ([], [ks.callbacks.LevelTensorBoard(tmp_path, (8, 8))]):

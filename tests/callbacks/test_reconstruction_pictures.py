@@ -27,7 +27,7 @@ def x(digits):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What is drawn, in place of pictures that take time."""
+    """The arguments of all pictures drawn."""
     calls = []
     original = plots.plot_reconstructions
 
@@ -78,7 +78,7 @@ def test_same_weights_with_and_without(make, train, when, x, digits, tmp_path):
         keras.utils.set_random_seed(1)
         model = make()
         histories.append(train(model, x, digits[1][:300], pictures))
-        # With them the states of all random streams.
+        # Variables include the states of all random streams.
         weights.append([np.asarray(variable) for variable in model.variables])
     assert histories[0] == histories[1]
     for without, with_pictures in zip(*weights, strict=True):
@@ -96,14 +96,14 @@ def test_files_are_numbered_by_level_and_epoch(x, tmp_path):
         assert (tmp_path / "new" / "folder" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_steps_are_counted_through_the_epochs(x, tmp_path):
+def test_steps_are_counted_across_epochs(x, tmp_path):
     model = DenoisingAutoencoder(64, 4, seed=0)
     model.compile("adam")
     pictures = ReconstructionPictures(x[:3], folder=tmp_path, every_steps=4)
     model.fit(x, epochs=3, batch_size=100, callbacks=[pictures], verbose=0)  # 3 steps an epoch
     steps = [0, 4, 8]
     assert names_in(tmp_path) == [f"reconstructions-step{step:07}.png" for step in steps]
-    # Where Keras takes two steps at once and tells of the second, no picture is left out.
+    # If Keras takes two steps at once and reports the second, no picture is left out.
     dense = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
     dense.reconstruct = lambda rows: dense.predict(rows, verbose=0)
     dense.compile("sgd", "mse", steps_per_execution=2)
@@ -114,7 +114,7 @@ def test_steps_are_counted_through_the_epochs(x, tmp_path):
     assert names_in(tmp_path) == [f"reconstructions-step{step:07}.png" for step in (0, 4, 6, 10)]
 
 
-def test_by_epochs_it_leaves_many_steps_to_a_call(x, tmp_path):
+def test_every_epochs_allows_many_steps_per_call(x, tmp_path):
     by_epochs = ReconstructionPictures(x[:3], folder=tmp_path)
     by_steps = ReconstructionPictures(x[:3], folder=tmp_path, every_steps=1)
     assert not wants_every_batch(by_epochs)
@@ -137,9 +137,9 @@ def test_each_level_shows_the_rows_of_the_input(x, tmp_path, drawn):
     pictures = ReconstructionPictures(x[:6], (8, 8, 1), tmp_path, every_epochs=3)
     model.pretrain(x, epochs=3, callbacks=[pictures], verbose=0)
     titles = [call[0] for call in drawn]
-    sent_down = ": corrupted and rebuilt codes, sent down to the input"
+    decoded = ": corrupted and reconstructed codes, decoded to the input"
     expected = ["level 1, epoch 0", "level 1, epoch 3"]
-    assert titles == [*expected, *(f"level 2, epoch {epoch}{sent_down}" for epoch in (0, 3))]
+    assert titles == [*expected, *(f"level 2, epoch {epoch}{decoded}" for epoch in (0, 3))]
 
     one, two = model.levels
     kernel, bias, visible = (np.asarray(v) for v in (one.kernel, one.bias, one.visible_bias))
@@ -164,7 +164,7 @@ def test_each_level_shows_the_rows_of_the_input(x, tmp_path, drawn):
     assert np.abs(drawn[2][3] - rebuilt).max() > 1e-3, "it has learnt in between"
 
 
-def test_fit_shows_what_the_whole_model_rebuilds(x, tmp_path, drawn):
+def test_fit_shows_reconstructions_by_the_whole_model(x, tmp_path, drawn):
     model = StackedDenoisingAutoencoder(64, [12, 8], seed=0)
     model.compile("adam")
     pictures = ReconstructionPictures(x[:6], (8, 8, 1), tmp_path, seed=7)
@@ -175,7 +175,7 @@ def test_fit_shows_what_the_whole_model_rebuilds(x, tmp_path, drawn):
     np.testing.assert_allclose(drawn[1][3], model.reconstruct(corrupted), rtol=1e-6)
 
 
-def test_a_function_of_the_level_may_make_it(x, tmp_path, drawn):
+def test_a_function_of_the_level_may_return_it(x, tmp_path, drawn):
     def of_level(level):
         return [ReconstructionPictures(x[:3], None, tmp_path)] if level == 1 else []
 
@@ -183,7 +183,7 @@ def test_a_function_of_the_level_may_make_it(x, tmp_path, drawn):
     assert [call[3].shape for call in drawn] == [(3, 64), (3, 64)]
 
 
-def test_a_notebook_gets_one_picture_that_changes(x, monkeypatch):
+def test_a_notebook_shows_one_picture_and_updates_it(x, monkeypatch):
     shown = []
 
     class Handle:
@@ -219,7 +219,7 @@ def test_refusals(x, tmp_path, monkeypatch):
     assert "`rows` of ReconstructionPictures must be an array of a few rows" in refused(x[0])
     assert "as many pixels as a row has values, 64. Received" in refused(x[:3], (28, 28, 1))
     both = refused(x[:3], every_epochs=1, every_steps=1)
-    assert "by `every_epochs` or by `every_steps`. Received both" in both
+    assert "takes `every_epochs` or `every_steps`. Received both" in both
     for name in ("every_epochs", "every_steps"):
         message = refused(x[:3], **{name: 0})
         assert f"`{name}` of ReconstructionPictures must be a whole number of at least 1" in message
