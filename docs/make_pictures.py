@@ -78,7 +78,11 @@ def draw_stack(folder):
             print(folder / f"callback-{frame.name}")
     for level in range(3):
         save(plots.plot_level_filters(sda, level, shape), folder, f"filters-level{level + 1}")
-    save(plots.plot_model(sda, data.valid.x[:12], shape), folder, "reconstructions-stack")
+    save(
+        plots.plot_model_reconstructions(sda, data.valid.x[:12], shape),
+        folder,
+        "reconstructions-stack",
+    )
     save(plots.plot_activations(sda, data.valid.x), folder, "activations")
 
     epochs = 40
@@ -112,7 +116,11 @@ def draw_denoising(folder, data):
     model.compile(keras.optimizers.SGD(0.1))
     model.fit(data.train.x[:20_000], epochs=10, batch_size=20, verbose=0)
     save(plots.plot_level_filters(model, image_shape=shape), folder, "filters-denoising")
-    save(plots.plot_model(model, data.valid.x[:12], shape), folder, "reconstructions-denoising")
+    save(
+        plots.plot_model_reconstructions(model, data.valid.x[:12], shape),
+        folder,
+        "reconstructions-denoising",
+    )
 
 
 def draw_deep(folder, data):

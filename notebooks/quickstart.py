@@ -120,7 +120,7 @@ mean_image = np.clip(np.tile(data.train.x.mean(axis=0), (len(data.test.x), 1)), 
 of_mean = keras.losses.binary_crossentropy(data.test.x, mean_image).numpy().mean() * 64
 print(f"the mean image would cost {of_mean:.2f} nats")
 assert errors.mean() < of_mean
-ks.plots.plot_model(stack, data.test.x[:12], image_shape=data.image_shape)
+ks.plots.plot_model_reconstructions(stack, data.test.x[:12], image_shape=data.image_shape)
 
 # %% [markdown]
 # Rows with a large error are strange to the model. These are the strangest test digits.

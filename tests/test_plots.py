@@ -118,14 +118,14 @@ def test_reconstructions(image_shape, rng, tmp_path):
 
 
 @pytest.mark.parametrize("noise", ["masking", None])
-def test_model(noise, digits):
+def test_model_reconstructions(noise, digits):
     rows = digits[0][:5]
     models = [
         ks.DenoisingAutoencoder(64, 8, noise=noise, seed=0),
         ks.StackedDenoisingAutoencoder(64, [8], num_classes=10, noise=noise, seed=0),
     ]
     for model in models:
-        figure = plots.plot_model(model, rows, (8, 8, 1))
+        figure = plots.plot_model_reconstructions(model, rows, (8, 8, 1))
         drawn = [np.asarray(axes.images[0].get_array())[:, :8] for axes in figure.axes]
         np.testing.assert_allclose(drawn[0].ravel(), rows[0])
         if noise is None:
@@ -134,14 +134,14 @@ def test_model(noise, digits):
             assert len(drawn) == 3
             np.testing.assert_array_equal(drawn[1].ravel()[rows[0] == 0], 0)
             assert (drawn[1].ravel() == 0).sum() > (rows[0] == 0).sum()
-            again = plots.plot_model(model, rows, (8, 8, 1)).axes[1]
+            again = plots.plot_model_reconstructions(model, rows, (8, 8, 1)).axes[1]
             np.testing.assert_array_equal(drawn_image(again)[:, :8], drawn[1])
 
 
 def test_images_need_no_shape(rng):
     rows = rng.uniform(size=(3, 8, 8, 1)).astype("float32")
     model = ks.ConvolutionalAutoencoder((8, 8, 1), filters=(2,), noise="gaussian", seed=0)
-    figure = plots.plot_model(model, rows)
+    figure = plots.plot_model_reconstructions(model, rows)
     np.testing.assert_allclose(drawn_image(figure.axes[0])[:, :8], rows[0, :, :, 0])
 
 

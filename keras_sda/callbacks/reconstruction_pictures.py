@@ -139,7 +139,9 @@ class ReconstructionPictures(keras.callbacks.Callback):
         if self._layers_below and self._level is not None:
             title += ": corrupted and reconstructed codes, decoded to the input"
         if self._level is None:
-            figure = plots.plot_model(self.model, self.rows, self.image_shape, self.seed, title)
+            figure = plots.plot_model_reconstructions(
+                self.model, self.rows, self.image_shape, self.seed, title
+            )
         else:
             rows, corrupted, reconstructed = self._level_reconstructions(plots.corrupt_rows)
             figure = plots.plot_reconstructions(

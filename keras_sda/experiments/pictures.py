@@ -45,7 +45,7 @@ def draw_reconstructions(model: Any, data: datasets.Data, folder: Path) -> None:
     path = folder / "reconstructions.png"
     if not path.exists():
         rows = (data.valid or data.train).x[:_STRIP]
-        _save(plots.plot_model(model, rows, data.image_shape), path)
+        _save(plots.plot_model_reconstructions(model, rows, data.image_shape), path)
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -198,7 +198,7 @@ class RunPictures:
         rows = self.rows.x[:_STRIP]
         yield (
             "reconstructions",
-            plots.plot_model(self.model, rows, self._image_shape, self.seed),
+            plots.plot_model_reconstructions(self.model, rows, self._image_shape, self.seed),
         )
 
     def _hinders_curves(self) -> str:

@@ -15,7 +15,11 @@ from keras_sda.plots.filters import (
 )
 from keras_sda.plots.images import tile_images
 from keras_sda.plots.latent import plot_manifold, plot_traversals
-from keras_sda.plots.reconstructions import corrupt_rows, plot_model, plot_reconstructions
+from keras_sda.plots.reconstructions import (
+    corrupt_rows,
+    plot_model_reconstructions,
+    plot_reconstructions,
+)
 
 __all__ = [
     "chain_kernels",
@@ -30,7 +34,7 @@ __all__ = [
     "plot_learning_curves",
     "plot_level_filters",
     "plot_manifold",
-    "plot_model",
+    "plot_model_reconstructions",
     "plot_reconstructions",
     "plot_traversals",
     "project_codes",

@@ -43,12 +43,12 @@ def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, tit
     return figure
 
 
-def plot_model(model, rows, image_shape=None, seed=0, title=None):
-    """Draws rows, the same corrupted by the model's noise if it has any, and what it rebuilds.
+def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None):
+    """Draws rows, the same rows corrupted by the model's noise, if any, and their reconstructions.
 
     Args:
-        model: An autoencoder, or a stack, whose first level's noise is taken.
-        rows: The rows to draw, a dozen or so.
+        model: An autoencoder, or a stack, of which the first level's noise is used.
+        rows: The rows to draw, about a dozen.
         image_shape: Shape of an input image; by default the model's, if its rows are images.
         seed: Seed of the noise, which is the same in each call; see `corrupt_rows`.
         title: Title above all, or `None`.

@@ -73,7 +73,12 @@ def test_every_picture_of_a_stack(run, tmp_path):
 
 def test_what_is_drawn_is_the_runs(run, tmp_path, monkeypatch):
     seen = {}
-    for name in ("plot_codes", "plot_confusion", "plot_level_filters", "plot_model"):
+    for name in (
+        "plot_codes",
+        "plot_confusion",
+        "plot_level_filters",
+        "plot_model_reconstructions",
+    ):
         original = getattr(plots, name)
 
         def record(*arguments, name=name, original=original, **options):
@@ -96,8 +101,8 @@ def test_what_is_drawn_is_the_runs(run, tmp_path, monkeypatch):
     predicted = model.predict(x, verbose=0).argmax(axis=1)
     np.testing.assert_array_equal(seen["plot_confusion"][1], predicted)
     assert seen["plot_level_filters"][1:] == (0, (8, 8, 1))
-    np.testing.assert_array_equal(seen["plot_model"][1], x[:12])
-    assert seen["plot_model"][2:] == ((8, 8, 1), 5)
+    np.testing.assert_array_equal(seen["plot_model_reconstructions"][1], x[:12])
+    assert seen["plot_model_reconstructions"][2:] == ((8, 8, 1), 5)
 
 
 def test_rows_of_a_file(run, tmp_path, digits, monkeypatch):
