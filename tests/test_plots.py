@@ -22,7 +22,7 @@ def test_pictures_leave_pyplot_alone():
         assert "pyplot" not in vars(module)
     figure = plots.plot_filters(np.ones((4, 2)))
     assert isinstance(figure, Figure)
-    assert not hasattr(figure.canvas.manager, "show"), "no window belongs to it"
+    assert not hasattr(figure.canvas.manager, "show"), "it has no window"
 
 
 def test_tile_images():
@@ -138,7 +138,7 @@ def test_model_reconstructions(noise, digits):
             np.testing.assert_array_equal(drawn_image(again)[:, :8], drawn[1])
 
 
-def test_images_need_no_shape(rng):
+def test_image_models_need_no_image_shape(rng):
     rows = rng.uniform(size=(3, 8, 8, 1)).astype("float32")
     model = ks.ConvolutionalAutoencoder((8, 8, 1), filters=(2,), noise="gaussian", seed=0)
     figure = plots.plot_model_reconstructions(model, rows)
@@ -155,7 +155,7 @@ def test_corrupting_leaves_the_random_stream_alone():
     np.testing.assert_array_equal(noise(rows, training=True), other(rows, training=True))
     noise.level.assign(0.9)
     more = plots.corrupt_rows(noise, rows, seed=5)
-    assert more.mean() < 0.2, "the level is that of now"
+    assert more.mean() < 0.2, "the level is the current one"
     assert (more <= first).all(), "the draw is the same"
     np.testing.assert_allclose(noise.level, 0.9)
 
@@ -179,7 +179,7 @@ def test_learning_curves_of_one_phase():
     np.testing.assert_array_equal(fit.axes[0].get_lines()[0].get_ydata(), [3, 2])
 
 
-def test_learning_curves_of_what_fit_returns():
+def test_learning_curves_of_histories():
     history = keras.callbacks.History()
     history.history = {"loss": [3.0, 2.0]}
     figure = plots.plot_learning_curves([history])

@@ -10,17 +10,17 @@ from keras_sda.plots.images import class_colour
 
 def test_confusion_counted_by_hand():
     labels = [0, 0, 0, 1, 1, 2, 2, 2, 2]
-    given = [0, 0, 1, 1, 1, 0, 2, 2, 1]
-    [axes] = plots.plot_confusion(labels, given, title="Test").axes
+    predicted = [0, 0, 1, 1, 1, 0, 2, 2, 1]
+    [axes] = plots.plot_confusion(labels, predicted, title="Test").axes
     drawn = {text.get_position(): int(text.get_text()) for text in axes.texts}
-    # Columns are predictions, rows are classes; empty places are left empty.
+    # Columns are predicted classes, rows are true classes; counts of 0 are not drawn.
     assert drawn == {(0, 0): 2, (1, 0): 1, (1, 1): 2, (0, 2): 1, (1, 2): 1, (2, 2): 2}
     assert axes.get_title() == "Test: 33.33 % wrong, 3 of 9 rows"
     tint = np.asarray(axes.images[0].get_array())
     np.testing.assert_allclose(tint[1, 1], to_rgb("#0072B2"), err_msg="all of class 1 are right")
     np.testing.assert_array_equal(tint[1, 0], 1)
     assert tint[0, 1, 0] > tint[0, 1, 2], "wrong ones are orange"
-    assert axes.get_xlabel() == "predicted class"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "class")
 
 
 def test_confusion_with_names():
@@ -39,24 +39,24 @@ def test_confusion_refusals():
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])
-def test_decision_surface_is_the_models(rng, outputs):
+def test_decision_surface_shows_the_predictions_of_the_model(rng, outputs):
     layer = keras.layers.Dense(outputs, activation="sigmoid" if outputs == 1 else "softmax")
     model = ks.MLP(2, [4], head=layer, activation="tanh", seed=3)
     x = rng.uniform(-1, 1, size=(30, 2)).astype("float32")
     y = rng.integers(0, max(2, outputs), 30)
     [axes] = plots.plot_decision_surface(model, x, y, points=20).axes
-    ground = np.asarray(axes.images[0].get_array())
+    background = np.asarray(axes.images[0].get_array())
     left, right, bottom, top = axes.images[0].get_extent()
     assert axes.images[0].origin == "lower", "the first row of the image lies at the bottom"
     width, height = (right - left) / 20, (top - bottom) / 20
     for row, column in ((0, 0), (3, 17), (19, 5)):
-        place = [[left + (column + 0.5) * width, bottom + (row + 0.5) * height]]
-        probabilities = model.predict(np.array(place, "float32"), verbose=0)[0]
+        point = [[left + (column + 0.5) * width, bottom + (row + 0.5) * height]]
+        probabilities = model.predict(np.array(point, "float32"), verbose=0)[0]
         if outputs == 1:
             probabilities = np.array([1 - probabilities[0], probabilities[0]])
         colours = [np.array(to_rgb(class_colour(number))) for number in range(len(probabilities))]
         mixed = sum(p * (1 - 0.55 * (1 - c)) for p, c in zip(probabilities, colours, strict=True))
-        np.testing.assert_allclose(ground[row, column], mixed, atol=1e-4)
+        np.testing.assert_allclose(background[row, column], mixed, atol=1e-4)
     predicted = model.predict(x, verbose=0)
     classes = predicted.argmax(axis=1) if outputs > 1 else predicted[:, 0] > 0.5
     wrong = int((classes != y).sum())
@@ -66,7 +66,7 @@ def test_decision_surface_is_the_models(rng, outputs):
         np.testing.assert_allclose(found.get_offsets(), x[y == number])
 
 
-def test_decision_surface_has_the_line_where_it_belongs():
+def test_decision_surface_has_the_boundary_where_it_belongs():
     # Class 1 to the right of 0.25.
     model = ks.SoftmaxRegression(2, num_classes=2)
     model.head.kernel.assign([[0, 8], [0, 0]])

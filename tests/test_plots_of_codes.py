@@ -71,7 +71,7 @@ def test_codes_by_tsne(rng, labels):
     assert not figure.axes[0].get_xticks().size
 
 
-def test_many_codes_are_thinned_out_alike(rng):
+def test_many_codes_are_thinned_out_by_seed(rng):
     codes, labels = rng.normal(size=(300, 2)), rng.integers(0, 10, 300)
     drawn = [
         {
@@ -141,7 +141,7 @@ def test_manifold_of_a_convolutional_model():
     np.testing.assert_allclose(drawn[8:16, 8:16], middle, rtol=1e-5)
 
 
-def test_traversals_are_the_models(rng):
+def test_traversals_are_decoded_by_the_model(rng):
     vae = make_vae(units=4)
     row = rng.uniform(size=12).astype("float32")
     axes = plots.plot_traversals(vae, row, [2, 0], [-1.0, 0.0, 2.0], (3, 4, 1)).axes[0]

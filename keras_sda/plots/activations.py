@@ -1,4 +1,4 @@
-"""How the units of each level respond: histograms, and counts of units that do not work."""
+"""Histograms of the activations of each level, and counts of dead and saturated units."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras_sda._validation import check_fraction
 
 _BAR = "#0072B2"
 
-# Between which bounds an activation's values lie; beyond these names there are none.
+# Bounds of an activation's values; other activations have none.
 _BOUNDS = {
     "hard_sigmoid": (0.0, 1.0),
     "sigmoid": (0.0, 1.0),
@@ -18,18 +18,18 @@ _BOUNDS = {
 
 
 def count_units(codes, activation="linear", tolerance=0.01, margin=0.05, share=0.9):
-    """Counts the units of a level that are dead and those that are saturated.
+    """Counts the dead and the saturated units of a level.
 
-    A unit is dead if it says the same of every row: its values lie within `tolerance` of each
-    other, measured by the range of the activation, or, where that has no bounds, by the largest
-    value of the level. Rectified units that never rise above 0 are among them, and so are the
+    A unit is dead if it responds alike to every row: its values lie within `tolerance` of each
+    other, as a share of the range of the activation or, if that has no bounds, of the largest
+    absolute value of the level. Rectified units that never rise above 0 are dead, and so are the
     latent units that a variational autoencoder has switched off. A unit is saturated if for at
-    least `share` of the rows it lies within `margin`, of the range, from a bound of its activation,
-    where there is hardly a gradient. A unit stuck at a bound is both.
+    least `share` of the rows its value lies within `margin`, as a share of the range, of a bound of
+    the activation, where the gradient almost vanishes. A unit stuck at a bound is both.
 
     Args:
-        codes: Array of shape `(rows, units)`; of maps `(rows, height, width, channels)` every
-            channel is a unit.
+        codes: Array of shape `(rows, units)`, or feature maps of shape
+            `(rows, height, width, channels)`, of which every channel is a unit.
         activation: Name of the activation. Saturation is counted for those with two bounds:
             sigmoid, hard_sigmoid, tanh and softsign.
         tolerance: Share, in [0, 1], of the range within which a unit counts as constant.
@@ -53,23 +53,23 @@ def count_units(codes, activation="linear", tolerance=0.01, margin=0.05, share=0
     codes = np.asarray(codes, dtype="float64")
     codes = codes.reshape(-1, codes.shape[-1])
     bounds = _BOUNDS.get(activation)
-    reach = bounds[1] - bounds[0] if bounds else np.abs(codes).max()
-    dead = int((np.ptp(codes, axis=0) <= tolerance * reach).sum())
+    span = bounds[1] - bounds[0] if bounds else np.abs(codes).max()
+    dead = int((np.ptp(codes, axis=0) <= tolerance * span).sum())
     saturated = None
     if bounds:
-        near = (codes <= bounds[0] + margin * reach) | (codes >= bounds[1] - margin * reach)
+        near = (codes <= bounds[0] + margin * span) | (codes >= bounds[1] - margin * span)
         saturated = int((near.mean(axis=0) >= share).sum())
     return {"units": codes.shape[1], "dead": dead, "saturated": saturated}
 
 
 def plot_activations(model, x, level=None, bins=50):
-    """Draws how often the units of each level take which value, and counts those that do not work.
+    """Draws a histogram of the activations of each level, and counts dead and saturated units.
 
     Args:
         model: A model with `encode`: a stack, an autoencoder, or an `MLP`.
-        x: Array of rows, hundreds at least, for the counts to mean something.
-        level: Number of the only level to draw, from 0; by default all.
-        bins: Number of bars of a histogram.
+        x: Array of rows, at least some hundreds, for the counts to mean something.
+        level: Number of the level to draw, from 0; by default all levels.
+        bins: Number of bins of each histogram.
 
     Returns:
         The figure. Each title says how many units are dead and how many saturated, as

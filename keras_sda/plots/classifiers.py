@@ -1,4 +1,4 @@
-"""What a classifier does: which classes it takes for which, and where it draws the line."""
+"""Pictures of a classifier: its confusion matrix and its decision boundaries."""
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -8,22 +8,22 @@ from matplotlib.ticker import MaxNLocator
 from keras_sda._validation import check_same_length
 from keras_sda.plots.images import class_colour
 
-# The tile of a class that was missed, and of one that was hit.
+# The colours of wrong and of right predictions.
 _WRONG, _RIGHT = np.array(to_rgb("#D55E00")), np.array(to_rgb("#0072B2"))
 
 
 def plot_confusion(labels, predicted, classes=None, title="Confusion"):
-    """Draws how many rows of each class were put into which, and the error rate in the title.
+    """Draws the confusion matrix, with the error rate in its title.
 
     Args:
         labels: Class number, from 0, of each row.
-        predicted: Class number that each row was given.
+        predicted: Predicted class number of each row.
         classes: Names of the classes; by default their numbers.
         title: Title of the picture, to which the error rate is added.
 
     Returns:
-        The figure: classes as they are from top to bottom, as predicted from left to right. Right
-        ones are blue and wrong ones orange, the darker the larger their share of the class.
+        The figure: true classes from top to bottom, predicted classes from left to right. Right
+        predictions are blue and wrong ones orange, the darker the larger their share of the class.
 
     Raises:
         ValueError: If there is not one label for each prediction.
@@ -53,12 +53,12 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
     axes = figure.subplots()
     axes.imshow(_tint(shares))
     for true in range(size):
-        for given in range(size):
-            if counts[true, given]:
-                is_dark = shares[true, given] > (0.5 if true == given else 0.35)
+        for guess in range(size):
+            if counts[true, guess]:
+                is_dark = shares[true, guess] > (0.5 if true == guess else 0.35)
                 colour = "white" if is_dark else "black"
-                text = str(counts[true, given])
-                axes.text(given, true, text, ha="center", va="center", color=colour, fontsize=9)
+                text = str(counts[true, guess])
+                axes.text(guess, true, text, ha="center", va="center", color=colour, fontsize=9)
     turned = 90 if max(map(len, names)) > 3 else 0
     axes.set_xticks(range(size), names, rotation=turned)
     axes.set_yticks(range(size), names)
@@ -76,31 +76,31 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
 
 
 def _tint(shares):
-    """Returns a colour for each share; the root lets single errors show."""
+    """Returns a colour for each share; the square root makes single errors visible."""
     strength = np.sqrt(shares)[..., None]
     hue = np.where(np.eye(len(shares), dtype=bool)[..., None], _RIGHT, _WRONG)
     return 1 - strength * (1 - hue)
 
 
 def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_names=None):
-    """Draws where a classifier of two features changes from one class to another, and the rows.
+    """Draws the decision boundaries of a classifier of two features, and the rows.
 
-    The ground has the colours of the classes, mixed by their predicted probabilities.
+    The background has the colours of the classes, mixed by their predicted probabilities.
 
     Args:
         model: A model whose `predict` gives class probabilities, or one probability of class 1, for
             rows of two features.
-        x: Rows of shape `(rows, 2)`, which also say how far the picture reaches.
+        x: Rows of shape `(rows, 2)`, which also set the limits of the picture.
         y: Class number of each row; `None` draws the rows in black.
         classes: Names of the classes; by default their numbers.
-        points: Places, along each side, at which the model is asked.
+        points: Number of points along each axis at which the model is evaluated.
         feature_names: Names of the two features.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the rows have not two features.
+        ValueError: If the rows do not have two features.
 
     Example:
 
@@ -112,7 +112,7 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
     if x.ndim != 2 or x.shape[1] != 2 or not len(x):
         raise ValueError(
             "plot_decision_surface() expects rows of two features. Received an array of shape "
-            f"{x.shape}: draw the codes of a model with more."
+            f"{x.shape}: for more features, draw the codes of the model."
         )
     if y is not None:
         y = np.asarray(y).ravel().astype(int)
@@ -130,13 +130,13 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
     names = [str(number) for number in range(count)] if classes is None else list(classes)
     # Pale, so that the rows stand out.
     colours = 1 - 0.55 * (1 - np.array([to_rgb(class_colour(number)) for number in range(count)]))
-    ground = np.clip(probabilities @ colours, 0, 1)
-    # A pixel's middle, not its corner, is where the model was asked.
+    background = np.clip(probabilities @ colours, 0, 1)
+    # The model was evaluated at the centre of each pixel, not at its corner.
     half = (high - low) / (points - 1) / 2
     extent = (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1])
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(ground, extent=extent, origin="lower", aspect="auto")
+    axes.imshow(background, extent=extent, origin="lower", aspect="auto")
     for number in range(count if count > 2 else 1):
         others = np.delete(probabilities, number, axis=-1).max(axis=-1)
         lead = probabilities[..., number] - others
@@ -159,8 +159,8 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
                 label=f"class {names[number]}",
             )
         axes.legend(loc="best", framealpha=0.9)
-    names_of_axes = feature_names or ("feature 0", "feature 1")
-    axes.set(xlabel=names_of_axes[0], ylabel=names_of_axes[1], title="Class probabilities")
+    axis_names = feature_names or ("feature 0", "feature 1")
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title="Class probabilities")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6))
     if y is not None:
@@ -171,5 +171,5 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
 
 def _count_wrong(model, x, y):
     outputs = model.predict(x, batch_size=4096, verbose=0)
-    given = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
-    return int((given != y).sum())
+    classes = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+    return int((classes != y).sum())

@@ -1,4 +1,4 @@
-"""Codes as points of a plane or a space, with their labels as coloured text."""
+"""Codes drawn in two or three dimensions, with their labels as coloured text."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +8,7 @@ from keras_sda.plots.images import class_colour
 
 METHODS = ("pca", "tsne")
 
-# Longer names of classes would cover each other: points and a legend stand for them.
+# Longer class names would overlap: points and a legend take their place.
 _LONGEST_TEXT = 2
 
 
@@ -24,25 +24,25 @@ def plot_codes(
 ):
     """Draws codes in two or three dimensions, each as its label in the colour of its class.
 
-    Codes of as many units as `dimensions` are drawn as they are, others by `project_codes`. Names
-    of classes longer than two characters are put in a legend, with points in the picture.
+    Codes of as many units as `dimensions` are drawn as they are, others by `project_codes`. Class
+    names longer than two characters are put in a legend, with points in the picture.
 
     Args:
-        codes: Array of shape `(rows, units)`; maps of shape `(rows, height, width, channels)` are
-            taken as rows of numbers.
+        codes: Array of shape `(rows, units)`; feature maps of shape
+            `(rows, height, width, channels)` are flattened.
         labels: Class number, or name, of each row; `None` draws points.
         method: `"pca"` or `"tsne"`, for codes of more units.
         dimensions: 2 or 3; by default 3 for codes of three units, else 2.
         seed: Seed of the projection and of the choice of rows.
         classes: Name of each class number, if it has one.
-        count: How many rows to draw at most, chosen at random: more cannot be told apart.
-        title: Title of the picture, to which the way of projection is added.
+        count: Largest number of rows to draw, chosen at random: more could not be told apart.
+        title: Title of the picture, to which the kind of projection is added.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If an argument does not fit, such as codes of fewer units than dimensions.
+        ValueError: If an argument is not valid, such as codes of fewer units than dimensions.
 
     Example:
 
@@ -60,33 +60,33 @@ def plot_codes(
     if len(codes) > count:
         chosen = np.sort(np.random.default_rng(seed).choice(len(codes), count, replace=False))
         codes, labels = codes[chosen], None if labels is None else labels[chosen]
-    points, way = _project(codes, method, dimensions, seed)
+    points, projection = _project(codes, method, dimensions, seed)
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.add_subplot(projection="3d" if dimensions == 3 else None)
     if labels is None:
         _draw_points(axes, points, class_colour(0))
     else:
         _draw_labels(axes, points, labels, classes)
-    _frame(axes, points, way)
-    axes.set_title(f"{title}, {way}" if way else title)
+    _frame(axes, points, projection)
+    axes.set_title(f"{title}, {projection}" if projection else title)
     return figure
 
 
 def project_codes(codes, method="pca", dimensions=2, seed=0):
-    """Returns codes as points of fewer dimensions; those that have no more stay as they are.
+    """Projects codes to points of fewer dimensions; codes of as many units stay as they are.
 
     Args:
         codes: Array of shape `(rows, units)`.
         method: `"pca"`, the directions of the largest variance, or `"tsne"`, which keeps
             neighbours together and says nothing about distances; both by scikit-learn.
         dimensions: 2 or 3.
-        seed: Makes the result repeatable.
+        seed: Seed of the projection.
 
     Returns:
         Array of shape `(rows, dimensions)`.
 
     Raises:
-        ValueError: If an argument does not fit.
+        ValueError: If an argument is not valid.
 
     Example:
 
@@ -106,7 +106,7 @@ def _as_table(codes):
 
 
 def _project(codes, method, dimensions, seed):
-    """Returns points and, in words, how they were made of the codes; empty if they are these."""
+    """Returns points and, in words, how they were projected; "" if they are the codes."""
     check_choice("method", method, METHODS, "plot_codes()")
     check_choice("dimensions", dimensions, (2, 3), "plot_codes()")
     rows, units = codes.shape
@@ -114,8 +114,8 @@ def _project(codes, method, dimensions, seed):
         return codes, ""
     if units < dimensions or rows <= dimensions:
         raise ValueError(
-            f"Codes are drawn in {dimensions} dimensions if they have as many units, and more rows "
-            f"than that. Received {rows} rows of {units} units."
+            f"Codes need at least {dimensions} units, and more rows than that, to be drawn in "
+            f"{dimensions} dimensions. Received {rows} rows of {units} units."
         )
     if method == "tsne":
         from sklearn.manifold import TSNE
@@ -159,18 +159,18 @@ def _draw_points(axes, points, colour, label=None):
     axes.scatter(*points.T, s=14, color=colour, label=label, alpha=0.7)
 
 
-def _frame(axes, points, way):
-    """Sets limits, which texts do not, and names the axes."""
-    kind = "component" if way.startswith("PCA") else "unit"
+def _frame(axes, points, projection):
+    """Sets the limits, which texts do not, and labels the axes."""
+    kind = "component" if projection.startswith("PCA") else "unit"
     for number, name in enumerate("xyz"[: points.shape[1]]):
         low, high = points[:, number].min(), points[:, number].max()
         margin = 0.04 * (high - low) or 1.0
         axes.set(**{f"{name}lim": (low - margin, high + margin)})
-        if way.startswith("t-SNE"):  # its units of length mean nothing
+        if projection.startswith("t-SNE"):  # its distances mean nothing
             axes.set(**{f"{name}ticks": []})
         else:
             axes.set(**{f"{name}label": f"{kind} {number + (kind == 'component')}"})
     if points.shape[1] == 3:
-        axes.set_box_aspect(None, zoom=0.9)  # or the name of the third axis is cut off
+        axes.set_box_aspect(None, zoom=0.9)  # otherwise the label of the third axis is cut off
     axes.set_axisbelow(True)
     axes.grid(alpha=0.25)

@@ -9,10 +9,10 @@ def plot_learning_curves(pretraining, finetuning=None):
     """Draws the loss of each level by epoch and, beside it, the error of fine-tuning.
 
     Args:
-        pretraining: What `pretrain` returned, a Keras `History` for each level, or the dictionaries
-            in them; may be empty.
-        finetuning: What `fit` returned, or the dictionary in it, with `accuracy` and `val_accuracy`
-            if there were any; `None` or empty after pretraining alone.
+        pretraining: The result of `pretrain`, a Keras `History` for each level, or their
+            dictionaries; may be empty.
+        finetuning: The result of `fit`, or its dictionary, with `accuracy` and `val_accuracy` if
+            there were any; `None` or empty after pretraining alone.
 
     Returns:
         The figure.

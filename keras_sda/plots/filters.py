@@ -1,4 +1,4 @@
-"""What units look for: their weights, at deeper levels chained down to the input."""
+"""Filters: the weights of units, those of deeper levels chained down to the input."""
 
 import keras
 import numpy as np
@@ -8,23 +8,23 @@ from keras_sda.plots.images import as_images, shape_of_images, tile_images
 
 
 def plot_filters(kernel, image_shape=None, count=100, title="First-level filters"):
-    """Draws the weights of the first hidden units, each as an image with a grey scale of its own.
+    """Draws the weights of the first level's units, each as an image with its own grey scale.
 
-    The units with the largest weights are drawn, as those of the others are still near their
-    random start.
+    The units with the largest weights are drawn, as the weights of the others are still close to
+    their random initial values.
 
     Args:
         kernel: Array of shape `(features, units)`.
         image_shape: Shape of an input image, such as `(28, 28, 1)`; `None` draws the weights as
             one table, features by units.
-        count: How many units to draw at most.
+        count: Largest number of units to draw.
         title: Title of the picture.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If an image has not as many pixels as a unit has weights.
+        ValueError: If an image does not have as many pixels as a unit has weights.
 
     Example:
 
@@ -60,17 +60,17 @@ def plot_level_filters(model, level=-1, image_shape=None, count=100):
 
     Args:
         model: A model with dense levels: a stack, any dense autoencoder, or an `MLP`. Of a
-            convolutional one the first level's kernels can be drawn.
+            convolutional model only the first level's kernels can be drawn.
         level: Number of the level, from 0; -1 for the last.
         image_shape: Shape of an input image; by default the model's, if its rows are images.
-            `None` otherwise draws a table, features by units.
-        count: How many units to draw at most.
+            Otherwise `None` draws a table, features by units.
+        count: Largest number of units to draw.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If there is no such level, or its filters have no form at the input.
+        ValueError: If there is no such level, or its filters cannot be chained down to the input.
 
     Example:
 
@@ -97,10 +97,10 @@ def plot_level_filters(model, level=-1, image_shape=None, count=100):
 
 
 def chain_kernels(kernels):
-    """Returns the weights with which the units of the topmost kernel see the input.
+    """Returns the weights from the input to the units of the topmost kernel.
 
     The product of the kernels, `kernels[0] @ kernels[1] @ ...`: exact for linear units. For others
-    it is the linear approximation, which leaves out biases and activations: a unit is shown as the
+    it is a linear approximation, which leaves out biases and activations: a unit is shown as the
     sum of the filters below it, weighted by its own weights, as if none of them ever saturated.
 
     Args:
@@ -124,7 +124,7 @@ def level_kernels(model):
     """Returns the kernels of a model's levels as arrays, from the input up to the codes.
 
     Args:
-        model: A model with `levels`, or one whose `encoder` is a Keras model of layers in a row.
+        model: A model with `levels`, or one whose `encoder` is a sequence of layers.
 
     Raises:
         ValueError: If it has none.

@@ -1,11 +1,11 @@
-"""What the pictures share: rows as images, tiles of images, colours of classes."""
+"""Used by all pictures: rows as images, tiled images, and the colours of classes."""
 
 import math
 
 import numpy as np
 
-# Paul Tol's "muted" scheme, told apart by colour-blind readers too. For text on white, cyan and
-# sand are a little darker here, and black and grey stand in for the pale grey and the olive.
+# Paul Tol's "muted" scheme, which colour-blind readers can tell apart, too. For text on white, cyan
+# and sand are a little darker here, and black and grey replace the pale grey and the olive.
 _CLASS_COLOURS = (
     "#332288",
     "#CC6677",
@@ -21,16 +21,16 @@ _CLASS_COLOURS = (
 
 
 def class_colour(number):
-    """Returns the colour of a class; after the tenth they come again."""
+    """Returns the colour of a class; after the tenth the colours repeat."""
     return _CLASS_COLOURS[int(number) % len(_CLASS_COLOURS)]
 
 
 def tile_images(images, columns=None, gap=1, background=1.0):
-    """Puts images beside and below each other into one large image.
+    """Tiles images into one large image.
 
     Args:
         images: Array of shape `(count, height, width)`.
-        columns: Images in a row; by default about as many as rows.
+        columns: Images per row; by default about the number of rows.
         gap: Pixels between two images.
         background: Value of the gaps and of empty places.
 
@@ -57,7 +57,7 @@ def as_images(rows, image_shape):
     """Returns rows as images of shape `(count, height, width)`; colours are averaged.
 
     Raises:
-        ValueError: If a row has not as many values as an image.
+        ValueError: If a row does not have as many values as an image has pixels.
     """
     rows = np.asarray(rows, dtype="float64")
     values = math.prod(rows.shape[1:])

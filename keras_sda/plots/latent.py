@@ -1,4 +1,4 @@
-"""What a variational autoencoder makes of codes: its manifold, and one unit at a time."""
+"""Codes decoded by a variational autoencoder: its manifold, and one unit at a time."""
 
 import statistics
 
@@ -10,22 +10,22 @@ from keras_sda.plots.images import as_images, shape_of_images, tile_images
 
 
 def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
-    """Draws what a variational autoencoder of two latent units makes of codes all over its prior.
+    """Draws codes from all over the prior of two latent units, decoded by the model.
 
-    The codes form a grid, at quantiles of the normal distribution that are evenly apart, so that
-    every tile stands for the same share of what the model would draw by chance.
+    The codes form a grid of evenly spaced quantiles of the normal distribution, so that every tile
+    stands for the same share of the model's random samples.
 
     Args:
         model: A `VariationalAutoencoder` with `latent_dim=2`.
         image_shape: Shape of an input image; by default the model's, if its rows are images.
-        count: Tiles in a row and in a column, at least 2.
+        count: Tiles per row and per column, at least 2.
         coverage: Share of each unit's prior between the outermost tiles, in (0, 1).
 
     Returns:
-        The figure. Unit 0 grows to the right, unit 1 upwards.
+        The figure. Unit 0 increases to the right, unit 1 upwards.
 
     Raises:
-        ValueError: If the model is no such, or its rows are no images.
+        ValueError: If the model is not such a model, or its rows are not images.
 
     Example:
 
@@ -36,9 +36,9 @@ def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
     owner = "plot_manifold()"
     if not hasattr(model, "traverse") or model.latent_dim != 2:
         units = getattr(model, "latent_dim", None)
-        what = type(model).__name__ + ("" if units is None else f" with {units}")
+        received = type(model).__name__ + ("" if units is None else f" with {units}")
         raise ValueError(
-            f"{owner} expects a VariationalAutoencoder with 2 latent units. Received a {what}: "
+            f"{owner} expects a VariationalAutoencoder with 2 latent units. Received a {received}: "
             "draw traversals of more units, or the codes of other models."
         )
     if check_positive_int("count", count, owner) < 2 or not 0 < coverage < 1:
@@ -49,7 +49,7 @@ def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
     shape = _image_shape(model, image_shape, owner)
     shares = np.linspace((1 - coverage) / 2, (1 + coverage) / 2, count)
     values = np.array([statistics.NormalDist().inv_cdf(share) for share in shares])
-    # The first row of tiles is the uppermost.
+    # The first row of tiles is the top one.
     second, first = np.meshgrid(values[::-1], values, indexing="ij")
     codes = np.stack([first.ravel(), second.ravel()], axis=1)
     images = as_images(model.decode(codes.astype(model.variable_dtype)), shape)
@@ -71,23 +71,23 @@ def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
 
 
 def plot_traversals(model, start=None, units=None, values=None, image_shape=None, count=10):
-    """Draws what changes as one latent unit of a variational autoencoder moves and the rest stay.
+    """Draws what changes as one latent unit of a variational autoencoder varies, the others fixed.
 
     Args:
         model: A `VariationalAutoencoder`.
-        start: The code to start from, or a row, whose code is taken; by default zeros, the middle
-            of the prior.
-        units: Numbers of the units, one line of images each; by default the `count` of them that
+        start: The code to start from, or a row to encode; by default zeros, the centre of the
+            prior.
+        units: Numbers of the units, one row of images each; by default the `count` units that
             change the image most.
         values: The values each unit takes; by default 11 from -3 to 3.
         image_shape: Shape of an input image; by default the model's, if its rows are images.
-        count: How many units to draw at most, if `units` are not given.
+        count: Largest number of units to draw, if `units` are not given.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the model is no variational autoencoder, or an argument does not fit.
+        ValueError: If the model is not a variational autoencoder, or an argument is not valid.
 
     Example:
 
@@ -113,7 +113,7 @@ def plot_traversals(model, start=None, units=None, values=None, image_shape=None
     images = np.concatenate([lines[unit] for unit in drawn])
     height, width = images.shape[1:]
     tiles = tile_images(images, columns=len(values), background=images.max())
-    # Inches of an image, so that lines of few and of many fill the page alike.
+    # Inches per image, so that rows of few and of many images fill the page alike.
     side = min(0.75, 8 / len(values))
     size = (side * len(values) + 0.9, side * len(drawn) * height / width + 1.1)
     figure = Figure(figsize=size, layout="constrained")

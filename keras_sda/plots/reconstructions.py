@@ -1,4 +1,4 @@
-"""Rows, what noise makes of them, and what an autoencoder makes of that."""
+"""Rows, their corrupted versions, and their reconstructions."""
 
 import keras
 import numpy as np
@@ -13,15 +13,15 @@ def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, tit
     Args:
         inputs: Array of shape `(count, features)`.
         corrupted: The same rows with noise, or `None` where there is none.
-        reconstructed: What the autoencoder makes of the corrupted rows, or of the inputs.
+        reconstructed: The autoencoder's reconstructions of the corrupted rows, or of the inputs.
         image_shape: Shape of an input image; `None` draws three tables, rows by features.
-        title: Title above all, or `None`.
+        title: Title of the figure, or `None`.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If an image has not as many pixels as a row has values.
+        ValueError: If an image does not have as many pixels as a row has values.
     """
     strips = {"inputs": inputs, "corrupted": corrupted, "reconstructed": reconstructed}
     strips = {name: table for name, table in strips.items() if table is not None}
@@ -51,7 +51,7 @@ def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None
         rows: The rows to draw, about a dozen.
         image_shape: Shape of an input image; by default the model's, if its rows are images.
         seed: Seed of the noise, which is the same in each call; see `corrupt_rows`.
-        title: Title above all, or `None`.
+        title: Title of the figure, or `None`.
 
     Returns:
         The figure.
@@ -63,17 +63,17 @@ def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None
     corrupted = None
     if noise is not None:
         corrupted = corrupt_rows(noise, rows, seed).astype(rows.dtype)
-    rebuilt = model.reconstruct(rows if corrupted is None else corrupted)
+    reconstructed = model.reconstruct(rows if corrupted is None else corrupted)
     shape = shape_of_images(model, image_shape)
-    return plot_reconstructions(rows, corrupted, rebuilt, shape, title)
+    return plot_reconstructions(rows, corrupted, reconstructed, shape, title)
 
 
 def corrupt_rows(noise, rows, seed=0):
-    """Returns rows with the noise of a layer, the same in each call, at the noise's level of now.
+    """Returns rows corrupted by a layer at its current noise level, by the same draw in each call.
 
-    The layer's own random stream is put back to where it was, so that training goes on as if
-    nothing had been drawn. A layer that draws otherwise than from a `keras.random.SeedGenerator` of
-    its own, as every layer of Keras and of this package has, is beyond that.
+    The layer's own random stream is restored, so that training continues as if nothing had been
+    drawn. That works for layers that draw from a `keras.random.SeedGenerator` of their own, as all
+    layers of Keras and of this package do.
 
     Args:
         noise: A noise layer, or any Keras layer that corrupts in training.
