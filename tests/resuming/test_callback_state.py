@@ -20,7 +20,7 @@ MONITORS = {
 
 
 class PowerCut(keras.callbacks.Callback):
-    only_displays = True
+    is_stateless = True
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
