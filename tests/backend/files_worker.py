@@ -1,7 +1,8 @@
-"""Writes a file of every model, waits, and compares those that other backends have written.
+"""Writes files of models, waits, and compares those that other backends have written.
 
-Run as `python files_worker.py FOLDER OTHER...` with `KERAS_BACKEND` set; says "written" on standard
-output and goes on at a line on standard input, once the others have written theirs as well.
+Run as `python files_worker.py FOLDER MODELS OTHER...` with `KERAS_BACKEND` set; MODELS is "all" or
+names with commas. Says "written" on standard output and resumes at a line on standard input, once
+the others have written theirs as well.
 """
 
 import sys
@@ -82,12 +83,18 @@ def answers(model):
     return found
 
 
+def chosen():
+    """Returns the models that the command line names."""
+    names = MODELS if sys.argv[2] == "all" else sys.argv[2].split(",")
+    return {name: MODELS[name] for name in names}
+
+
 def path(backend, name):
     return Path(sys.argv[1]) / f"{backend} {name}.keras"
 
 
 def write():
-    for name, make in MODELS.items():
+    for name, make in chosen().items():
         model = make()
         file = path(keras.backend.backend(), name)
         model.save(file)
@@ -96,7 +103,7 @@ def write():
 
 def compare(other):
     """Prints the largest difference of every answer, relative to the largest value beyond 1."""
-    for name in MODELS:
+    for name in chosen():
         model = keras.saving.load_model(path(other, name))
         expected = np.load(path(other, name).with_suffix(".npz"))
         for answer, values in answers(model).items():
@@ -113,5 +120,5 @@ if __name__ == "__main__":
     write()
     print("written", flush=True)
     sys.stdin.readline()
-    for backend in sys.argv[2:]:
+    for backend in sys.argv[3:]:
         compare(backend)

@@ -5,6 +5,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda as ks
 
@@ -70,7 +71,9 @@ def trained(model, digits, **options):
     return model.get_weights(), history, model.compiled_by_xla
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", in_tiers(MODELS, ["SdA, noise", "adam", "contractive", "variational"])
+)
 def test_it_gives_the_numbers_of_the_usual_way(digits, at_once, name):
     weights, history, took = trained(MODELS[name](), digits)
     assert not took
