@@ -10,14 +10,14 @@
 # %% [markdown]
 # # The family of autoencoders
 #
-# Dense, sparse, contractive, denoising, deep, convolutional: all of them squeeze a row into a code
-# and rebuild it. Here they share everything but what makes them different: the same digits, codes
-# of eight numbers, the squared error as the loss, a linear decoder at the end. Beside them
-# principal component analysis (PCA) with eight components, which is the best that any *linear*
-# encoder and decoder can do.
+# Dense, sparse, contractive, denoising, deep, convolutional: all of them compress a row into a code
+# and reconstruct it. Here they share everything except what makes them different: the same digits,
+# codes of eight numbers, the squared error as the loss, a linear decoder at the end. For comparison
+# there is principal component analysis (PCA) with eight components, which is the best that any
+# *linear* encoder and decoder can do.
 #
-# Two figures for each: the squared error of rebuilt test digits, and how well a linear classifier
-# tells the classes from the codes. Three seeds.
+# There are two figures for each: the squared error of reconstructed test digits, and how well a
+# linear classifier recognises the classes from the codes. Three seeds.
 
 # %%
 # %matplotlib inline
@@ -110,19 +110,21 @@ for name in errors:
     )
 
 # %% [markdown]
-# ## What can be said of it
+# ## What the results show
 #
-# A model with one layer up and a *linear* layer down rebuilds everything within one plane of eight
-# dimensions, whatever its encoder does. No such model can have a smaller squared error on its
-# training rows than PCA: that is a theorem, and the assert below checks it. Sparsity, contraction
-# and noise buy something else than a small error, and cost some of it.
+# A model with one encoder layer and one *linear* decoder layer can only reconstruct points of one
+# eight-dimensional plane, whatever its encoder does. No such model can have a smaller squared error
+# on its training rows than PCA: that is a theorem, and the assertion below checks it. Sparsity,
+# contraction and noise aim at something other than a small error, and make it larger.
 #
 # Only depth helps here: a decoder of several layers can bend the plane. The deep autoencoder beats
 # PCA on test digits with every seed. The convolutional one is deep too, but has few weights: on
-# images as small as these it does about as well as PCA, and better or worse from seed to seed.
+# images as small as these it does about as well as PCA, better with one seed and worse with
+# another.
 #
 # For the classes there is no such order: with three seeds and 360 test digits the codes of most of
-# these models cannot be told from those of PCA. A small error and useful codes are two things.
+# these models cannot be distinguished from those of PCA. A small error and useful codes are two
+# different things.
 
 # %%
 for name in ("dense", "sparse", "contractive", "denoising"):
@@ -149,7 +151,7 @@ plt.show()
 # %% [markdown]
 # ## Pictures
 #
-# The same ten test digits, rebuilt from eight numbers by each (first seed).
+# The same ten test digits, reconstructed from eight numbers by each model (first seed).
 
 # %%
 chosen = [int(np.flatnonzero(data.test.y == digit)[0]) for digit in range(10)]
@@ -167,7 +169,7 @@ for axes, (name, rows) in zip(all_axes, lines.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# The codes of the deep denoising autoencoder, in their two main directions:
+# The codes of the deep denoising autoencoder, projected onto their first two principal components:
 
 # %%
 figure = ks.plots.plot_codes(codes["deep denoising"], data.test.y, title="Deep denoising")

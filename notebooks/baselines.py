@@ -10,9 +10,9 @@
 # %% [markdown]
 # # Baselines: softmax regression, multilayer perceptron, LeNet-5
 #
-# What a pretrained stack has to be compared with, and two questions that its history turns on:
-# which activation, and how large the initial weights. Both are answered by the size of gradients: a
-# layer that gets no gradient does not learn.
+# These models are what a pretrained stack has to be compared with. This notebook also takes up two
+# questions that its history turns on: which activation, and how large the initial weights should
+# be. The size of gradients answers both: a layer that gets no gradient does not learn.
 
 # %%
 # %matplotlib inline
@@ -30,8 +30,8 @@ SEEDS = range(3)
 # %% [markdown]
 # ## Three classifiers
 #
-# LeNet-5 wants images larger than 8 x 8, so the digits are enlarged to 16 x 16. Each model is
-# trained ten epochs with Adam; three seeds.
+# LeNet-5 needs images larger than 8 x 8, so the digits are enlarged to 16 x 16. Each model is
+# trained for ten epochs with Adam, with three seeds.
 
 
 # %%
@@ -68,9 +68,9 @@ for seed in SEEDS:
     assert accuracies["LeNet-5"][seed] > of_softmax
 
 # %% [markdown]
-# A hidden layer is worth something with every seed. That convolutions are worth more than a hidden
-# layer shows on larger images (see the recipes `mlp-tutorial` and `lenet5`, on MNIST), not on
-# these. What LeNet-5 takes for something else:
+# A hidden layer helps with every seed. That convolutions help more than a hidden layer shows on
+# larger images (see the recipes `mlp-tutorial` and `lenet5`, on MNIST), but not on these. Which
+# digits LeNet-5 confuses:
 
 # %%
 predicted = lenet.predict(large_test, verbose=0).argmax(axis=1)
@@ -93,13 +93,13 @@ plt.show()
 # %% [markdown]
 # ## The size of gradients by depth
 #
-# Six hidden layers, untrained. What is measured is the root mean square of the gradient of the loss
-# with respect to each kernel, on the training digits, with a softmax layer of random weights on
-# top.
+# Take six hidden layers, untrained, with a softmax layer of random weights on top. The plot shows
+# the root mean square of the gradient of the loss with respect to each kernel, on the training
+# digits.
 #
 # The slope of the logistic sigmoid is at most 1/4. With Glorot's usual bound its gradients shrink
 # by about the same factor from layer to layer on the way down, a straight line on this scale; a
-# bound four times as wide makes up for the slope. tanh and ReLU do not need that.
+# bound four times as wide compensates for the slope. tanh and ReLU do not need that.
 
 # %%
 DEPTH = 6
@@ -157,10 +157,10 @@ for seed in SEEDS:
 # %% [markdown]
 # ## What that does to training
 #
-# The same four networks, eight epochs. The sigmoid network with the usual weights lags far behind
-# with every seed: until its lower layers get a gradient, it says the same of every digit. This is
-# what greedy pretraining was invented against, and what wider weights or another activation repair
-# as well.
+# The same four networks are trained for eight epochs. The sigmoid network with the usual weights
+# lags far behind with every seed: until its lower layers get a gradient, its output is the same for
+# every digit. Greedy pretraining was invented to solve this problem; wider weights or another
+# activation solve it as well.
 
 # %%
 curves = {}
@@ -187,8 +187,8 @@ for seed in SEEDS:
         assert curves[name][seed][-1] > curves["sigmoid"][seed][-1] + 0.3
 
 # %% [markdown]
-# And pretraining itself: the sigmoid network with the usual weights, each layer first trained to
-# denoise, then the same eight epochs.
+# And now pretraining itself: the sigmoid network with the usual weights, where each layer is first
+# trained to denoise, and then the same eight epochs.
 
 # %%
 rescued = []

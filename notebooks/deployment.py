@@ -10,10 +10,10 @@
 # %% [markdown]
 # # Deployment
 #
-# A trained model is to run where there is neither Keras nor this package: in a TensorFlow server,
-# in a program with ONNX Runtime, on a phone with LiteRT. `export` writes all three, runs what it
-# wrote in that runtime, and fails if the numbers differ. What is written takes *raw* rows: scaling
-# and the threshold for anomalies are in it.
+# A trained model often has to run where there is neither Keras nor this package: in a TensorFlow
+# server, in a program with ONNX Runtime, on a phone with LiteRT. `export` writes files for all
+# three, runs each in its runtime, and fails if the outputs differ. The exported model takes *raw*
+# rows: scaling and the threshold for anomalies are part of it.
 #
 # ONNX and LiteRT need extras: `pip install "keras-sda[onnx,litert]"`.
 
@@ -37,8 +37,8 @@ tf.get_logger().setLevel("ERROR")  # without it, each export tells its folder
 # %% [markdown]
 # ## A model that scores rows
 #
-# Digits as they come, whole numbers from 0 to 16. `data.scaling` is the map to [0, 1] that was
-# fitted on the training rows. The threshold lets 95 % of the validation rows pass.
+# The raw digits are whole numbers from 0 to 16. `data.scaling` is the map to [0, 1] that was fitted
+# on the training rows. The threshold lets 95 % of the validation rows pass.
 
 # %%
 data = ks.datasets.load("digits")
@@ -70,10 +70,10 @@ axes.legend(loc=(0.36, 0.68))
 plt.show()
 
 # %% [markdown]
-# ## Write it three times
+# ## Export to three formats
 #
-# `export` returns the largest difference between what was written, run by its own runtime, and the
-# Keras model.
+# `export` returns the largest difference between the exported model, run by its own runtime, and
+# the Keras model.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -96,7 +96,7 @@ for name, of_outputs in differences.items():
 # %% [markdown]
 # ## Run it without Keras
 #
-# TensorFlow alone: each output is an endpoint. The same folder is what TensorFlow Serving loads;
+# TensorFlow alone: each output is an endpoint. TensorFlow Serving loads the same folder;
 # `examples/serving` in the repository has its configuration and a request.
 
 # %%
@@ -105,7 +105,7 @@ scores = {"SavedModel": loaded.score(raw).numpy()}
 assert np.array_equal(loaded.anomaly(raw).numpy(), scores["SavedModel"] > np.float32(threshold))
 
 # %% [markdown]
-# ONNX Runtime: one graph, its input called `inputs`, its outputs by name.
+# ONNX Runtime: one graph with the input `inputs` and named outputs.
 
 # %%
 session = onnxruntime.InferenceSession(paths["onnx"], providers=["CPUExecutionProvider"])
@@ -138,7 +138,8 @@ print("the scores agree in", ", ".join(scores))
 # %% [markdown]
 # ## A classifier
 #
-# A stack with a head gives class probabilities at `serve`. This one comes trained, by its name.
+# The `serve` output of a stack with a head is the class probabilities. This stack is a trained
+# model that is loaded by name.
 
 # %%
 assert "sda_digits" in ks.presets.names()

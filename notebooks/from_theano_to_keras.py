@@ -11,13 +11,12 @@
 # # From Theano to Keras
 #
 # Many people learned deep learning from the Theano tutorials of 2010, and much code is still
-# written in their terms. Theano is gone, the ideas are not. This notebook goes through the steps of
-# such a tutorial: first what one wrote then, as text; then what one writes today with TensorFlow
-# and Keras, which runs. Where the tutorial printed a number, an `assert` checks that it is still
-# the same.
+# written in their terms. Theano is gone, but its ideas are not. This notebook goes through the
+# steps of such a tutorial: first the Theano code, as text; then today's TensorFlow and Keras code,
+# which runs. Where the tutorial printed a number, an `assert` checks that it is still the same.
 #
-# The one large difference: Theano first built an expression and then compiled it. TensorFlow
-# computes at once, and `tf.function` compiles a Python function where speed is wanted.
+# There is one large difference: Theano first built an expression and then compiled it. TensorFlow
+# computes immediately, and `tf.function` compiles a Python function where speed matters.
 
 # %%
 # %matplotlib inline
@@ -40,8 +39,8 @@ import keras_sda as ks
 # f([[1, 2, 3], [4, 5, 6]], [1, 2, 3], [4, 5])        # [18, 37] and 91
 # ```
 #
-# A function of several outputs is a Python function that returns several values. It works on arrays
-# as it stands.
+# A function with several outputs is a Python function that returns several values. It works on
+# arrays without any change.
 
 
 # %%
@@ -56,8 +55,8 @@ assert affine.numpy().tolist() == [18.0, 37.0]
 assert squares.numpy() == 91.0
 
 # %% [markdown]
-# `tf.function` traces it into a graph, once for each kind of input. That graph is what Theano's
-# compiled function was.
+# `tf.function` traces it into a graph, once for each kind of input. That graph corresponds to
+# Theano's compiled function.
 
 # %%
 compiled = tf.function(affine_and_squares)
@@ -74,7 +73,7 @@ for eager, traced in zip(
 # theano.printing.debugprint(y)       # the same as a tree
 # ```
 #
-# The graph of a traced function can be walked. Here its operations, each with what it reads.
+# The graph of a traced function can be traversed. Here are its operations, each with its inputs.
 
 # %%
 specs = [tf.TensorSpec(shape, "float32", name) for shape, name in (((2, 3), "A"), ((3,), "x"))]
@@ -94,7 +93,7 @@ assert kinds.count("Placeholder") == 3
 # f(33), f(33, 2), f(33, w=5)         # 68, 70, 170
 # ```
 #
-# They are Python's.
+# Python's own default arguments do this.
 
 
 # %%
@@ -137,7 +136,7 @@ assert np.allclose(table, keras.ops.sigmoid([[0.0, 1.0], [-1.0, -2.0]]))
 # ```
 #
 # State lives in a `tf.Variable` (in a Keras layer: `add_weight`), and an update is an assignment
-# inside the function. The order is that of the lines, so the value before has to be read before.
+# inside the function. The lines are executed in order, so the old value has to be read first.
 
 # %%
 state = tf.Variable(0)
@@ -159,8 +158,8 @@ assert int(accumulate(tf.constant(3))) == -1
 assert int(state) == 2
 
 # %% [markdown]
-# Theano's `RandomStreams` were shared variables too: each call moved the state on. The same is
-# `keras.random.SeedGenerator`, and every noise layer of `keras_sda` holds one.
+# Theano's `RandomStreams` were shared variables too: each call advanced their state. Today's
+# equivalent is `keras.random.SeedGenerator`, and every noise layer of `keras_sda` holds one.
 
 # %%
 stream, again = keras.random.SeedGenerator(234), keras.random.SeedGenerator(234)
@@ -176,7 +175,7 @@ assert np.array_equal(first, keras.random.uniform((2,), seed=again))
 # theano.function([x], gy)(10)        # 20
 # ```
 #
-# A tape records what is computed, and is asked for the gradient afterwards.
+# A tape records the computation and returns the gradient afterwards.
 
 # %%
 x = tf.Variable(10.0)
@@ -211,8 +210,9 @@ plt.show()
 # # for y = Ax + b with A = [[9, 8, 7], [4, 5, 6]] it is A itself
 # ```
 #
-# `scan` was the tutorial's own loop over the outputs. A tape has `jacobian`; a Hessian is a tape
-# within a tape. Products with a vector, Theano's `Rop` and `Lop`, need no whole matrix.
+# In the tutorial, `scan` looped over the outputs. A tape has the method `jacobian`; a Hessian is a
+# tape within a tape. Products with a vector, Theano's `Rop` and `Lop`, do not need the whole
+# matrix.
 
 # %%
 A = tf.constant([[9.0, 8.0, 7.0], [4.0, 5.0, 6.0]])
@@ -241,8 +241,8 @@ with tf.GradientTape() as tape:  # Lop
 assert np.allclose(tape.gradient(y, x, weights), tf.linalg.matvec(A, weights, transpose_a=True))
 
 # %% [markdown]
-# The contractive autoencoder is the tutorials' use of a Jacobian: it penalises the squared norm of
-# that of the encoder. For sigmoid units there is a closed form; a tape gives the same.
+# The tutorials use a Jacobian in the contractive autoencoder, which penalises the squared norm of
+# the encoder's Jacobian. For sigmoid units there is a closed form; a tape gives the same values.
 
 # %%
 rows = ks.datasets.load("digits").train.x[:5]
@@ -264,7 +264,7 @@ assert np.allclose(norms, contractive.contraction(rows), rtol=1e-4)
 # x.tag.test_value = np.random.rand(5, 10)      # so that a wrong shape showed while building
 # ```
 #
-# Values are always there now: the error comes from the very line that is wrong.
+# Now values are always available: the error is raised by the very line that is wrong.
 
 # %%
 kernel = tf.ones((784, 500))
@@ -279,7 +279,8 @@ assert "[784,500]" in message
 
 # %% [markdown]
 # Shapes can also be checked before any value exists: trace the function for a shape, or call a
-# Keras layer on a symbolic input. A model of `keras_sda` says what it expected and what came.
+# Keras layer on a symbolic input. A model of `keras_sda` says what it expected and what it
+# received.
 
 # %%
 checked = tf.function(lambda rows: tf.matmul(rows, kernel))
@@ -303,9 +304,9 @@ assert "784" in message
 assert "100" in message
 
 # %% [markdown]
-# Theano's `Print` operation is `tf.print`, which works inside a compiled function. Python's `print`
-# runs there once for each kind of input, while tracing. To step through a training step with a
-# debugger: `compile(..., run_eagerly=True)`.
+# Theano's `Print` operation is now `tf.print`, which works inside a compiled function. Python's
+# `print` runs there only while tracing, once for each kind of input. To step through a training
+# step with a debugger, use `compile(..., run_eagerly=True)`.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -333,9 +334,9 @@ assert printed.splitlines() == ["computing for 1", "computing for 2", "computing
 # theano.function(..., mode=NanGuardMode(nan_is_error=True, inf_is_error=True))
 # ```
 #
-# `tf.debugging.check_numerics` guards one tensor, `tf.debugging.enable_check_numerics()` every
-# operation. In training, `ks.callbacks.StopOnNonFiniteLoss` names epoch and step; `pretrain` always
-# uses it, and names the level too.
+# `tf.debugging.check_numerics` checks one tensor, `tf.debugging.enable_check_numerics()` every
+# operation. In training, `ks.callbacks.StopOnNonFiniteLoss` names the epoch and the step;
+# `pretrain` always uses it, and names the level too.
 
 # %%
 with np.errstate(divide="ignore"):
@@ -364,18 +365,18 @@ assert "epoch 1" in message
 assert "step" in message
 
 # %% [markdown]
-# ## Processors and kinds of numbers
+# ## Devices and data types
 #
 # ```python
 # THEANO_FLAGS=device=gpu,floatX=float32 python script.py
 # ```
 #
-# A GPU is used if TensorFlow sees one; `tf.device` asks for a certain one. `floatX` is Keras'
-# `floatx`, or the `dtype` of a single model. Mixed precision, which Theano had not, is
-# `dtype="mixed_float16"`, or `"mixed_bfloat16"`: 16 bits to compute with, 32 to keep the weights.
+# A GPU is used if TensorFlow finds one; `tf.device` selects a particular device. `floatX` is now
+# Keras' `floatx`, or the `dtype` of a single model. Mixed precision, which Theano did not have, is
+# `dtype="mixed_float16"` or `"mixed_bfloat16"`: 16 bits for computation, 32 bits for the weights.
 #
-# As in Theano, the kind decides how fine numbers are: next to one, 32 bits lose what is smaller
-# than about 1e-7.
+# As in Theano, the data type determines the precision: near 1, 32-bit numbers lose differences
+# smaller than about 1e-7.
 
 # %%
 with tf.device("CPU:0"):
@@ -423,12 +424,12 @@ for dtype, variable, computed in (
 #         updates.append((velocity, momentum * velocity + (1 - momentum) * T.grad(cost, param)))
 # ```
 #
-# The data are two Gaussian clouds of together 1,000 points, the network has 2, 4 and 1 sigmoid
-# units, and takes 20 steps on all points. `ks.datasets.gaussian_clouds` draws the tutorial's very
-# points, `gaussian_clouds_weights` its initial weights.
+# The data are two Gaussian clouds with 1,000 points in total; the network has 2, 4 and 1 sigmoid
+# units, and takes 20 steps on all points. `ks.datasets.gaussian_clouds` returns exactly the points
+# of the tutorial, `gaussian_clouds_weights` its initial weights.
 #
-# Theano's updates all take place at once, with the values before the step: the parameter moves by
-# the *old* velocity. Written as lines, the parameter therefore has to come first.
+# Theano applies all updates at once, with the values before the step: the parameter moves by the
+# *old* velocity. Written line by line, the update of the parameter therefore has to come first.
 
 
 # %%
@@ -498,8 +499,9 @@ assert np.isclose(costs[-1], 153.02, atol=0.5)
 assert np.isclose(accuracies[-1], 0.81, atol=0.0025)
 
 # %% [markdown]
-# The tutorial drew a picture of each iteration, titled with cost and accuracy. Background: what the
-# network says all over the plane; the line is where it is undecided. 300 of the points are drawn.
+# The tutorial drew a picture of each iteration, titled with cost and accuracy. The background shows
+# the output of the network across the plane, and the line marks where it is undecided. 300 of the
+# points are drawn.
 
 # %%
 low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
@@ -526,8 +528,9 @@ for axes, iteration in zip(all_axes.flat, (1, 3, 5, 7, 10, 13, 16, 20), strict=T
 plt.show()
 
 # %% [markdown]
-# Nobody writes this by hand any more. The same network is `ks.MLP`, and the tutorial's momentum an
-# optimizer; together they are the recipe `gaussian-clouds`, which must end where the loop did.
+# Today there is no need to write this by hand. The same network is a `ks.MLP`, and the tutorial's
+# momentum is an optimizer; together they are the recipe `gaussian-clouds`, which must arrive at the
+# same weights as the loop.
 
 # %%
 run = ks.recipes.run(ks.recipes.get("gaussian-clouds"), seed=0, verbose=0)
@@ -537,9 +540,8 @@ for ours, theirs in zip(snapshots[-1], run.model.get_weights(), strict=True):
 assert np.isclose(run.metrics["figure"], 100 * (1 - accuracies[-1]), atol=0.11)
 
 # %% [markdown]
-# With Keras' own momentum, which moves by the new velocity, and a few more steps, there is nothing
-# left to write but the model. The lesson on what it can do with depth is in the notebook
-# [baselines](baselines.ipynb).
+# With Keras' own momentum, which moves by the new velocity, and a few more steps, only the model is
+# left to write. The notebook [baselines](baselines.ipynb) shows what depth does to such networks.
 
 # %%
 keras.utils.set_random_seed(0)  # for the initial weights of the head, which is not the model's own

@@ -8,11 +8,11 @@
 # ---
 
 # %% [markdown]
-# # Grouping rows and finding strange ones
+# # Grouping rows and finding anomalies
 #
-# Two things to do with an autoencoder and no label at all: group rows by their codes, and find the
-# rows that do not belong to the rest by how badly they are rebuilt. Both have simple rivals, which
-# are run beside: k-means on the pixels, and principal component analysis (PCA).
+# Two uses of an autoencoder that need no labels at all: group rows by their codes, and find
+# anomalous rows by how badly they are reconstructed. Both have simple baselines, which are run for
+# comparison: k-means on the pixels, and principal component analysis (PCA).
 
 # %%
 # %matplotlib inline
@@ -48,9 +48,9 @@ def train(x, code, seed, noise_level=0.3):
 # %% [markdown]
 # ## Grouping
 #
-# Ten groups by k-means: of the pixels, of the first eight principal components, and of codes of
-# eight units. The normalised mutual information (NMI) says how much the groups tell of the digits'
-# classes: 0 nothing, 1 all. Labels only judge here.
+# k-means makes ten groups: of the pixels, of the first eight principal components, and of codes of
+# eight units. The normalised mutual information (NMI) measures how much the groups reveal about the
+# digits' classes: 0 is nothing, 1 is everything. Labels are used for this evaluation only.
 
 
 # %%
@@ -71,9 +71,9 @@ for name, values in scores.items():
     print(f"{name:20} NMI {np.mean(values):.3f}   seeds: {np.round(values, 3)}")
 
 # %% [markdown]
-# The codes group the digits about as well as eight times as many pixels do, no better: k-means
-# wants round groups, and nothing in the training makes codes round. What the codes give is a small
-# and denoised description; what they do not give is classes for nothing.
+# The codes group the digits about as well as eight times as many pixels do, but no better: k-means
+# assumes round groups, and nothing in the training makes the groups of codes round. Codes are a
+# small and denoised description; they do not provide classes for free.
 
 # %%
 means = {name: np.mean(values) for name, values in scores.items()}
@@ -97,14 +97,15 @@ axes.set_title("Each line a group: its decoded centre, then its eleven most typi
 plt.show()
 
 # %% [markdown]
-# ## Strange rows
+# ## Anomalous rows
 #
-# One class is taken out of the training rows and counts as strange; the model sees only the other
+# One class is left out of the training rows and counts as anomalous; the model sees only the other
 # nine. Then the validation and test digits are ranked by `reconstruction_error`. The area under the
-# ROC curve (AUC) is the probability that a strange digit gets the larger error: 0.5 is chance.
+# ROC curve (AUC) is the probability that an anomalous digit has a larger error than an ordinary
+# one: 0.5 is chance.
 #
-# The rival is the squared error of PCA. How many components are best nobody knows without labels,
-# so it gets an unfair help: the best number for each class, found with the labels.
+# The baseline is the squared error of PCA. The best number of components cannot be known without
+# labels, so PCA gets an unfair advantage: the best number for each class, found with the labels.
 
 # %%
 held_x = np.concatenate([data.valid.x, data.test.x])
@@ -149,8 +150,9 @@ plt.show()
 # %% [markdown]
 # ## Where to draw the line
 #
-# A threshold needs no labels: let so many of the known rows pass. The 95 % quantile of the errors
-# of rows that were *not* trained on calls about one in twenty of the ordinary ones strange.
+# A threshold needs no labels: choose the share of ordinary rows that should pass. The 95 % quantile
+# of the errors of rows that were *not* trained on marks about one in twenty ordinary rows as
+# anomalous.
 
 # %%
 strange = 0

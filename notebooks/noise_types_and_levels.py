@@ -10,17 +10,17 @@
 # %% [markdown]
 # # Noise: which kind, how much, and what it does
 #
-# A denoising autoencoder learns to rebuild a clean row from a corrupted one. The noise is what
-# keeps it from learning the identity: to fill in what is missing it has to know how the features of
-# a row go together. `keras_sda` has four kinds:
+# A denoising autoencoder learns to reconstruct a clean row from a corrupted one. The noise keeps it
+# from learning the identity: to fill in what is missing, it has to know how the features of a row
+# depend on each other. `keras_sda` has four kinds:
 #
 # - **masking**: a share of the entries becomes 0; nothing is scaled up;
-# - **salt and pepper**: a share of the entries becomes 0 or 1, half of it each;
-# - **Gaussian**: every entry gets normal noise of a given standard deviation;
+# - **salt and pepper**: a share of the entries becomes 0 or 1, half of them each;
+# - **Gaussian**: normal noise of a given standard deviation is added to every entry;
 # - **swap**: a share of the entries takes the same feature's value from another row, which suits
-#   tables, as every value stays one that the feature can have.
+#   tables, because every value is still one that the feature can have.
 #
-# This notebook shows them, and then measures what each of them teaches.
+# This notebook shows them, and then measures what a model learns from each of them.
 
 # %%
 # %matplotlib inline
@@ -47,8 +47,8 @@ SEEDS = range(3)
 # %% [markdown]
 # ## The four noises
 #
-# The same six digits, clean on top and then under each noise at three levels. The layers are active
-# in training only, and draw afresh for every batch.
+# The same six digits, clean at the top and then with each noise at three levels. The layers are
+# active in training only, and draw new noise for every batch.
 
 
 # %%
@@ -86,13 +86,13 @@ for feature in range(64):
 # %% [markdown]
 # ## What they do to the filters
 #
-# The weights of hidden units as images, each weight times the standard deviation of its pixel: what
-# a pixel that hardly ever changes weighs means nothing.
+# The pictures show the weights of hidden units as images, each weight multiplied by the standard
+# deviation of its pixel: the weight of a pixel that hardly ever changes means nothing.
 #
-# What is missing can be told only from what stands around it. So with noise, a unit should look at
+# Missing pixels can only be inferred from their surroundings. So with noise, a unit should look at
 # patches and strokes rather than at single pixels, and the weights of neighbouring pixels should
-# agree more. The number above each picture measures that: the correlation between a weight and the
-# one beside it or below it, over all 100 units.
+# agree more. The number above each picture measures that: the correlation between a weight and its
+# neighbour to the right or below, over all 100 units.
 
 
 # %%
@@ -148,11 +148,11 @@ for seed in SEEDS:
     assert min(with_noise) > without
 
 # %% [markdown]
-# ## Each repairs what it was trained on
+# ## Each model removes the noise it was trained on
 #
-# Test digits under each noise are rebuilt by each model; the number is the squared distance to the
-# clean digit. A model trained on the noise at hand should be the best one: the smallest number of a
-# column should be on the diagonal. Mean over three seeds.
+# Each model reconstructs test digits with each noise; the numbers are squared distances to the
+# clean digit. The model trained with the same noise should be the best: the smallest number of each
+# column should be on the diagonal. Means over three seeds.
 
 # %%
 kinds = list(LEVELS)
@@ -186,10 +186,10 @@ for column, kind in enumerate(kinds):
 # %% [markdown]
 # ## How much noise, and what for?
 #
-# Now the level of masking noise. The codes are put to use: a linear classifier (by least
+# Now the level of masking noise varies, and the codes are put to use: a linear classifier (by least
 # squares) learns the classes from the codes of 50 labelled digits, and is tested on the codes of
-# clean digits, and of digits of which 40 % of the pixels are missing. Mean over twenty draws of the
-# 50 labels and three seeds; the dotted lines are the same classifier on the pixels themselves.
+# clean digits and of digits with 40 % of their pixels missing. Means over twenty draws of the 50
+# labels and three seeds; the dotted lines show the same classifier on the pixels themselves.
 
 
 # %%
@@ -236,9 +236,9 @@ for place, level in enumerate(levels):
 print("pixels           :", pixels.round(3))
 
 # %% [markdown]
-# Codes serve better than pixels at every level, and codes learned with noise better than those
+# Codes work better than pixels at every level, and codes learned with noise work better than those
 # learned without. On clean digits a little noise is enough and the level hardly matters; where
-# pixels are missing, it matters much more. Asserted for each of the seeds:
+# pixels are missing, it matters much more. The assertions check this for each seed:
 
 # %%
 for seed in SEEDS:

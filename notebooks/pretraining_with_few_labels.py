@@ -10,14 +10,14 @@
 # %% [markdown]
 # # Pretraining with few labels
 #
-# Rows are often cheap and labels dear. Here 1,257 digits are known, but only 50 of them have a
-# label, five of each class. A network that starts from random weights sees only the 50. One that is
-# pretrained has seen in all of them what digits look like.
+# Rows are often cheap and labels expensive. Here 1,257 digits are available, but only 50 of them
+# have a label, five of each class. A network that starts from random weights sees only the 50. A
+# pretrained one has learned from all of them what digits look like.
 #
 # The claim to test: **with the same 50 labels, the same deep network and the same training,
-# pretraining makes the test accuracy higher.** Five seeds, each with other labels and other initial
-# weights. Simple rivals are run beside, to see what that is worth: logistic regression, and a
-# network of one wide layer.
+# pretraining increases the test accuracy.** There are five seeds, each with different labels and
+# different initial weights. To see what the gain is worth, two simple baselines are run as well:
+# logistic regression, and a network of one wide layer.
 
 # %%
 # %matplotlib inline
@@ -52,9 +52,9 @@ plt.show()
 # %% [markdown]
 # ## One network, with and without
 #
-# Three hidden layers down to a narrow code of 16 units. Gaussian noise corrupts the input of each
+# Three hidden layers lead to a narrow code of 16 units. Gaussian noise corrupts the input of each
 # level in pretraining; then all levels are trained together on reconstruction
-# (`stack.autoencoder`). What follows, 50 labelled digits and 60 epochs, is the same for both
+# (`stack.autoencoder`). Fine-tuning, with 50 labelled digits and 60 epochs, is the same for both
 # networks. With the same seed they start from the same weights.
 #
 # The options were chosen on the validation digits.
@@ -121,7 +121,7 @@ for name, values in results.items():
     print(f"{name:33} {np.mean(values):.3f}   seeds:", " ".join(f"{v:.3f}" for v in values))
 
 # %% [markdown]
-# The comparison is paired: each seed has both networks. Its 95 % interval is Student's, over the
+# The comparison is paired: each seed has both networks. Its 95 % interval is Student's t over the
 # seeds.
 
 # %%
@@ -144,13 +144,12 @@ plt.show()
 # %% [markdown]
 # ## What that is worth
 #
-# Pretraining makes a deep and narrow network trainable from 50 labels. Fine-tuning is not yet a
-# victory, though: these digits are easy, and logistic regression on the pixels, or a single wide
-# layer from random weights, comes to about the same. So always run the simple rivals on your own
-# data.
+# Pretraining makes it possible to train a deep and narrow network from 50 labels. But fine-tuning
+# does not win: these digits are easy, and logistic regression on the pixels, or a single wide layer
+# from random weights, does about as well. So always run the simple baselines on your own data.
 #
-# The best use of so few labels is another one: leave the pretrained layers as they are, and let
-# logistic regression read the classes from their 16 numbers. That beats the pixels with every seed.
+# There is a better use of so few labels: leave the pretrained layers as they are, and train
+# logistic regression on their 16 numbers. This beats the pixels with every seed.
 
 # %%
 for rival in names[2:4]:
@@ -164,9 +163,9 @@ assert gains.mean() - half > 0
 # %% [markdown]
 # ## How many labels?
 #
-# The fewer the labels, the more the codes help; with hundreds, the pixels hold more than 16 numbers
-# can. Mean over the five pretrained networks and five draws of labels each; the bands reach from
-# the worst to the best network.
+# The fewer the labels, the more the codes help; with hundreds of labels, the pixels hold more
+# information than 16 numbers can. Means over the five pretrained networks and five draws of labels
+# each; the bands range from the worst to the best network.
 
 # %%
 sizes = [1, 2, 5, 10, 20, 50]

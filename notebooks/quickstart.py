@@ -11,8 +11,8 @@
 # # Quick start
 #
 # A stacked denoising autoencoder (SdA) learns in two steps. First, without labels, each hidden
-# layer learns to rebuild its clean input from a corrupted one: *pretraining*. Then the whole
-# network is trained on the labels: *fine-tuning*. This notebook goes once through all of it: load,
+# layer learns to reconstruct its clean input from a corrupted one: *pretraining*. Then the whole
+# network is trained on the labels: *fine-tuning*. This notebook goes through every step: load,
 # pretrain, fit, evaluate, reconstruct, save, load.
 
 # %%
@@ -28,9 +28,9 @@ import keras_sda as ks
 # %% [markdown]
 # ## Load
 #
-# The digits of scikit-learn come with it, so nothing is downloaded: images of 8 x 8 pixels with
-# values in [0, 1]. `ks.datasets.load("mnist")` would give the large ones in the same form, and a
-# path to a `.csv`, `.npz` or `.parquet` file your own rows.
+# scikit-learn includes these digits, so nothing is downloaded: images of 8 x 8 pixels with values
+# in [0, 1]. `ks.datasets.load("mnist")` would return the large ones in the same form, and a path to
+# a `.csv`, `.npz` or `.parquet` file would load your own rows.
 
 # %%
 data = ks.datasets.load("digits")
@@ -39,13 +39,14 @@ data
 # %% [markdown]
 # ## Pretrain
 #
-# Two hidden layers. In pretraining, three of ten pixels of every image are set to zero, others in
-# every batch, and the layer is to rebuild the whole image. The second layer does the same with the
-# codes of the first. No label is used, so all the rows you have can take part.
+# There are two hidden layers. In pretraining, three out of ten pixels of every image are set to
+# zero, different ones in every batch, and the layer has to reconstruct the whole image. The second
+# layer does the same with the codes of the first. No label is used, so all the rows you have can
+# take part.
 #
-# The loss is the cross-entropy, summed over the units of a row, in nats. It cannot come down to 0:
-# a grey pixel costs something even if it is rebuilt exactly. And the second level has 256 codes to
-# rebuild, not 64 pixels, so the two losses cannot be compared with each other.
+# The loss is the cross-entropy, summed over the units of a row, in nats. It cannot reach 0: a grey
+# pixel contributes to it even if it is reconstructed exactly. And the second level has to
+# reconstruct 256 codes, not 64 pixels, so the two losses are not comparable.
 
 # %%
 sda = ks.StackedDenoisingAutoencoder(
@@ -65,9 +66,9 @@ for level, history in enumerate(pretraining, start=1):
 # %% [markdown]
 # ## Fit
 #
-# It is a Keras model, so `compile` and `fit` are Keras' own. The hidden layers are the pretrained
-# ones: nothing is copied. `PatienceStopping` ends training when the validation data say so and goes
-# back to the best weights.
+# The stack is a Keras model, so `compile` and `fit` are Keras' own. The hidden layers are the
+# pretrained ones: nothing is copied. `PatienceStopping` ends training when the validation data say
+# so, and restores the best weights.
 
 # %%
 sda.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -83,7 +84,7 @@ ks.plots.plot_learning_curves([one.history for one in pretraining], finetuning.h
 # %% [markdown]
 # ## Evaluate
 #
-# Test data are read once, at the end. The picture tells which digits were taken for which.
+# Test data are read once, at the end. The picture shows which digits were mistaken for which.
 
 # %%
 loss, accuracy = sda.evaluate(*data.test, verbose=0)
@@ -98,9 +99,9 @@ figure
 # %% [markdown]
 # ## Reconstruct
 #
-# The same layers also run backwards. Fine-tuning bends them to the labels, though, and what they
-# rebuild suffers. So here is a second stack, without classes: `pretrain` as before, and then `fit`
-# trains all levels together on reconstruction.
+# The same layers also run backwards. But fine-tuning adapts them to the labels, and reconstruction
+# suffers. So here is a second stack, without classes: `pretrain` as before, and then `fit` trains
+# all levels together on reconstruction.
 
 # %%
 stack = ks.StackedDenoisingAutoencoder(
@@ -123,7 +124,7 @@ assert errors.mean() < of_mean
 ks.plots.plot_model_reconstructions(stack, data.test.x[:12], image_shape=data.image_shape)
 
 # %% [markdown]
-# Rows with a large error are strange to the model. These are the strangest test digits.
+# A large error marks a row that is unusual for the model. These are the most unusual test digits.
 
 # %%
 strangest = np.argsort(errors)[::-1][:12]
@@ -138,7 +139,7 @@ ks.plots.plot_reconstructions(
 # %% [markdown]
 # ## Save and load
 #
-# One `.keras` file holds the model with its optimizer; after loading it computes the same.
+# One `.keras` file holds the model with its optimizer; after loading it computes the same outputs.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:

@@ -10,12 +10,12 @@
 # %% [markdown]
 # # With scikit-learn
 #
-# `keras_sda.sklearn` has four estimators that go wherever scikit-learn's own go: pipelines, grid
+# `keras_sda.sklearn` has four estimators that work wherever scikit-learn's own do: pipelines, grid
 # searches, cross-validation, pickles. They take raw features and scale them themselves.
 #
-# - `SDAClassifier` and `SDARegressor` pretrain on every row and fine-tune on those with a label.
+# - `SDAClassifier` and `SDARegressor` pretrain on all rows and fine-tune on those with a label.
 # - `SDATransformer` turns features into codes.
-# - `SDAOutlierDetector` finds rows that are badly rebuilt, and says which feature is to blame.
+# - `SDAOutlierDetector` finds rows that are badly reconstructed, and says which features cause it.
 
 # %%
 # %matplotlib inline
@@ -37,8 +37,8 @@ SEEDS = range(3)
 # %% [markdown]
 # ## Rows without a label
 #
-# As in scikit-learn's `semi_supervised`, the label -1 means none. Here the digits keep 100 labels;
-# the other training rows take part in pretraining only.
+# As in scikit-learn's `semi_supervised`, the label -1 means unlabelled. Here 100 digits keep their
+# label; the other training rows take part in pretraining only.
 
 # %%
 X, y = load_digits(return_X_y=True)
@@ -57,7 +57,7 @@ assert list(classifier.classes_) == list(range(10))
 ks.plots.plot_learning_curves(classifier.histories_, classifier.history_)
 
 # %% [markdown]
-# It can be pickled, model and scaling together:
+# The estimator can be pickled, model and scaling together:
 
 # %%
 again = pickle.loads(pickle.dumps(classifier))
@@ -66,9 +66,9 @@ assert np.array_equal(again.predict_proba(X_test), classifier.predict_proba(X_te
 # %% [markdown]
 # ## Codes as features
 #
-# The transformer needs no labels at all. Trained on all rows, its 16 codes let logistic regression
-# make more of few labels than the 64 pixels do: three seeds, each with a transformer and 50 labels
-# of its own.
+# The transformer needs no labels at all. It is trained on all rows; with few labels, logistic
+# regression does better on its codes of 16 numbers than on the 64 pixels. There are three seeds,
+# each with its own transformer and its own 50 labels.
 
 # %%
 results = []
@@ -109,8 +109,8 @@ ks.plots.plot_reconstructions(
 # %% [markdown]
 # ## Choosing options by cross-validation
 #
-# A table now: 30 measurements of 569 tumours. Every parameter can be searched, also inside a
-# pipeline. Features are scaled by the estimator, with what the training folds know.
+# Now a table: 30 measurements of 569 tumours. Every parameter can be searched, also inside a
+# pipeline. The estimator scales the features, fitted on the training folds only.
 
 # %%
 X, y = load_breast_cancer(return_X_y=True)
@@ -137,10 +137,10 @@ assert search.score(X_test, y_test) > 0.9
 assert search.score(X_test, y_test) > plain.score(X_test, y_test) - 0.04
 
 # %% [markdown]
-# With a label for every row of such a table there is nothing for pretraining to add, and logistic
-# regression is enough. Codes of half as many numbers keep what matters.
+# With a label for every row of such a table, pretraining has nothing to add, and logistic
+# regression is enough. Codes of half as many numbers keep the relevant information.
 #
-# ## A number instead of a class
+# ## Regression
 
 # %%
 X, y = load_diabetes(return_X_y=True)
@@ -156,10 +156,10 @@ for name, model in rivals.items():
     assert scores.mean() > 0.3
 
 # %% [markdown]
-# ## What is strange about a row
+# ## What makes a row an outlier
 #
-# The detector is trained on benign tumours and asked about all of the others. `feature_errors`
-# shares a row's error out among its features: the reason that it counts as strange.
+# The detector is trained on benign tumours and applied to all the others. `feature_errors` divides
+# the error of a row among its features: the reason why it counts as an outlier.
 
 # %%
 table = load_breast_cancer()

@@ -10,11 +10,10 @@
 # %% [markdown]
 # # Several devices
 #
-# A stack made inside the scope of one of TensorFlow's strategies trains on all devices of that
+# A stack created inside the scope of one of TensorFlow's strategies trains on all devices of that
 # strategy. Every device holds the whole model and takes its part of each batch; the gradients are
-# added up after every step. Here two logical devices stand for two graphics processors: the
-# processor of this machine is split in two, which makes nothing faster, but shows what stays the
-# same and what does not.
+# summed after every step. Here two logical devices stand for two GPUs: the CPU of this machine is
+# split in two, which makes nothing faster, but shows what stays the same and what does not.
 
 # %%
 # %matplotlib inline
@@ -41,9 +40,9 @@ print(f"{strategy.num_replicas_in_sync} replicas")
 # %% [markdown]
 # ## The same weights
 #
-# Without noise, two devices compute what one does: the batch size is that of both together, and
-# every row counts the same, also in the last batch. Of 1,257 rows in batches of 64 the last one has
-# 41, which do not split evenly.
+# Without noise, two devices compute the same as one: the batch size is that of both together, and
+# every row counts the same, also in the last batch. With 1,257 rows in batches of 64, the last
+# batch has 41 rows, which do not split evenly.
 
 
 # %%
@@ -78,7 +77,7 @@ print("largest difference of a weight below 1e-4:", bool(difference < 1e-4))
 assert difference < 1e-4
 
 # %% [markdown]
-# ## Noise of its own
+# ## Different noise on each device
 #
 # With noise, each replica has to draw its own, or the rows of a batch would share their masks. So
 # results differ from those of one device, as they do from one seed to another, and are as good.
@@ -115,8 +114,8 @@ assert apart["without noise: rounding"].max() < 1e-4 < apart["with noise: other 
 # %% [markdown]
 # ## Several processes
 #
-# On several machines each runs the same command, and `TF_CONFIG` tells it who the others are.
-# `keras-sda launch` does so for processes of one machine. Only the chief prints and writes.
+# With several machines, each runs the same command, and `TF_CONFIG` lists all of them.
+# `keras-sda launch` sets this up for processes on one machine. Only the chief prints and writes.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:

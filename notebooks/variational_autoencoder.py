@@ -12,10 +12,10 @@
 #
 # An autoencoder gives each row one code. A variational autoencoder (VAE) gives it a *distribution*
 # of codes, and keeps these distributions close to one that is the same for all rows, the prior.
-# Codes drawn from the prior can then be decoded: the model makes new rows.
+# Codes drawn from the prior can then be decoded: the model generates new rows.
 #
-# It is trained by a lower bound of the log-likelihood (the evidence lower bound, ELBO). For a row
-# `x` and a code `z` drawn from its distribution `q(z | x)`, with the prior `p(z)`:
+# It is trained by maximising a lower bound of the log-likelihood (the evidence lower bound, ELBO).
+# For a row `x` and a code `z` drawn from its distribution `q(z | x)`, with the prior `p(z)`:
 #
 # ```text
 # log p(x)  >=  E[log p(x | z)]  -  KL(q(z | x), p(z))
@@ -38,10 +38,10 @@ data = ks.datasets.load("digits")
 # %% [markdown]
 # ## The bound
 #
-# Two latent units can be drawn in a plane; eight hold more. Pixels are grey, so the likelihood is
-# Gaussian; its standard deviation says which differences of a pixel need not be rebuilt. A density
-# may be larger than 1, so that its logarithm, and the bound, may have either sign. Three seeds
-# each.
+# Two latent units can be drawn in a plane; eight hold more information. Pixels are grey, so the
+# likelihood is Gaussian; its standard deviation sets how small a difference in a pixel need not be
+# reconstructed. A density may be larger than 1, so its logarithm, and the bound, may have either
+# sign. Three seeds each.
 
 
 # %%
@@ -74,7 +74,7 @@ for (units, seed), (vae, _) in models.items():
     assert np.isclose(measured["loss"], measured["nll"] + measured["kl"], atol=1e-3)
 
 # %% [markdown]
-# Eight units give the lower loss, the better bound, with every seed.
+# With every seed, eight units give the lower loss, that is the better bound.
 
 # %%
 for seed in range(3):
@@ -98,9 +98,9 @@ plt.show()
 # %% [markdown]
 # ## Closer to the log-likelihood
 #
-# The bound takes one draw per row. The importance-weighted estimate averages
+# The bound uses one draw per row. The importance-weighted estimate averages
 # `p(x | z) p(z) / q(z | x)` over many draws before it takes the logarithm. With one draw it is the
-# bound; in expectation it rises with each further draw, towards `log p(x)`.
+# bound; in expectation it increases with each further draw, towards `log p(x)`.
 
 # %%
 vae = models[8, 0][0]
@@ -127,7 +127,7 @@ plt.show()
 # %% [markdown]
 # ## Codes in the plane
 #
-# The means of the codes of the test digits, each drawn as its label. No label was used to train.
+# The means of the codes of the test digits, each drawn as its label. Training used no labels.
 
 # %%
 plane = models[2, 0][0]
@@ -138,8 +138,8 @@ figure
 # %% [markdown]
 # ## The manifold
 #
-# Decoding a grid of codes shows what lies where: quantiles of the prior, so that every tile stands
-# for the same share of what the model would draw by chance. (For images of usual sizes
+# Decoding a grid of codes shows which digits lie where. The grid consists of quantiles of the
+# prior, so that every tile stands for the same share of random draws. (For images of usual sizes
 # `ks.plots.plot_manifold` draws this in one line.)
 
 # %%
@@ -155,8 +155,8 @@ plt.show()
 # %% [markdown]
 # ## New digits
 #
-# Codes drawn from the prior, decoded; below them, for each, the training digit nearest to it: the
-# samples are no copies.
+# Codes drawn from the prior, decoded; below each, the training digit nearest to it: the samples are
+# not copies.
 
 # %%
 samples = vae.sample(12, seed=1)
@@ -176,8 +176,8 @@ plt.show()
 # %% [markdown]
 # ## One unit at a time
 #
-# From the code of one test digit, in the middle of each line, one latent unit moves through the
-# prior and the others stay.
+# Each line starts from the code of one test digit, shown in the middle, and moves one latent unit
+# through the quantiles of the prior while the others stay fixed.
 
 # %%
 figure = ks.plots.plot_traversals(vae, start=data.test.x[0], image_shape=data.image_shape)

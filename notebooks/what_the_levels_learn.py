@@ -10,9 +10,10 @@
 # %% [markdown]
 # # What the levels learn
 #
-# A stack of three levels is taken apart: what its units look for, how they respond, where the codes
-# of the classes lie, and how well a linear classifier tells the classes apart at each level. All of
-# it twice: after pretraining, which saw no label, and after fine-tuning, which did.
+# This notebook takes a stack of three levels apart: what its units look for, how they respond,
+# where the codes of the classes lie, and how well a linear classifier distinguishes the classes at
+# each level. It does so twice: after pretraining, which uses no labels, and after fine-tuning,
+# which does.
 
 # %%
 # %matplotlib inline
@@ -72,10 +73,11 @@ for seed in SEEDS:
 # %% [markdown]
 # ## Filters
 #
-# The first level's weights are images. A unit of a higher level is drawn as the product of the
-# kernels down to the input (`chain_kernels`): what it looks for if the units below it were linear.
-# Each weight is multiplied by the standard deviation of its pixel, as what a pixel weighs that
-# hardly ever changes means nothing. (`ks.plots.plot_level_filters` draws them as they are.)
+# The weights of the first level are images. A unit of a higher level is drawn as the product of the
+# kernels down to the input (`chain_kernels`): what it would look for if the units below it were
+# linear. Each weight is multiplied by the standard deviation of its pixel, because the weight of a
+# pixel that hardly ever changes means nothing. (`ks.plots.plot_level_filters` draws the plain
+# weights.)
 
 # %%
 figure, all_axes = plt.subplots(1, LEVELS, figsize=(11, 3.9), dpi=80, layout="constrained")
@@ -92,8 +94,9 @@ plt.show()
 # %% [markdown]
 # ## Activations
 #
-# How often the units of each level take which value. A *dead* unit says the same of every digit, a
-# *saturated* one is nearly always close to 0 or 1, where there is hardly a gradient.
+# The picture shows how often the units of each level take each value. A *dead* unit has the same
+# value for every digit; a *saturated* one is nearly always close to 0 or 1, where its gradient
+# almost vanishes.
 
 # %%
 for level, codes in enumerate(before):
@@ -105,8 +108,8 @@ responses
 # %% [markdown]
 # ## Codes in the plane
 #
-# The codes of test digits at the top level, in their two main directions (PCA): after pretraining,
-# and after fine-tuning, which pulls the classes apart.
+# The codes of test digits at the top level, projected onto their first two principal components:
+# after pretraining, and after fine-tuning, which pulls the classes apart.
 
 # %%
 figure = ks.plots.plot_codes(before[-1], data.test.y, title="Level 3, pretrained")
@@ -137,7 +140,7 @@ assert shares[1][-1] > shares[1][0]
 # ## Linear separability
 #
 # A linear classifier (by least squares) is trained on each level's codes of the training digits and
-# measured on the test digits: three seeds, and their mean.
+# evaluated on the test digits, with three seeds; the plot shows each seed and their mean.
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -154,10 +157,10 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Pretraining, which knows no class, makes the classes easier to separate than random weights leave
-# them, at every level, and at the first level easier than the pixels do. Each further level, which
-# only ever sees the codes below it, loses a little. Fine-tuning stops the loss: it asks the upper
-# levels for the classes. With every seed:
+# Pretraining, which does not know the classes, makes them easier to separate than random weights do
+# at every level, and at the first level easier than the pixels. Each further level, which only sees
+# the codes below it, loses a little. Fine-tuning stops this loss, because it trains the upper
+# levels to separate the classes. The assertions check this for every seed:
 
 # %%
 for seed in SEEDS:
