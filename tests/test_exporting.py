@@ -33,7 +33,7 @@ def data():
 
 @functools.cache
 def raw():
-    """The test rows as they come: 0 to 16."""
+    """The test rows before scaling: 0 to 16."""
     return ks.datasets.load("digits", scale=None).test.x
 
 
@@ -46,7 +46,7 @@ def fitted(model, **options):
 
 @functools.cache
 def trained(name):
-    """A small model, really trained on the digits."""
+    """A small model, trained on the digits."""
     classes = {"loss": "sparse_categorical_crossentropy"}
     if name == "stack":
         stack = ks.StackedDenoisingAutoencoder(64, [32, 16], num_classes=10, seed=0)
@@ -74,7 +74,7 @@ def export(model, folder, format, **options):
 
 
 def load(path, format):
-    """Returns how a user without Keras runs an export: a function of rows."""
+    """Returns a function of rows that runs an export as a user without Keras would."""
     if format == "onnx":
         import onnxruntime
 
@@ -94,7 +94,7 @@ def load(path, format):
 
 
 def expected(model, x):
-    """What the public methods of the model give."""
+    """The outputs of the model's public methods."""
     outputs = {"serve": model.predict(x, verbose=0), "encode": model.encode(x)}
     if hasattr(model, "reconstruction_error"):
         outputs["reconstruct"] = model.reconstruct(x)
@@ -114,7 +114,7 @@ def check(outputs, wanted):
 
 @formats
 @pytest.mark.parametrize("name", ["stack", "denoising", "variational", "convolutional", "mlp"])
-def test_every_output_is_that_of_keras(name, format, tmp_path):
+def test_every_output_is_the_same_as_in_keras(name, format, tmp_path):
     model = trained(name)
     x = rows_of(model, data().test.x)
     path, differences = export(model, tmp_path, format, rows=x)
@@ -147,7 +147,7 @@ def test_scaling_and_threshold_inside(format, tmp_path):
 
 @formats
 def test_every_column_has_its_own_scale(format, tmp_path):
-    """Far-off columns keep their digits, and what lies beyond the training rows is cut off."""
+    """Columns far from zero keep their digits; values beyond the training rows are clipped."""
     rng = np.random.default_rng(0)
     offset = rng.uniform(-1e4, 1e4, 64) + np.where(np.arange(64) == 3, 1e6, 0)
     factor = 1 / rng.uniform(1, 100, 64)
@@ -162,8 +162,8 @@ def test_every_column_has_its_own_scale(format, tmp_path):
     check(outputs, expected(model, rows_of(model, scaled)))
 
 
-def test_scaling_is_that_of_float64():
-    """With the offset in one float32 number, column 3 would be off by half its spread."""
+def test_scaling_is_as_exact_as_in_float64():
+    """With the offset in a single float32 number, the scaled values would be wrong."""
     scaling = ks.datasets.Scaling(offset=2.0**24 + 1.25, factor=0.5)
     rows = np.full((2, 64), 2.0**24 + 4, "float32")
     graph = ExportGraph(trained("denoising"), {"serve": lambda x: x}, scaling=scaling)
@@ -171,8 +171,8 @@ def test_scaling_is_that_of_float64():
     np.testing.assert_allclose(graph.raw(scaling(rows)), rows)
 
 
-def test_without_rows_some_are_drawn():
-    """In [0, 1] as the model sees them, so that a scaling must be undone first."""
+def test_rows_are_drawn_if_none_are_given():
+    """Uniform in [0, 1] once scaled, so that the scaling has to be inverted."""
     model = trained("convolutional")
     scaling = ks.datasets.Scaling(offset=tuple(range(64)), factor=0.125)
     graph = ExportGraph(model, {"serve": model}, scaling=scaling)
@@ -244,16 +244,16 @@ def write_nothing(graph, path, **options):
         (write_damaged, r"^The exported \w+ does not run \(.*\); nothing was written to .*model"),
         (
             write_nothing,
-            r"^Keras could not turn this DenoisingAutoencoder into \w+ \(NotImplementedError: no "
+            r"^Keras could not convert this DenoisingAutoencoder to \w+ \(NotImplementedError: no "
             r"such operation\): export it in another format\.$",
         ),
     ],
 )
-def test_what_is_not_whole_replaces_nothing(format, write, message, tmp_path, monkeypatch):
+def test_a_bad_export_replaces_nothing(format, write, message, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[format])
     model = trained("denoising")
     path = tmp_path / NAMES[format]
-    write_damaged(None, path)  # what stands there already
+    write_damaged(None, path)  # an older export
     before = content(path)
     replaced = dataclasses.replace(FORMATS[format], write=write)
     monkeypatch.setattr(writing, "FORMATS", {**FORMATS, format: replaced})
@@ -261,7 +261,7 @@ def test_what_is_not_whole_replaces_nothing(format, write, message, tmp_path, mo
         model.export(path, format=format)
     assert "\n" not in str(caught.value)
     assert content(path) == before
-    assert [each.name for each in tmp_path.iterdir()] == [path.name], "nothing is left lying about"
+    assert [each.name for each in tmp_path.iterdir()] == [path.name], "nothing is left behind"
 
 
 def test_a_folder_that_cannot_be_moved_replaces_nothing(tmp_path, monkeypatch):
@@ -282,11 +282,13 @@ def test_a_folder_that_cannot_be_moved_replaces_nothing(tmp_path, monkeypatch):
 
 
 def test_raw_values_too_large_for_float32(tmp_path):
-    """Seconds since 1970: float32 holds them to two minutes, the data differ by one."""
+    """Seconds since 1970: float32 resolves two minutes, and the data span one."""
     rng = np.random.default_rng(0)
     rows = 1.7e9 + rng.uniform(0, 60, (50, 64))
     scaling = ks.datasets.Scaling(1.7e9, 1 / 60, low=0.0, high=1.0)
-    with pytest.raises(ValueError, match="leave `scaling` out and scale rows before, in float64"):
+    with pytest.raises(
+        ValueError, match="leave `scaling` out and scale rows beforehand, in float64"
+    ):
         trained("denoising").export(tmp_path / "model", scaling=scaling, rows=rows)
     assert not (tmp_path / "model").exists()
 
@@ -333,7 +335,7 @@ REFUSALS = {
     "tolerance": (dict(tolerance=0), "`tolerance` of .* must be a finite number above 0"),
     "left to Keras": (
         dict(format="openvino", threshold=1.0),
-        "go with the formats 'tf_saved_model', 'onnx', 'litert'. Received: format='openvino'; le",
+        "are for the formats 'tf_saved_model', 'onnx', 'litert'. Received: format='openvino'; le",
     ),
 }
 

@@ -35,7 +35,7 @@ def test_figure_is_the_one_on_the_card(name):
     if model.num_classes is None:
         model.compile()
     figure = FIGURES[entry["figure"]][0](model, load_data(recipe.experiment).test)
-    # The bound of a variational autoencoder is drawn, and each backend draws otherwise.
+    # A variational autoencoder's bound is estimated from random draws, which differ by backend.
     is_drawn = entry["class"] == "VariationalAutoencoder"
     elsewhere = keras.backend.backend() != "tensorflow"
     assert figure == pytest.approx(entry["measured"], rel=5e-3 if is_drawn and elsewhere else 1e-4)
@@ -44,28 +44,28 @@ def test_figure_is_the_one_on_the_card(name):
     assert entry["sha256"] in card
 
 
-def test_every_preset_has_its_recipes_seed_0_and_lies_in_the_repository():
+def test_every_preset_is_seed_0_of_its_recipe_and_in_the_repository():
     folders = {path.parent.name for path in (ROOT / "saved_models").glob("*/README.md")}
     assert folders == set(presets.names())
     for name, entry in presets.catalog().items():
         results = recipes.report.read(ROOT / "benchmarks" / "results" / f"{entry['recipe']}.json")
         assert entry["measured"] == pytest.approx(results["runs"][0]["figure"], rel=2e-3)
-        # Bytes of weights without slots of an optimizer, and a little for the rest.
+        # The weights without optimizer slots, and a little for the rest.
         model = presets.load(name)
         assert presets.find(name).stat().st_size < 4 * model.count_params() + 200_000
 
 
-def test_a_path_a_folder_and_an_address(tmp_path):
+def test_a_path_a_folder_and_a_url(tmp_path):
     x = ks.datasets.load("digits").test.x
     expected = ks.StackedDenoisingAutoencoder.from_preset("sda_digits").predict(x, verbose=0)
-    for place in (DIGITS, DIGITS.parent, DIGITS.as_uri()):
-        model = ks.StackedDenoisingAutoencoder.from_preset(str(place))
+    for name in (DIGITS, DIGITS.parent, DIGITS.as_uri()):
+        model = ks.StackedDenoisingAutoencoder.from_preset(str(name))
         np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
 
 
 @pytest.fixture
 def served(tmp_path):
-    """Gives the address of a folder served on loopback."""
+    """A folder, and the URL at which it is served on the loopback interface."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     handler.log_message = lambda *args: None
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -75,15 +75,15 @@ def served(tmp_path):
 
 
 def test_fetched_files_are_checked(served):
-    folder, address = served
+    folder, url = served
     shutil.copy(DIGITS, folder / "good.keras")
     (folder / "bad.keras").write_bytes(DIGITS.read_bytes()[:-100])
     sha256 = presets.catalog()["sda_digits"]["sha256"]
-    model = ks.StackedDenoisingAutoencoder.from_preset(f"{address}/good.keras", sha256)
+    model = ks.StackedDenoisingAutoencoder.from_preset(f"{url}/good.keras", sha256)
     assert model.num_classes == 10
     for name in ("bad.keras", "missing.keras"):
-        with pytest.raises(ValueError, match="could not be fetched .*: check address and SHA-256"):
-            ks.StackedDenoisingAutoencoder.from_preset(f"{address}/{name}", sha256)
+        with pytest.raises(ValueError, match="could not be fetched .*: check URL and SHA-256"):
+            ks.StackedDenoisingAutoencoder.from_preset(f"{url}/{name}", sha256)
 
 
 def test_refusals(tmp_path):
@@ -95,11 +95,11 @@ def test_refusals(tmp_path):
         ks.StackedDenoisingAutoencoder.from_preset(str(DIGITS), sha256="0000")
     broken = tmp_path / "broken.keras"
     broken.write_bytes(DIGITS.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"broken.keras must be a whole .keras file"):
+    with pytest.raises(ValueError, match=r"broken.keras is not a complete .keras file"):
         ks.StackedDenoisingAutoencoder.from_preset(str(broken))
 
 
-def test_a_wheel_brings_the_digits_and_says_where_the_others_are(tmp_path):
+def test_a_wheel_contains_the_digits_and_says_where_the_others_are(tmp_path):
     """The wheel, unpacked elsewhere, without a network."""
     pytest.importorskip("hatchling")
     subprocess.run(
@@ -141,7 +141,7 @@ except ValueError as error:
 
 @pytest.mark.tensorflow_only
 @pytest.mark.parametrize("name", ["sda_digits", "stacked_sparse_mnist"])
-def test_kept_saved_model_is_the_same_model(name):
+def test_saved_model_in_the_repository_is_the_same_model(name):
     tf = pytest.importorskip("tensorflow")
     model = presets.load(name)
     saved = tf.saved_model.load(ROOT / "saved_models" / name / "saved_model")

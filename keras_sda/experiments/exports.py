@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_sda.experiments.finished_run import Run
-from keras_sda.exporting import DRAWN_ROWS, FORMATS, MOST_ROWS
+from keras_sda.exporting import DRAWN_ROWS, FORMATS, MAX_ROWS
 
 
 def export_run(
@@ -38,7 +38,7 @@ def export_run(
     scaling, rows = run.scaling, None
     try:
         rows = run.raw_rows(part="train", data_dir=data_dir).x
-        compared = f"{min(len(rows), MOST_ROWS):,} training rows"
+        compared = f"{min(len(rows), MAX_ROWS):,} training rows"
     except (ValueError, OSError, ImportError) as error:
         reason = str(error).rstrip(".")
         if contamination is not None:

@@ -1,11 +1,11 @@
-"""Models written for other runtimes: SavedModel, ONNX and LiteRT, and read again before they count.
+"""Exports of models for other runtimes, as SavedModel, ONNX or LiteRT, compared with the models.
 
-`graph.py` puts what is exported together, `formats.py` writes and runs it, `parity.py` compares
-the two, and `writing.py` does all of it beside the place where the export is to stand.
+`graph.py` assembles what is exported, `formats.py` writes and runs it, `parity.py` compares it with
+the model, and `writing.py` does all this next to the target, which is replaced last.
 """
 
 from keras_sda.exporting.formats import FORMATS
-from keras_sda.exporting.parity import DRAWN_ROWS, MOST_ROWS
+from keras_sda.exporting.parity import DRAWN_ROWS, MAX_ROWS
 from keras_sda.exporting.writing import export_model
 
-__all__ = ["DRAWN_ROWS", "FORMATS", "MOST_ROWS", "export_model"]
+__all__ = ["DRAWN_ROWS", "FORMATS", "MAX_ROWS", "export_model"]

@@ -11,7 +11,7 @@ import numpy as np
 from keras_sda import backend
 from keras_sda.exporting.graph import ExportGraph
 
-# From rows to the outputs by name.
+# A function of rows that returns the outputs by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
@@ -21,13 +21,13 @@ class Format:
 
     Args:
         name: As in `keras.Model.export`.
-        title: What messages call it.
-        suffix: How the file name ends; empty for a folder.
-        backends: Which backends of Keras can write it, in words.
-        write: Function of graph, path and Keras' own options.
-        load: Function of a path that returns how to run what is written there.
-        packages: What has to be installed, by import name.
-        extra: The extra of this package that brings them.
+        title: Its name in messages.
+        suffix: Suffix of the file; empty for a folder.
+        backends: Backends of Keras that can write it, in words.
+        write: Function of graph, path and Keras' own options that writes it.
+        load: Function of a path that returns a `Runner` of what is written there.
+        packages: Packages that must be installed, by import name.
+        extra: The extra of this package that installs them.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Format:
             )
         if importlib.util.find_spec("tensorflow") is None:
             raise ImportError(
-                f"{self.title} is written by TensorFlow, which is not installed: pip install "
-                "tensorflow, or load the saved .keras file where it is and export there."
+                f"{self.title} is written with TensorFlow, which is not installed: pip install "
+                "tensorflow, or load the saved .keras file where it is installed and export there."
             )
         if self.packages and _dtypes(model) != {"float32"}:
             raise ValueError(
-                f"{self.title} holds models that compute in float32. Received "
+                f"{self.title} takes models that compute in float32. Received "
                 f"dtype={model.dtype_policy.name!r}: make the model again with dtype='float32', "
-                "hand it the weights by set_weights(model.get_weights()), and export that."
+                "copy the weights with set_weights(model.get_weights()), and export that."
             )
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -67,11 +67,11 @@ class Format:
             )
 
     def check_target(self, target: Path) -> None:
-        """Raises a `ValueError` if something stands at `target` that must not be replaced."""
+        """Raises a `ValueError` if there is something at `target` that must not be replaced."""
         if not self.suffix:
             if target.exists() and not (target / "saved_model.pb").exists():
                 raise ValueError(
-                    f"{target} exists and is no SavedModel: give the name of a folder that does "
+                    f"{target} exists and is not a SavedModel: give the name of a folder that does "
                     "not exist yet, or of an earlier export."
                 )
         elif target.suffix != self.suffix or target.is_dir():

@@ -1,4 +1,4 @@
-"""One Keras model that gives every output of an export, from raw rows on."""
+"""One Keras model that computes every output of an export from raw rows."""
 
 import math
 import numbers
@@ -13,16 +13,16 @@ from keras_sda.datasets.scaling import Scaling
 
 
 class ExportGraph(keras.Model):
-    """Runs rows through the scaling and gives a dictionary of all outputs, by name.
+    """Scales rows and returns a dictionary of all outputs by name.
 
     Args:
-        model: The model to export; owns the variables and knows the shape of a row.
-        functions: From names to functions of scaled rows, such as Keras models.
-        scaling: A `datasets.Scaling` that rows pass first, or `None`.
-        threshold: Adds the output `anomaly`: whether `score` lies above. `None` for none.
+        model: The model to export, which owns the variables and knows the shape of a row.
+        functions: Functions of scaled rows, such as Keras models, by the names of the outputs.
+        scaling: A `datasets.Scaling` to apply to rows first, or `None`.
+        threshold: Adds the output `anomaly`: whether `score` is above it. `None` leaves it out.
 
     Raises:
-        ValueError: If scaling or threshold do not fit the model.
+        ValueError: If scaling or threshold do not suit the model.
 
     Example:
 
@@ -42,7 +42,7 @@ class ExportGraph(keras.Model):
         self.row_shape = model.row_shape
         self.scaling = _checked_scaling(scaling, self.row_shape, owner)
         self.threshold = _checked_threshold(threshold, functions, owner)
-        # Tracked, so that their variables are written; not all of them are reached from `model`.
+        # Tracked, so that their variables are written: `model` does not hold all of them.
         layers = [part for part in functions.values() if isinstance(part, keras.Layer)]
         self.parts = [model, *(layer for layer in layers if layer is not model)]
         self._given = SimpleNamespace(functions=dict(functions))
@@ -54,12 +54,12 @@ class ExportGraph(keras.Model):
 
     @property
     def names(self) -> list[str]:
-        """Names of the outputs, in the order in which they are listed."""
+        """Names of the outputs, in order."""
         return [*self._given.functions, *([] if self.threshold is None else ["anomaly"])]
 
     @property
     def signature(self) -> list[Any]:
-        """What the graph takes: any number of rows."""
+        """The specification of the input: any number of rows."""
         shape = (None, *self.row_shape)
         return [keras.InputSpec(dtype=self.variable_dtype, shape=shape, name="inputs")]
 
@@ -68,11 +68,11 @@ class ExportGraph(keras.Model):
         return {name: self.output(name, rows) for name in self.names}
 
     def endpoint(self, name: str) -> Any:
-        """Returns the function of raw rows that gives one output alone."""
+        """Returns a function of raw rows that returns one output alone."""
         return lambda inputs: self.output(name, self._scaled(inputs))
 
     def output(self, name: str, rows: Any) -> Any:
-        """Returns one output for rows that are scaled already."""
+        """Returns one output for rows that are already scaled."""
         if name == "anomaly":
             return self.output("score", rows) > self.threshold
         function = self._given.functions[name]
@@ -81,13 +81,14 @@ class ExportGraph(keras.Model):
         return ops.cast(values, self.variable_dtype)
 
     def _scaled(self, inputs):
-        """Applies the scaling, as exact as `Scaling` itself, which computes in float64."""
+        """Applies the scaling as exactly as `Scaling` itself, which computes in float64."""
         scaling = self.scaling
         if scaling is None:
             return inputs
-        # An offset in two parts keeps the digits of columns far from zero: taking away the first
-        # loses none there, and the second is what float32 could not hold of it. It is taken away
-        # after the product, as TensorFlow's optimizer adds up constants that follow each other.
+        # An offset in two parts keeps the digits of columns far from zero: subtracting the first
+        # loses none there, and the second is the rest, which float32 could not hold. It is
+        # subtracted after the product, as TensorFlow's graph optimizer would merge two constants
+        # that are subtracted one after the other.
         offset, factor = self._column_values(scaling.offset), self._column_values(scaling.factor)
         coarse = offset.astype(self.variable_dtype)
         fine = ((offset - coarse) * factor).astype(self.variable_dtype)
@@ -103,7 +104,7 @@ class ExportGraph(keras.Model):
         return values.reshape(self.row_shape) if values.ndim else values
 
     def raw(self, rows: np.ndarray) -> np.ndarray:
-        """Returns rows that the scaling turns into the given ones, where it cuts nothing off."""
+        """Returns raw rows that the scaling turns into the given ones, unless it clips them."""
         if self.scaling is None:
             return rows
         factor, offset = (

@@ -1,4 +1,4 @@
-"""Whether what was written computes what the Keras model computes."""
+"""Comparison of the outputs of an export with those of the Keras model."""
 
 import functools
 
@@ -9,17 +9,17 @@ from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting.formats import Runner
 from keras_sda.exporting.graph import ExportGraph
 
-# Rows compared where many are given; real rows are alike, so that more would tell little more.
-MOST_ROWS = 1000
+# Largest number of given rows to compare: as real rows are similar, more would show little more.
+MAX_ROWS = 1000
 
-# Rows drawn where none are given.
+# Number of rows drawn if none are given.
 DRAWN_ROWS = 32
 
 
 def rows_to_compare(graph: ExportGraph, rows: np.ndarray | None) -> np.ndarray:
     """Returns the first of the given rows, or rows that are uniform in [0, 1] once scaled."""
     if rows is not None:
-        return rows[:MOST_ROWS]
+        return rows[:MAX_ROWS]
     drawn = np.random.default_rng(0).random((DRAWN_ROWS, *graph.row_shape))
     return graph.raw(drawn)
 
@@ -30,16 +30,16 @@ def largest_differences(
     """Returns the largest difference of each output between the Keras model and a runtime.
 
     Args:
-        graph: What was written.
-        run: How its runtime runs it: once on the first row, once on the others, so that the number
-            of rows is seen to be free.
+        graph: The graph that was written.
+        run: Runs it in its own runtime; called with the first row and then with the others, so that
+            it must accept any number of rows.
         rows: Rows as the export takes them.
-        tolerance: Scores so close to the threshold may fall on either side of it.
+        tolerance: Scores this close to the threshold may fall on either side of it.
 
     Returns:
-        From names to differences: absolute; where a row has values beyond 1, such as scores,
-        relative to the largest of them, as float32 is. For `anomaly` the share of rows judged
-        otherwise.
+        The differences by name of output: absolute or, for rows with values beyond 1, such as
+        scores, relative to the row's largest, as the precision of float32 is. For `anomaly` the
+        share of rows judged differently.
     """
     with exact_float32():
         scaled = rows if graph.scaling is None else graph.scaling(rows)
@@ -72,5 +72,5 @@ def _difference(expected, given):
 
 
 def _size(values):
-    """Returns for each row its largest absolute value, at least 1."""
+    """Returns each row's largest absolute value, or 1 if that is larger."""
     return np.maximum(np.abs(values.reshape(len(values), -1)).max(axis=1).astype("float64"), 1.0)

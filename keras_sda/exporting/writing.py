@@ -1,4 +1,4 @@
-"""Writes an export beside its place, has it checked there, and only then puts it in its place."""
+"""Writes an export next to its target, checks it there, and only then replaces the target."""
 
 import os
 import tempfile
@@ -15,11 +15,11 @@ from keras_sda.exporting.formats import FORMATS, Format
 from keras_sda.exporting.graph import ExportGraph
 from keras_sda.exporting.parity import largest_differences, rows_to_compare
 
-# What Keras writes by itself, one output alone.
+# Formats that Keras writes by itself, with a single output.
 _OTHER_FORMATS = ("openvino", "torch")
 
-# Under mixed precision: twice the distance of neighbouring numbers around 1, as another order of
-# the same sums rounds otherwise.
+# Under mixed precision: twice the spacing of numbers around 1, as the same sums in another order
+# round differently.
 _TOLERANCES = {"bfloat16": 2.0**-6, "float16": 2.0**-9}
 
 
@@ -37,35 +37,35 @@ def export_model(
 ) -> dict[str, float] | None:
     """Writes a model with named outputs, and compares what was written with the model.
 
-    It is written beside its place first, loaded there by its own runtime, compared, and moved to
-    its place when all is well, so that a failure leaves an older export as it was.
+    The export is first written next to its target, loaded there by its own runtime and compared. It
+    replaces the target only if all is well, so that a failure leaves an older export as it was.
 
     Args:
         model: The Keras model behind `serve`, with a `row_shape`.
-        functions: From names of outputs to functions of scaled rows, such as Keras models.
+        functions: Functions of scaled rows, such as Keras models, by the names of the outputs.
         filepath: Folder of a SavedModel, or file that ends in `.onnx` or `.tflite`; an earlier
             export there is replaced.
-        format: `"tf_saved_model"`, `"onnx"` or `"litert"`; other formats of Keras are left to it.
-        scaling: See `Autoencoder.export`, like all that follow.
+        format: `"tf_saved_model"`, `"onnx"` or `"litert"`; other formats are left to Keras.
+        scaling: See `Autoencoder.export`, as for all arguments below.
         threshold: Adds the output `anomaly`.
         rows: Rows to compare on.
-        tolerance: Largest difference that is allowed, by default 1e-5.
+        tolerance: Largest difference allowed, by default 1e-5.
         **options: As in `keras.Model.export`.
 
     Returns:
         The largest difference of each output; `None` for a format left to Keras.
 
     Raises:
-        ValueError: If the backend cannot write the format, an argument does not fit, something
-            else stands at `filepath`, or the written model differs from this one.
-        ImportError: If a package is missing, naming the extra that brings it.
+        ValueError: If the backend cannot write the format, an argument is not valid, there is
+            something other than an export at `filepath`, or the export differs from the model.
+        ImportError: If a package is missing; the message names the extra that installs it.
     """
     owner = f"{type(model).__name__}.export()"
     check_choice("format", format, (*FORMATS, *_OTHER_FORMATS), owner)
     if format in _OTHER_FORMATS:
         if any(argument is not None for argument in (scaling, threshold, rows)):
             raise ValueError(
-                f"Arguments `scaling`, `threshold` and `rows` of {owner} go with the formats "
+                f"Arguments `scaling`, `threshold` and `rows` of {owner} are for the formats "
                 f"{', '.join(map(repr, FORMATS))}. Received: format={format!r}; leave them out."
             )
         keras.Model.export(model, filepath, format=format, **options)
@@ -102,21 +102,21 @@ def _check_writable(target):
 
 def _write(chosen: Format, graph: ExportGraph, path: Path, options: dict[str, Any]) -> None:
     with warnings.catch_warnings():
-        # Of the converters, about the versions of NumPy and TensorFlow they were written for.
+        # The converters warn of versions of NumPy and TensorFlow newer than those they are for.
         warnings.simplefilter("ignore")
         try:
             chosen.write(graph, path, **options)
         except OSError:
-            raise  # says what is wrong with the disk
+            raise  # it says what is wrong with the disk
         except Exception as error:
             raise ValueError(
-                f"Keras could not turn this {type(graph.parts[0]).__name__} into {chosen.title} "
+                f"Keras could not convert this {type(graph.parts[0]).__name__} to {chosen.title} "
                 f"({_first_line(error)}): export it in another format."
             ) from error
 
 
 def _compare(chosen, graph, written, rows, tolerance, target):
-    """Returns the differences between model and written model; refuses those that are too large."""
+    """Returns the differences between model and export; refuses differences that are too large."""
     kept = f"nothing was written to {target}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,7 +135,7 @@ def _compare(chosen, graph, written, rows, tolerance, target):
         worst = max(wrong, key=wrong.__getitem__)
         remedy = "pass a larger `tolerance` if that is good enough"
         if graph.scaling is not None:
-            remedy = f"leave `scaling` out and scale rows before, in float64, or {remedy}"
+            remedy = f"leave `scaling` out and scale rows beforehand, in float64, or {remedy}"
         raise ValueError(
             f"The exported {chosen.title} must agree with the Keras model to {tolerance:g}, but "
             f"differs by {wrong[worst]:.2g} in `{worst}`; {kept}: {remedy}."

@@ -1,8 +1,8 @@
 """Trained models by name: `Model.from_preset("sda_digits")`.
 
-`catalog.json` holds for each name the class, the SHA-256 of its file and what was measured.
-`sda_digits` rides inside the package; the others lie in the repository's `saved_models/`, each
-beside its model card. All were made by `saved_models/make.py` from what a recipe trained.
+`catalog.json` holds the class, the SHA-256 of the file and the measured figure of each name.
+`sda_digits` comes with the package; the others are in the repository's `saved_models/`, each with
+its model card. All were made by `saved_models/make.py` from models trained by recipes.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ def names() -> list[str]:
 
 
 def catalog() -> dict[str, dict[str, Any]]:
-    """Returns what is known of each preset: class, recipe, SHA-256, measured figures."""
+    """Returns the catalog: class, recipe, SHA-256 and measured figure of each preset."""
     return json.loads(CATALOG.read_text(encoding="utf-8"))
 
 
 def find(name: str, sha256: str | None = None) -> Path:
-    """Returns the file of a trained model, its SHA-256 checked where one is known.
+    """Returns the file of a trained model, after checking its SHA-256 if that is known.
 
     A name is looked up inside the package, in the folder that the variable `KERAS_SDA_PRESETS`
     names, and in `saved_models/` of the source repository.
@@ -39,15 +39,15 @@ def find(name: str, sha256: str | None = None) -> Path:
     Args:
         name: One of `names()`; a `.keras` file, or a folder that holds `model.keras`; or the URL
             of a `.keras` file, which Keras keeps in its cache.
-        sha256: What the file's SHA-256 must be. For a name the catalog knows it.
+        sha256: Expected SHA-256 of the file. For a name the catalog has it.
 
     Raises:
-        ValueError: If there is no such model here, or if its SHA-256 is another one.
+        ValueError: If there is no such model here, or its SHA-256 is not the expected one.
     """
     if urlsplit(name).scheme in ("http", "https", "file"):
         return _download(name, sha256)
     if name in catalog():
-        path = _place_of(name)
+        path = _local_path(name)
         sha256 = catalog()[name]["sha256"] if sha256 is None else sha256
     else:
         path = Path(name) / MODEL if Path(name).is_dir() else Path(name)
@@ -62,22 +62,22 @@ def find(name: str, sha256: str | None = None) -> Path:
 
 
 def load(name: str, sha256: str | None = None) -> keras.Model:
-    """Returns a trained model, of whatever class it is.
+    """Returns a trained model, of any class.
 
     Args:
-        name: A preset, path or URL, as for `find`.
-        sha256: What the file's SHA-256 must be, as for `find`.
+        name: A preset, path or URL, as in `find`.
+        sha256: Expected SHA-256 of the file, as in `find`.
 
     Raises:
-        ValueError: As for `find`, or if the file is damaged.
+        ValueError: As in `find`, or if the file is damaged.
     """
     path = find(name, sha256)
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} must be a whole .keras file, and is damaged: get it again.")
+        raise ValueError(f"{path} is not a complete .keras file: get it again.")
     return keras.saving.load_model(path)
 
 
-def _place_of(name: str) -> Path:
+def _local_path(name: str) -> Path:
     folders = [HERE, HERE.parent.parent / "saved_models"]
     if os.environ.get("KERAS_SDA_PRESETS"):
         folders.insert(1, Path(os.environ["KERAS_SDA_PRESETS"]))
@@ -93,7 +93,7 @@ def _place_of(name: str) -> Path:
 
 
 def _download(url: str, sha256: str | None) -> Path:
-    # Two addresses may end in the same name: the cached one bears the address's own digest.
+    # Two URLs may end in the same file name, so the cached file is named after the URL's digest.
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
     try:
         path = keras.utils.get_file(
@@ -104,9 +104,7 @@ def _download(url: str, sha256: str | None) -> Path:
             cache_subdir="keras_sda",
         )
     except Exception as error:  # Keras raises a bare one
-        raise ValueError(f"{url} could not be fetched ({error}): check address and SHA-256.") from (
-            error
-        )
+        raise ValueError(f"{url} could not be fetched ({error}): check URL and SHA-256.") from error
     if sha256 is not None:
         _check(Path(path), sha256)
     return Path(path)

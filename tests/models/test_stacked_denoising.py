@@ -427,9 +427,9 @@ def test_saved_model_without_the_package(headless, trained, digits, tmp_path):
 
 
 @pytest.mark.tensorflow_only  # the others refuse before they look
-def test_export_keeps_what_is_no_saved_model(trained, tmp_path):
+def test_export_does_not_replace_anything_but_a_saved_model(trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="exists and is no SavedModel"):
+    with pytest.raises(ValueError, match="exists and is not a SavedModel"):
         trained.export(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(
