@@ -97,7 +97,7 @@ def speed() -> str:
         f"{cell['level']}, batches of {cell['batch_size']}, {cell['optimizer'].upper()}"
         for cell in cells
     ]
-    lines = [f"| samples a second | {' | '.join(columns)} |", "| --- |" + " --- |" * len(cells)]
+    lines = [f"| samples per second | {' | '.join(columns)} |", "| --- |" + " --- |" * len(cells)]
     for name in names:
         medians = [cell["samples_a_second"][name]["median"] for cell in cells]
         lines.append(f"| {name} | " + " | ".join(f"{median:,.0f}" for median in medians) + " |")
