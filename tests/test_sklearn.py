@@ -1,4 +1,4 @@
-"""The scikit-learn estimators: scikit-learn's own checks, and what these do not look at."""
+"""The scikit-learn estimators: scikit-learn's own checks, and what those do not cover."""
 
 import json
 import pickle
@@ -33,7 +33,7 @@ QUICK = {"hidden_units": (6,), "pretrain_epochs": 2, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def rows():
-    """150 rows of 5 features in unlike units, with three classes."""
+    """150 rows of 5 features in different units, with three classes."""
     rng = np.random.default_rng(0)
     y = np.arange(150) % 3
     x = rng.normal(size=(150, 5)) + 2.0 * np.eye(5)[y]
@@ -67,7 +67,7 @@ def test_scikit_learns_own_checks(cls):
         if result["status"] == "failed"
     ]
     assert not failed
-    # An entry that no longer fails is to be removed.
+    # An entry that no longer fails must be removed.
     xfailed = {result["check_name"] for result in results if result["status"] == "xfail"}
     assert xfailed == set(expected)
     assert len(expected) <= 3
@@ -165,7 +165,7 @@ def test_unlabelled_rows_are_pretrained_on(rows):
 def test_unlabelled_rows_are_not_fine_tuned_on(rows):
     x, y = rows
     few = np.where(np.arange(150) < 60, y, -1)
-    # Without pretraining and scaling, the only things that may see them, they change nothing.
+    # Without pretraining and scaling, which alone may use them, they change nothing.
     plain = QUICK | {"pretrain_epochs": 0, "scale": None, "epochs": 3}
     with_them = SDAClassifier(**plain).fit(x, few)
     without = SDAClassifier(**plain).fit(x[:60], y[:60])
@@ -176,7 +176,7 @@ def test_unlabelled_rows_are_not_fine_tuned_on(rows):
     np.testing.assert_array_equal(with_them.predict(x), without.predict(x))
 
 
-def test_which_label_means_none(rows):
+def test_which_label_marks_unlabelled_rows(rows):
     x, y = rows
     quick = QUICK | {"pretrain_epochs": 0, "epochs": 0}
 
@@ -184,7 +184,7 @@ def test_which_label_means_none(rows):
         return SDAClassifier(**quick, **options).fit(x, labels).classes_.tolist()
 
     assert classes(np.where(y == 0, -1, y)) == [1, 2]
-    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # else there would be one class
+    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # otherwise there would be one class
     assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
     assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
     assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
@@ -192,7 +192,7 @@ def test_which_label_means_none(rows):
         classes(np.where(y == 0, -1, 1), unlabelled=-1)
 
 
-def test_weight_zero_is_no_label(rows):
+def test_weight_zero_is_the_same_as_no_label(rows):
     x, y = rows
     weight = np.where(np.arange(150) < 60, 2.0, 0.0)
     by_weight = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=weight)
@@ -216,7 +216,7 @@ def test_weights_are_relative_and_matter(rows):
 
 @pytest.mark.tensorflow_only  # elsewhere, rows that are not in memory are shuffled otherwise
 @pytest.mark.parametrize("scale", ["standard", "unit", "symmetric", None])
-def test_sparse_gives_what_dense_gives(rows, scale):
+def test_sparse_and_dense_rows_give_the_same(rows, scale):
     x, y = rows
     x = np.where(x > np.median(x, axis=0), x, 0.0)
     x[:, 3] = 2.0
@@ -248,7 +248,7 @@ def test_sparse_rows_are_never_dense_all_at_once(monkeypatch):
     assert min(heights) >= 1
 
 
-def test_score_is_minus_the_reconstruction_error(rows):
+def test_score_is_the_negative_reconstruction_error(rows):
     x, _ = rows
     detector = SDAOutlierDetector(**QUICK, contamination=0.2).fit(x)
     scaled = ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
@@ -283,7 +283,7 @@ def test_detector_by_cross_entropy(rows):
         detector.score_samples(x + 1)
 
 
-def test_detector_does_not_cut_outliers_off(rows):
+def test_detector_does_not_clip_outliers(rows):
     x, _ = rows
     detector = SDAOutlierDetector(**QUICK, scale="unit").fit(x)
     scores = detector.score_samples(np.vstack([x.max(axis=0), 10 * x.max(axis=0)]))
@@ -317,7 +317,7 @@ def test_pipeline_and_grid_search_survive_a_new_process(digits, tmp_path):
     np.testing.assert_array_equal(again, search.predict_proba(x))
 
 
-def test_cross_val_score_repeats_itself(rows):
+def test_cross_val_score_is_reproducible(rows):
     x, y = rows
     classifier = SDAClassifier(**QUICK, epochs=3)
     first, second = (cross_val_score(classifier, x, y, cv=2) for _ in range(2))
@@ -352,7 +352,7 @@ def test_keras_objects_as_parameters(rows):
     np.testing.assert_array_equal(codes, transformer.transform(x))
 
 
-def test_pickling_leaves_the_estimator_alone(rows):
+def test_pickling_does_not_change_the_estimator(rows):
     x, y = rows
     classifier = SDAClassifier(**QUICK, epochs=2).fit(x, y)
     model = classifier.model_
@@ -360,7 +360,7 @@ def test_pickling_leaves_the_estimator_alone(rows):
     assert classifier.model_ is model
     np.testing.assert_array_equal(again.predict_proba(x), classifier.predict_proba(x))
     assert again.get_params() == classifier.get_params()
-    again.partial_fit(x, y)  # goes on training
+    again.partial_fit(x, y)  # trains further
     assert len(again.history_["loss"]) == 3
     assert pickle.loads(pickle.dumps(SDAClassifier(epochs=7))).epochs == 7
 
@@ -377,7 +377,7 @@ def test_tables_with_names(rows):
         transformer.transform(table[list("edcba")])
 
 
-def test_partial_fit_pretrains_once_and_goes_on(rows):
+def test_partial_fit_pretrains_once_and_trains_further(rows):
     x, y = rows
     classifier = SDAClassifier(**QUICK, learning_rate=0.01)
     # No label in the first call: it pretrains, as a transformer on the same rows.
@@ -410,7 +410,7 @@ def test_partial_fit_of_regressor_and_transformer(rows):
     assert len(transformer.history_["loss"]) == 2
 
 
-def test_early_stopping_keeps_the_best(rows):
+def test_early_stopping_restores_the_best_weights(rows):
     x, y = rows
     options = QUICK | {"learning_rate": 0.3, "epochs": 200, "patience": 3}
     classifier = SDAClassifier(**options, early_stopping=True, validation_fraction=0.2)
@@ -462,7 +462,7 @@ def test_refused_data(rows):
         classifier.fit(x, y, sample_weight=-np.ones(150))
     with pytest.raises(ValueError, match="one number per row. Received shape"):
         classifier.fit(x, y, sample_weight=np.ones((150, 2)))
-    with pytest.raises(ValueError, match="needs `classes`, all classes there are"):
+    with pytest.raises(ValueError, match="needs `classes`, a list of all classes"):
         classifier.partial_fit(x, y)
     with pytest.raises(ValueError, match="has nothing to stop: use fit"):
         SDAClassifier(**QUICK, early_stopping=True).partial_fit(x, y, classes=[0, 1, 2])
@@ -474,7 +474,7 @@ def test_refused_later(rows):
     x, y = rows
     quick = QUICK | {"pretrain_epochs": 0}
     classifier = SDAClassifier(**quick).partial_fit(x, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match=r"same `classes` at each call, here \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"same `classes` in each call, here \[0, 1, 2\]"):
         classifier.partial_fit(x, y, classes=[0, 1])
     regressor = SDARegressor(**quick).partial_fit(x, x[:, 0])
     with pytest.raises(ValueError, match=r"here \(rows\). Received shape \(150, 2\)"):

@@ -1,7 +1,7 @@
 """The stacked denoising autoencoder as scikit-learn estimators.
 
-All take raw features, dense or sparse, scale them themselves, and pretrain on every row they get.
-Loaded when first asked for: `import keras_sda` alone does not import scikit-learn.
+All take raw features, dense or sparse, scale them themselves, and pretrain on every row they are
+given. This module is loaded on first use: `import keras_sda` alone does not import scikit-learn.
 """
 
 from keras_sda.sklearn.classifier import SDAClassifier
@@ -10,8 +10,8 @@ from keras_sda.sklearn.regressor import SDARegressor
 from keras_sda.sklearn.transformer import SDATransformer
 
 _WEIGHT_REASON = (
-    "Training by mini-batches of shuffled rows: a row that is there twice comes in other batches, "
-    "under other noise, than one row of weight 2."
+    "Training uses mini-batches of shuffled rows: a row that occurs twice falls into other batches "
+    "and gets other noise than one row of weight 2."
 )
 
 # For `sklearn.utils.estimator_checks.check_estimator(expected_failed_checks=...)`.

@@ -1,4 +1,4 @@
-"""What the four estimators share: parameters, scaling, pretraining, pickling."""
+"""Base of the four estimators: parameters, scaling, pretraining, pickling."""
 
 import numbers
 import tempfile
@@ -17,35 +17,36 @@ from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
 
 _SHARED = """\
-hidden_units: Units of each level, the lowest first. One level of 64 by default, which is quick
-            and enough for a table of some dozen columns; name several to stack them.
-        noise: What corrupts the input of each level in pretraining, as in
+hidden_units: Units of each level, the lowest first. One level of 64 by default, which is fast
+            and enough for a table of a few dozen columns; pass several to stack them.
+        noise: Noise on the input of each level in pretraining, as in
             `StackedDenoisingAutoencoder`; masking by default, which, on standardised features,
-            replaces values by the feature's mean.
-        noise_level: Its level, one or one per level; 0.3 lies in the middle of the rates (0.1 to
-            0.5) among which papers choose.
-        activation: Activation of the codes, or one per level; the sigmoid is the tutorials'.
+            replaces values with the feature's mean.
+        noise_level: Level of the noise, one value or one per level of the stack; 0.3 is in the
+            middle of the rates (0.1 to 0.5) that papers choose from.
+        activation: Activation of the codes, or one per level; sigmoid, as in the tutorials.
         tied: Whether decoders share the kernels of the encoders, which halves the weights; or one
-            per level.
-        kernel_initializer: Initial kernels, Glorot's uniform as in Keras.
+            value per level.
+        kernel_initializer: Initializer of the kernels; Glorot uniform, as in Keras.
         reconstruction_loss: As in `StackedDenoisingAutoencoder`.{loss_reason}
-        scale: What becomes of the features before training, as in `keras_sda.datasets.load`:
-            `"standard"` (mean 0, deviation 1 in each column; the default, as it takes features in
-            any unit), `"unit"` ([0, 1], for cross-entropy, as of images), `"symmetric"` ([-1, 1])
-            or `None`. The training rows decide the map; new rows pass the same one.
-        pretrain_epochs: Passes over all rows, or one number per level; 0 skips pretraining. Twice
-            as many as `StackedDenoisingAutoencoder.pretrain` takes, as tables are smaller.
-        pretrain_learning_rate: Step size of pretraining, or one per level; Adam's usual one.
+        scale: How to scale the features before training, as in `keras_sda.datasets.load`:
+            `"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
+            features in any unit), `"unit"` ([0, 1], for cross-entropy, as with images),
+            `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows; new rows are
+            scaled in the same way.
+        pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips pretraining. Twice
+            the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.
+        pretrain_learning_rate: Learning rate of pretraining, or one per level; Adam's default.
         batch_size: Rows per update; 32 as in Keras, so that small tables still take many steps.
-        optimizer: Name, or a Keras optimizer with a step size of its own, copied for each use;
-            Adam, as it needs the least tuning.
+        optimizer: Name, or a Keras optimizer with its own learning rate, copied for each use; Adam,
+            as it needs the least tuning.
         random_state: Seed of initial weights, noise, dropout and shuffling: an integer gives the
-            same weights every time. `None` and a `RandomState` draw the seed, as is usual.
-        verbose: As in Keras' `fit`; silent by default, as grid searches fit many."""
+            same weights every time. `None` and a `RandomState` draw the seed, as usual.
+        verbose: As in Keras' `fit`; silent by default, as grid searches fit many models."""
 
 
 def documented(**texts):
-    """Returns a decorator that fills `{shared}` and other names of texts into a docstring."""
+    """Returns a class decorator that fills in `{shared}` and other texts in the docstring."""
 
     def fill(cls):
         for name, text in {"shared": _SHARED, "loss_reason": "", **texts}.items():
@@ -59,7 +60,7 @@ def documented(**texts):
 class StackedEstimator(BaseEstimator):
     """The base of the estimators; a subclass documents the parameters (see `documented`).
 
-    A dataclass, as scikit-learn wants a constructor that names every parameter and stores it.
+    A dataclass, as scikit-learn needs a constructor that names every parameter and stores it.
     """
 
     hidden_units: Any = (64,)
@@ -87,7 +88,7 @@ class StackedEstimator(BaseEstimator):
         Returns:
             Array of shape `(rows, hidden_units[level])`, float32.
         """
-        rows = self._known_rows(X)
+        rows = self._checked_rows(X)
         return self.model_.encode(rows, level=level)
 
     def __sklearn_tags__(self):
@@ -144,13 +145,13 @@ class StackedEstimator(BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _fresh_noise(self):
-        """Returns the noise; layers as copies, which draw by `random_state` without a seed."""
+        """Returns the noise, layers as copies, which `random_state` seeds if they have no seed."""
         if isinstance(self.noise, (list, tuple)):
             return [_fresh(noise, self._seed + level) for level, noise in enumerate(self.noise)]
         return _fresh(self.noise, self._seed)
 
     def _train(self, *data, **options):
-        """Trains all levels together, and adds to the history."""
+        """Trains all levels together, and extends the history."""
         history = self.model_.fit(
             *data, batch_size=self.batch_size, verbose=self.verbose, **options
         )
@@ -162,13 +163,13 @@ class StackedEstimator(BaseEstimator):
             return make_optimizer(self.optimizer, learning_rate)
         return _fresh(self.optimizer)
 
-    def _known_rows(self, X):
-        """Returns the rows of a fitted estimator's method, checked and scaled."""
+    def _checked_rows(self, X):
+        """Returns the rows given to a method of a fitted estimator, checked and scaled."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         return scaled_rows(X, self.scaling_)
 
-    # A Keras model is pickled as the `.keras` file that it saves itself to.
+    # A Keras model is pickled as the content of its `.keras` file.
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -195,9 +196,9 @@ def _plain_list(values):
 
 
 def _fresh(argument, seed=None):
-    """Returns a copy of a Keras object, so that training one model leaves the parameter alone.
+    """Returns a copy of a Keras object, so that training does not change the parameter.
 
-    A layer that could have a seed, and has none, gets this one.
+    A layer that takes a seed, but has none, gets this one.
     """
     if not isinstance(argument, (keras.layers.Layer, keras.optimizers.Optimizer)):
         return argument

@@ -19,35 +19,36 @@ from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 class SDAClassifier(ClassifierMixin, SupervisedEstimator):
     """A classifier whose layers are pretrained as denoising autoencoders, without labels.
 
-    `fit` pretrains on every row and then trains the whole network on those with a label. A row
-    without one has the label -1, as in scikit-learn's `semi_supervised`; `unlabelled` says when.
-    To measure accuracy, give the scorer labelled rows only.
+    `fit` pretrains on every row and then trains the whole network on those with a label. The label
+    -1 marks a row without one, as in scikit-learn's `semi_supervised`; see `unlabelled`. To
+    measure accuracy, pass labelled rows only.
 
-    `sample_weight` weighs rows in supervised training, relative to each other. Weight 0 is the
-    same as no label: such a row still takes part in pretraining, which weighs all rows alike.
+    `sample_weight` weights the rows in supervised training relative to each other. Weight 0 is the
+    same as no label: such a row still takes part in pretraining, which weights all rows equally.
 
-    `partial_fit` settles scaling and classes and pretrains at its first call, on the rows of that
-    call, and trains one supervised epoch per call. A first call without any label pretrains only.
+    `partial_fit` chooses the scaling and the classes and pretrains in its first call, on the rows
+    of that call, and trains for one supervised epoch in each call. A first call without any label
+    only pretrains.
 
     Args:
         {shared}
         {supervised}
-        unlabelled: Which label means none. `"auto"`: -1, but where just one other class occurs
-            -1 is a class itself, as in {-1, 1}; and in `partial_fit` it is one if `classes` holds
-            it. A label, such as -1 or `"?"`, means none always; `None` takes all as classes, as
-            for {-1, 0, 1}.
+        unlabelled: The label that marks unlabelled rows. `"auto"`: -1, unless there is only one
+            other class, as in {-1, 1}, or, in `partial_fit`, `classes` contains -1: then it is a
+            class itself. A label, such as -1 or `"?"`, always marks them; with `None` all labels
+            are classes, as for {-1, 0, 1}.
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
-        histories_: One dictionary of losses per epoch for each level pretrained.
+        histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for supervised training.
         n_features_in_: Number of features.
-        feature_names_in_: Their names, where `fit` got a table with names.
+        feature_names_in_: Their names, if `fit` was given a table with names.
 
     Raises:
-        ValueError: If data or parameters do not fit, or fewer than two classes have labels.
+        ValueError: If data or parameters are not valid, or fewer than two classes have labels.
 
     Example:
 
@@ -84,7 +85,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         weight = self._check_weight(sample_weight, X)
         labelled = self._has_label(y)
         check_classification_targets(y[labelled])
-        self._settle_classes(y[labelled])
+        self._set_classes(y[labelled])
         labelled &= weight > 0
         if not labelled.any():
             raise ValueError(
@@ -96,12 +97,12 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Pretrains at the first call; trains one supervised epoch at each.
+        """Pretrains in the first call; trains for one supervised epoch in each call.
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
             y: Labels of shape `(rows,)`.
-            classes: All classes; needed at the first call.
+            classes: All classes; needed in the first call.
             sample_weight: Weights of shape `(rows,)` for supervised training.
 
         Returns:
@@ -115,13 +116,13 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         if is_first:
             if classes is None:
                 raise ValueError(
-                    "SDAClassifier.partial_fit() needs `classes`, all classes there are, at its "
+                    "SDAClassifier.partial_fit() needs `classes`, a list of all classes, in its "
                     "first call. Received none."
                 )
-            self._settle_classes(column_or_1d(classes))
+            self._set_classes(column_or_1d(classes))
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(
-                "SDAClassifier.partial_fit() takes the same `classes` at each call, here "
+                "SDAClassifier.partial_fit() takes the same `classes` in each call, here "
                 f"{self.classes_.tolist()}. Received: {np.unique(classes).tolist()}"
             )
         labelled = self._has_label(y, self.classes_)
@@ -144,9 +145,9 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
         """
-        rows = self._known_rows(X)
-        shares = run_in_batches(self.model_, rows).astype("float64")
-        return shares / shares.sum(axis=1, keepdims=True)
+        rows = self._checked_rows(X)
+        probabilities = run_in_batches(self.model_, rows).astype("float64")
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def predict_log_proba(self, X):
         """Returns the logarithms of `predict_proba`.
@@ -169,17 +170,17 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         """Returns which rows have a label, as an array of booleans."""
         if self.unlabelled is None:
             return np.ones(len(y), dtype=bool)
-        labels = y.tolist()  # as strings and -1 may stand together
+        labels = y.tolist()  # as strings may be mixed with -1
         is_auto = isinstance(self.unlabelled, str) and self.unlabelled == "auto"
-        none = -1 if is_auto else self.unlabelled
-        labelled = np.array([label != none for label in labels], dtype=bool)
+        mark = -1 if is_auto else self.unlabelled
+        labelled = np.array([label != mark for label in labels], dtype=bool)
         if not is_auto:
             return labelled
         known = set(y[labelled].tolist()) if classes is None else set(classes.tolist())
-        is_class = len(known) < 2 if classes is None else none in known
+        is_class = len(known) < 2 if classes is None else mark in known
         return np.ones(len(y), dtype=bool) if is_class else labelled
 
-    def _settle_classes(self, labels):
+    def _set_classes(self, labels):
         classes = np.unique(labels)
         if len(classes) < 2:
             raise ValueError(

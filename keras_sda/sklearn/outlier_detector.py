@@ -1,4 +1,4 @@
-"""The outlier detector: rows that the pretrained stack rebuilds badly."""
+"""The outlier detector: rows that the pretrained stack reconstructs badly."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,17 +13,17 @@ from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 
 _LOSS_REASON = """ Squared error by default,
-            whatever the data: cross-entropy measures values in [0, 1] alone, and outliers may lie
-            beyond; where it is chosen, `"unit"` cuts them off there, and `None` refuses them."""
+            whatever the data: cross-entropy takes only values in [0, 1], and outliers may lie
+            beyond. With cross-entropy, `scale="unit"` clips them, and `scale=None` refuses them."""
 
 
 @documented(unsupervised=UNSUPERVISED, loss_reason=_LOSS_REASON)
 @dataclass(kw_only=True, eq=False, repr=False)
 class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
-    """Finds the rows that a stack of pretrained denoising autoencoders rebuilds badly.
+    """Finds the rows that a stack of pretrained denoising autoencoders reconstructs badly.
 
-    A row's score is the negative of its reconstruction error, as in scikit-learn high means normal.
-    The share `contamination` of the training rows with the lowest scores counts as outliers, and so
+    A row's score is its negative reconstruction error, since in scikit-learn high means normal. The
+    share `contamination` of the training rows with the lowest scores counts as outliers, and so
     does every new row that scores lower than the rest.
 
     There is no `partial_fit`, as the threshold is a quantile over all training rows.
@@ -35,17 +35,17 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
             for `sklearn.covariance.EllipticEnvelope`.
 
     Attributes:
-        threshold_: The reconstruction error from which on a row counts as an outlier.
+        threshold_: The reconstruction error above which a row counts as an outlier.
         offset_: Its negative: `decision_function` is `score_samples` minus this.
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
-        histories_: One dictionary of losses per epoch for each level pretrained.
+        histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for the training of all levels together, if there was any.
         n_features_in_: Number of features.
-        feature_names_in_: Their names, where `fit` got a table with names.
+        feature_names_in_: Their names, if `fit` was given a table with names.
 
     Raises:
-        ValueError: If data or parameters do not fit.
+        ValueError: If data or parameters are not valid.
 
     Example:
 
@@ -87,12 +87,12 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         return self
 
     def score_samples(self, X):
-        """Returns the negative of each row's reconstruction error, shape `(rows,)`: low is strange.
+        """Returns each row's negative reconstruction error, shape `(rows,)`: low means strange.
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
         """
-        rows = self._measurable_rows(X, "score_samples")
+        rows = self._scorable_rows(X, "score_samples")
         return -self.model_.reconstruction_error(rows).astype("float64")
 
     def decision_function(self, X):
@@ -112,7 +112,7 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def feature_errors(self, X):
-        """Returns how much each feature adds to a row's reconstruction error: why it is strange.
+        """Returns the contribution of each feature to a row's reconstruction error.
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
@@ -121,7 +121,7 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
             Array of shape `(rows, features)`, float64, whose rows sum to minus `score_samples`. In
             squared units of the scaled features, or in nats.
         """
-        rows = self._measurable_rows(X, "feature_errors")
+        rows = self._scorable_rows(X, "feature_errors")
         autoencoder = self.model_.autoencoder
 
         def errors(batch):
@@ -140,10 +140,10 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         scaling = super()._choose_scaling(X)
         losses = self.reconstruction_loss
         first = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
-        # What lies beyond the training rows is what is looked for.
+        # Values beyond the training rows are not clipped, as these are the outliers.
         return replace(scaling, low=None, high=None) if first == "squared_error" else scaling
 
-    def _measurable_rows(self, X, method):
-        rows = self._known_rows(X)
+    def _scorable_rows(self, X, method):
+        rows = self._checked_rows(X)
         self.model_.autoencoder.check_bounds(rows, f"SDAOutlierDetector.{method}()")
         return rows

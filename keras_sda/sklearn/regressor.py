@@ -19,35 +19,35 @@ from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 class SDARegressor(RegressorMixin, SupervisedEstimator):
     """A regressor whose layers are pretrained as denoising autoencoders, without targets.
 
-    `fit` pretrains on every row and then trains the whole network, under a linear layer and by
-    squared error. Targets, one or several, are standardised inside, so that any unit will do. With
+    `fit` pretrains on every row and then trains the whole network, with a linear output and squared
+    error. Targets, one or several, are standardised internally, so that any unit will do. With
     `unlabelled="nan"`, rows whose target is NaN take part in pretraining only.
 
-    `sample_weight` weighs rows in supervised training, relative to each other. Weight 0 is the
-    same as no target: such a row still takes part in pretraining, which weighs all rows alike.
+    `sample_weight` weights the rows in supervised training relative to each other. Weight 0 is the
+    same as no target: such a row still takes part in pretraining, which weights all rows equally.
 
-    `partial_fit` settles scaling and pretrains at its first call, on the rows of that call, and
-    trains one supervised epoch per call.
+    `partial_fit` chooses the scaling and pretrains in its first call, on the rows of that call, and
+    trains for one supervised epoch in each call.
 
     Args:
         {shared}
         {supervised}
-        unlabelled: `"nan"`: a row whose target (or one of them) is NaN has none; `None`, the
-            default, refuses NaN, which is a mistake more often.
+        unlabelled: With `"nan"`, a row whose target (or one of them) is NaN has none; `None`, the
+            default, refuses NaN, which is more often a mistake.
 
     Attributes:
-        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and gives
-            standardised targets.
+        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and
+            predicts standardised targets.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
-        target_mean_: What was subtracted from each target in training.
-        target_scale_: What each target was then divided by.
-        histories_: One dictionary of losses per epoch for each level pretrained.
+        target_mean_: The mean that was subtracted from each target in training.
+        target_scale_: The scale by which each target was then divided.
+        histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for supervised training, on standardised targets.
         n_features_in_: Number of features.
-        feature_names_in_: Their names, where `fit` got a table with names.
+        feature_names_in_: Their names, if `fit` was given a table with names.
 
     Raises:
-        ValueError: If data or parameters do not fit, or no row has a target.
+        ValueError: If data or parameters are not valid, or no row has a target.
 
     Example:
 
@@ -79,13 +79,13 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
             The estimator.
         """
         X, y, weight, labelled = self._check(X, y, sample_weight, "fit")
-        self._settle_targets(y[labelled])
+        self._fit_targets(y[labelled])
         self._begin(X)
         self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
         return self
 
     def partial_fit(self, X, y, sample_weight=None):
-        """Pretrains at the first call; trains one supervised epoch at each.
+        """Pretrains in the first call; trains for one supervised epoch in each call.
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
@@ -99,11 +99,11 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         is_first = not hasattr(self, "model_")
         X, y, weight, labelled = self._check(X, y, sample_weight, "partial_fit", is_first)
         if is_first:
-            self._settle_targets(y[labelled])
+            self._fit_targets(y[labelled])
             self._begin(X)
         elif y.shape[1:] != self._target_shape:
             raise ValueError(
-                "SDARegressor.partial_fit() takes targets of the same shape at each call, here "
+                "SDARegressor.partial_fit() takes targets of the same shape in each call, here "
                 f"(rows{''.join(f', {width}' for width in self._target_shape)}). "
                 f"Received shape {y.shape}."
             )
@@ -117,7 +117,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
         """
-        rows = self._known_rows(X)
+        rows = self._checked_rows(X)
         outputs = run_in_batches(self.model_, rows).astype("float64")
         return (outputs * self.target_scale_ + self.target_mean_).reshape(-1, *self._target_shape)
 
@@ -150,7 +150,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
             )
         return X, y, weight, labelled
 
-    def _settle_targets(self, targets):
+    def _fit_targets(self, targets):
         self._target_shape = targets.shape[1:]
         columns = targets.reshape(len(targets), -1)
         self.target_mean_ = columns.mean(axis=0)
@@ -158,7 +158,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         self.target_scale_ = np.where(varies, columns.std(axis=0), 1.0)
 
     def _head(self):
-        # Zeros, as in the classifier: the first steps come from the data, not from chance.
+        # Zeros, as in the classifier: the first steps depend on the data, not on chance.
         units = len(self.target_mean_)
         return {"head": keras.layers.Dense(units, kernel_initializer="zeros", name="head")}
 

@@ -1,4 +1,4 @@
-"""Rows as the networks want them: scaled, in float32, and sparse ones dense only piece by piece."""
+"""Rows as the networks take them: scaled, float32, and made dense only piece by piece."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 
 
 class SparseRows(ComputedRows):
-    """Rows of a sparse matrix that become dense, and scaled, when a batch of them is asked for.
+    """Rows of a sparse matrix that are made dense, and scaled, when a batch of them is read.
 
     Args:
         x: Sparse matrix in CSR format.
@@ -45,14 +45,14 @@ def choose_scaling(x: Any, scale: str | None, owner: str) -> Scaling:
     Args:
         x: Array or CSR matrix of shape `(rows, features)`.
         scale: As in `keras_sda.datasets.load`.
-        owner: Who asks, for the message.
+        owner: The caller's name in the error message.
     """
     check_choice("scale", scale, SCALES, owner)
-    return _of_sparse(x, scale) if issparse(x) else fit_scaling(x, scale)
+    return _fit_sparse_scaling(x, scale) if issparse(x) else fit_scaling(x, scale)
 
 
-def _of_sparse(x, scale):
-    """Does as `fit_scaling`, from the columns' moments and bounds, without dense rows."""
+def _fit_sparse_scaling(x, scale):
+    """Does what `fit_scaling` does, from the columns' moments and bounds, without dense rows."""
     low, high = (bound.astype("float64") for bound in min_max_axis(x, axis=0))
     if scale is None:
         return Scaling()
@@ -61,5 +61,5 @@ def _of_sparse(x, scale):
         # A constant column's deviation is rounding noise, not zero.
         deviation = np.where((high > low) & (variance > 0), np.sqrt(variance), 1.0)
         return Scaling(tuple(mean), tuple(1.0 / deviation))
-    # Through the two rows that hold every column's bounds, so that one rule scales both kinds.
+    # From two rows with every column's bounds, so that dense and sparse rows follow one rule.
     return fit_scaling(np.stack([low, high]), scale)

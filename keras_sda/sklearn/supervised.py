@@ -1,4 +1,4 @@
-"""What classifier and regressor share: fine-tuning on the rows that have a label."""
+"""Base of classifier and regressor: fine-tuning on the rows that have a label."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,26 +13,27 @@ from keras_sda.sklearn.base import StackedEstimator
 from keras_sda.sklearn.rows import scaled_rows
 
 SUPERVISED = """\
-epochs: Passes of supervised training over the labelled rows: many, as labelled rows are few and
-            a pass over them costs little.
-        learning_rate: Step size of supervised training, for an optimizer given by name; Adam's
-            usual one.
-        dropout: Share of the codes dropped after each level in supervised training; none, as in
+epochs: Epochs of supervised training on the labelled rows: many, as labelled rows are few and
+            an epoch costs little.
+        learning_rate: Learning rate of supervised training, for an optimizer given by name; Adam's
+            default.
+        dropout: Dropout rate of the codes of each level in supervised training; 0, as in
             `StackedDenoisingAutoencoder`.
         finetune_noise_level: Level of the first level's noise on the input in supervised training;
-            none, as in `StackedDenoisingAutoencoder`.
-        early_stopping: Whether to hold out labelled rows and to stop once their loss no longer
-            improves, keeping the best weights. Off, as few labels are better trained on.
-        validation_fraction: Share, in (0, 1), of the labelled rows that it holds out; they take
+            0, as in `StackedDenoisingAutoencoder`.
+        early_stopping: Whether to hold out labelled rows and to stop once the loss on them no
+            longer improves, restoring the best weights. Off by default, as a few labels are better
+            used for training.
+        validation_fraction: Share, in (0, 1), of the labelled rows to hold out; they still take
             part in pretraining.
-        patience: Epochs without improvement after which it stops."""
+        patience: Epochs without improvement after which training stops."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SupervisedEstimator(StackedEstimator):
     """Pretrains on all rows and fine-tunes on those with a label.
 
-    A subclass provides the head, the loss, and what is done to labels.
+    A subclass provides the head, the loss, and the encoding of the labels.
     """
 
     epochs: int = 100
@@ -50,11 +51,11 @@ class SupervisedEstimator(StackedEstimator):
         raise NotImplementedError
 
     def _targets(self, labels: np.ndarray) -> np.ndarray:
-        """Returns labels in the form in which the head gives them."""
+        """Returns labels in the form in which the head predicts them."""
         raise NotImplementedError
 
     def _strata(self, labels: np.ndarray) -> np.ndarray | None:
-        """Returns the groups whose shares held-out rows keep, or `None`."""
+        """Returns the groups by which held-out rows are stratified, or `None`."""
         raise NotImplementedError
 
     def _check_parameters(self):

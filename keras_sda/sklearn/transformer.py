@@ -20,27 +20,28 @@ from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, UnsupervisedEstimator):
     """Turns features into the codes of a stack of pretrained denoising autoencoders.
 
-    No labels are needed; the codes are the features of whatever comes after in a pipeline.
+    No labels are needed; the codes are the features for the next step of a pipeline.
 
-    `partial_fit` settles the scaling at its first call and trains further at each, on the rows of
-    the call.
+    `partial_fit` chooses the scaling in its first call and trains further in each call, on the rows
+    of that call.
 
     Args:
         {shared}
         {unsupervised}
-        level: Whose codes `transform` gives: a number from 0, -1 for the last (the default, the
-            most abstract ones), or `"all"` for those of all levels side by side, the lowest first.
+        level: Level whose codes `transform` returns: a number from 0; -1 for the last (the default,
+            the most abstract codes); or `"all"` for the codes of all levels side by side, the
+            lowest first.
 
     Attributes:
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
-        histories_: One dictionary of losses per epoch for each level pretrained.
+        histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for the training of all levels together, if there was any.
         n_features_in_: Number of features.
-        feature_names_in_: Their names, where `fit` got a table with names.
+        feature_names_in_: Their names, if `fit` was given a table with names.
 
     Raises:
-        ValueError: If data or parameters do not fit.
+        ValueError: If data or parameters are not valid.
 
     Example:
 
@@ -84,7 +85,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         """
         if not hasattr(self, "model_"):
             return self.fit(X)
-        rows = self._known_rows(X)
+        rows = self._checked_rows(X)
         self._pretrain(self.model_, rows)
         self._train_together(rows)
         return self
@@ -95,7 +96,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
         """
-        rows = self._known_rows(X)
+        rows = self._checked_rows(X)
         if self.level != "all":
             return self.model_.encode(rows, level=self.level)
 
@@ -111,8 +112,8 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         """Returns the reconstruction from codes, in the units of the features.
 
         Args:
-            X: Codes as `transform` gives them, shape `(rows, units)`; of those of all levels the
-                last level's are decoded.
+            X: Codes as `transform` returns them, shape `(rows, units)`; of the codes of all levels,
+                those of the last are decoded.
 
         Returns:
             Array of shape `(rows, features)`, float64.
@@ -122,7 +123,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"SDATransformer.inverse_transform() expects codes of shape (rows, "
-                f"{self._n_features_out}), as transform() gives. Received shape {codes.shape}."
+                f"{self._n_features_out}), as transform() returns. Received shape {codes.shape}."
             )
         level = self.level
         if level == "all":

@@ -1,4 +1,4 @@
-"""What transformer and outlier detector share: training without labels."""
+"""Base of transformer and outlier detector: training without labels."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ from keras_sda._validation import check_non_negative_int
 from keras_sda.sklearn.base import StackedEstimator
 
 UNSUPERVISED = """\
-epochs: Passes of training all levels together on reconstruction, after pretraining; none by
-            default, as pretraining alone trains one level in full.
-        learning_rate: Step size of it, for an optimizer given by name; Adam's usual one."""
+epochs: Epochs of training all levels together on reconstruction, after pretraining; 0 by
+            default, as pretraining alone trains a single level completely.
+        learning_rate: Learning rate of that training, for an optimizer given by name; Adam's
+            default."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
