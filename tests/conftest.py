@@ -4,10 +4,15 @@ What takes seconds to import is imported where it is used: with `pytest -n`, the
 out the tests reads this file, too.
 """
 
+import os
 import signal
 
 import pytest
 from hypothesis import settings
+
+# Before NumPy is imported: a thread each for BLAS, OpenMP and PyTorch. Their threads wait by
+# spinning, and with more of them than free cores one step takes many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("untimed", deadline=None)

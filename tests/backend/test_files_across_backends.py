@@ -23,9 +23,7 @@ def python_of(backend):
 
 @contextlib.contextmanager
 def running(backend, folder, models, others):
-    # A thread each, as PyTorch's threads wait by spinning.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment["KERAS_BACKEND"] = backend
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with (
         (folder / f"{backend}.err").open("w") as errors,
         subprocess.Popen(
