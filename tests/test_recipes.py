@@ -1,4 +1,4 @@
-"""Every recipe learns in its small form, and what it reports is what was measured."""
+"""Every recipe learns in its quick form, and reports what was measured."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def marked(name):
 
 
 def without_learning(recipe):
-    """Returns a recipe that trains for no epoch: what must fail the comparison."""
+    """Returns a recipe that trains for no epochs, and so must fail the comparison."""
     changes = {"training.epochs": 0}
     if recipe.experiment.pretraining is not None:
         changes["pretraining.epochs"] = 0
@@ -36,7 +36,7 @@ def without_learning(recipe):
 
 
 @pytest.mark.parametrize("name", map(marked, TRIED))
-def test_learns_and_does_not_without_steps(name):
+def test_learns_but_not_without_training(name):
     quick = recipes.get(name).quickened()
     trained = recipes.run(quick, verbose=0).metrics
     assert recipes.learns(quick, trained), trained["baseline"]
@@ -45,7 +45,7 @@ def test_learns_and_does_not_without_steps(name):
     assert not recipes.learns(quick, untrained), untrained["baseline"]
 
 
-def test_the_issue_of_names():
+def test_names():
     asked = (
         "softmax-mnist mlp-tutorial mlp-dropout-adagrad lenet5 da-masking agn-autoencoder "
         "masking-autoencoder stacked-sparse sda-tutorial sda sda-digits deep-autoencoder-3 "
@@ -58,7 +58,7 @@ def test_the_issue_of_names():
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_rows_are_whole(name):
+def test_recipe_is_complete(name):
     recipe = recipes.get(name)
     assert recipe.name == name
     assert recipe.source
@@ -76,14 +76,14 @@ def test_same_seed_same_figure():
     assert one["training"] == other["training"]
 
 
-def test_noise_given_as_a_layer_starts_anew_each_run():
+def test_noise_given_as_a_layer_starts_afresh_in_each_run():
     quick = recipes.get("conv-denoiser").quickened().but("x", "x", {"training.epochs": 1})
     one, other = (recipes.run(quick, 0, verbose=0).metrics for _ in range(2))
     assert one["training"] == other["training"]
 
 
-def test_the_test_rows_choose_nothing(monkeypatch):
-    """Other test rows give another figure, and the same model."""
+def test_test_rows_do_not_affect_the_model(monkeypatch):
+    """Other test rows give another figure and the same model."""
     quick = recipes.get("sda-digits").quickened().but("x", "x", {"training.epochs": 3})
     model = recipes.run(quick, 0, verbose=0).model
     load = running.load_data
@@ -110,7 +110,7 @@ def test_enlarged_digits():
     np.testing.assert_array_equal(images[:, 3:26:3, 3:26:3], small)
     assert not images[:, :2].any()
     symmetric = running.load_data(recipes.get("conv-autoencoder-small").quickened().experiment)
-    assert symmetric.train.x.shape == (1437, 28, 28, 1)  # no rows validate
+    assert symmetric.train.x.shape == (1437, 28, 28, 1)  # no validation rows
     assert symmetric.train.x.min() == symmetric.train.x[:, 0].max() == -1
 
 
@@ -118,9 +118,9 @@ def test_figures_by_hand(digits):
     x, y = digits
     rows = ks.datasets.Split(x[:300], y[:300])
     model = ks.DenoisingAutoencoder(64, 8, noise=None, seed=0)
-    rebuilt = model.predict(rows.x, verbose=0).astype("float64")
-    distance = ((rows.x - rebuilt) ** 2).sum(axis=1)
-    entropy = -(rows.x * np.log(rebuilt) + (1 - rows.x) * np.log(1 - rebuilt))
+    reconstructed = model.predict(rows.x, verbose=0).astype("float64")
+    distance = ((rows.x - reconstructed) ** 2).sum(axis=1)
+    entropy = -(rows.x * np.log(reconstructed) + (1 - rows.x) * np.log(1 - reconstructed))
     assert figures.squared_error(model, rows) == pytest.approx(distance.mean(), rel=1e-5)
     assert figures.cross_entropy(model, rows) == pytest.approx(entropy.sum() / 300, rel=1e-5)
     per_pixel = figures.cross_entropy_per_pixel(model, rows)
@@ -144,8 +144,8 @@ def test_baselines_by_hand(digits):
         split(x[:1000], y[:1000]), None, split(x[1000:], y[1000:]), "", ks.datasets.Scaling()
     )
     pca = PCA(8).fit(x[:1000])
-    rebuilt = pca.inverse_transform(pca.transform(x[1000:]))
-    expected = ((x[1000:] - rebuilt) ** 2).sum(axis=1).mean()
+    reconstructed = pca.inverse_transform(pca.transform(x[1000:]))
+    expected = ((x[1000:] - reconstructed) ** 2).sum(axis=1).mean()
     model = ks.DenoisingAutoencoder(64, 8, noise="masking", noise_level=0.5, seed=0)
     compared = figures.compare_with_pca(model, data)
     assert compared["theirs"] == pytest.approx(expected, rel=1e-3)
@@ -181,7 +181,7 @@ def test_mean_and_interval():
     assert report.summary(content([1.0])) == (1.0, None)
 
 
-def test_what_is_printed():
+def test_describe_and_table():
     text = recipes.describe(content([0.9, 0.94]))
     assert "published  0.92 (Deep Learning Tutorials (Theano)" in text
     assert "measured   0.92 (± 0.25, 95 % interval over 2 seeds)" in text
@@ -195,7 +195,7 @@ def test_what_is_printed():
     assert "| **1.20** (missed) | 0 | 3 | 1.5 |" in table
 
 
-def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
+def test_reproduce_keeps_every_seed_and_resumes(tmp_path, monkeypatch):
     recipe = recipes.get("gaussian-clouds")
     first = recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
     path = tmp_path / "gaussian-clouds.json"
@@ -230,11 +230,11 @@ def test_reproduce_keeps_every_seed_and_goes_on(tmp_path, monkeypatch):
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1], "none is lost"
     other = recipe.but("gaussian-clouds", recipe.title, {"training.epochs": 19})
     assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
-    assert trained == [1, 2, 0], "a changed recipe starts anew"
+    assert trained == [1, 2, 0], "a changed recipe starts afresh"
 
 
 class PowerCut(running.StopOnNonFiniteLoss):
-    """Ends training by an error as the third epoch begins, once."""
+    """Ends training with an error at the start of the third epoch, once."""
 
     is_due = True
 
@@ -248,7 +248,7 @@ BATCHES_BY_EPOCH = ("agn-autoencoder-protocol", "mlp-dropout-adagrad-protocol")
 
 
 @pytest.mark.parametrize("name", map(marked, ["sda-digits", *BATCHES_BY_EPOCH]))
-def test_goes_on_within_a_seed(name, tmp_path, monkeypatch):
+def test_resumes_within_a_seed(name, tmp_path, monkeypatch):
     recipe = recipes.get(name).quickened().but(name, "x", {"training.epochs": 4})
     undisturbed = recipes.run(recipe, verbose=0)
     monkeypatch.setattr(running, "StopOnNonFiniteLoss", PowerCut)
@@ -299,7 +299,7 @@ def test_batches():
     assert (np.diff(drawn) != 1).any()
 
 
-def test_delayed_momentum_is_the_tutorials(rng):
+def test_delayed_momentum_is_that_of_the_tutorial(rng):
     """Twenty steps of the tutorial's network, written out in NumPy."""
     x, y = ks.datasets.gaussian_clouds()
     kernel, bias, last, last_bias = ks.datasets.gaussian_clouds_weights()

@@ -36,9 +36,9 @@ class LevelProgress(keras.callbacks.Callback):
     ```
     """
 
-    # Hears of several batches at once: it draws a few times a second at most.
+    # It may be called once for several batches: it draws a few times per second at most.
     accepts_step_groups = True
-    # Remembers nothing that `Backup` would have to save.
+    # It has no state that `Backup` would have to save.
     is_stateless = True
 
     def __init__(self, details=False, title="fit"):

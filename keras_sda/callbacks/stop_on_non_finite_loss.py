@@ -24,7 +24,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
     # It only reads numbers, so Keras may run it during the next step.
     async_safe = True
-    # Finds the step by `FastFit.first_bad_step`.
+    # `FastFit.first_bad_step` finds the step.
     accepts_step_groups = True
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""One recipe per published figure: what leads to it, and how to run it again.
+"""One recipe per published figure: how to reach it, and how to run it again.
 
 >>> from keras_sda import recipes
 >>> recipes.get("softmax-mnist").published
@@ -24,7 +24,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Recipe:
-    """Returns the recipe of a name.
+    """Returns the recipe of the given name.
 
     Args:
         name: One of `names()`.

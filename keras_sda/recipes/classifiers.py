@@ -1,4 +1,4 @@
-"""Recipes of networks that classify."""
+"""Recipes of classifiers."""
 
 from typing import Any
 

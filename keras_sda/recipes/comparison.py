@@ -10,7 +10,7 @@ from typing import Any
 from keras_sda.recipes.classifiers import SDA, STACKED_SPARSE
 from keras_sda.recipes.recipe import MNIST, MNIST_60000, Recipe
 
-# One way of training for all cells, without validation rows: there are none beside 60,000.
+# The same training for all cells, without validation rows: beside 60,000 there are none.
 _TRAINING = {
     "training.optimizer": "sgd",
     "training.learning_rate": 1.0,

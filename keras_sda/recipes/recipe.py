@@ -14,23 +14,23 @@ MNIST_60000 = Data("mnist", split="full")
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """An experiment, the figure that was published of it, and what it has to beat.
+    """An experiment, its published figure, and the baseline that it has to beat.
 
     Attributes:
-        name: What `keras-sda reproduce` calls it.
+        name: Its name for `keras-sda reproduce`.
         title: What it is, in a few words.
         source: Where the figure, or the model, was published.
         experiment: Model, data, and training; its seed is replaced by each of `seeds`.
         figure: What is measured on the test data: a key of `experiments.figures.FIGURES`.
-        start: Called with model and seed before training, for initial values of its own.
+        start: Function of model and seed that sets its own initial values before training.
         published: The published figure, or `None`.
-        at_most: What is to be reached, or `None` where the figure is only reported.
-        seeds: How many seeds, from 0.
-        baseline: What it has to beat, trained on the same rows: a key of
+        at_most: The figure to reach, or `None` if the figure is only reported.
+        seeds: Number of seeds, from 0.
+        baseline: The baseline that it has to beat, trained on the same rows: a key of
             `experiments.figures.BASELINES`.
-        slack: Factor on the baseline's figure, 1 for plainly better.
-        quick: Changes of the experiment for a run of seconds, by the keys of `Experiment.but`; the
-            small digits stand for MNIST. `slack` may be among them.
+        slack: Factor on the baseline's figure that it has to beat; 1 for the figure itself.
+        quick: Changes to the experiment for a run of seconds, by the keys of `Experiment.but`; the
+            small digits replace MNIST. `slack` may be among them.
         note: How this differs from the source, if it does.
         is_quick: Whether this is the form for a run of seconds; see `quickened`.
     """
@@ -58,8 +58,8 @@ class Recipe:
         Args:
             name: Its name.
             title: Its title.
-            changes: Changes of the experiment, by the keys of `Experiment.but`.
-            **fields: New values of other fields; those of `quick` are added to what is there.
+            changes: Changes to the experiment, by the keys of `Experiment.but`.
+            **fields: New values of other fields; those of `quick` are merged with the old ones.
         """
         if "quick" in fields:
             fields["quick"] = {**self.quick, **fields["quick"]}
@@ -75,7 +75,7 @@ class Recipe:
         slack = changes.pop("slack", self.slack)
         experiment = self.experiment.but(changes)
         if experiment.data.name == "mnist":
-            # The small digits have no first twelfth that validates by custom.
+            # For the small digits there is no convention to validate on the first twelfth.
             split = experiment.data.split.replace("tensorflow", "tutorial")
             experiment = experiment.but({"data.name": "digits28", "data.split": split})
         return replace(

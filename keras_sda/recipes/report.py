@@ -1,4 +1,4 @@
-"""What recipes have given: one JSON file each, a comparison in words, and the table of all."""
+"""Results of recipes: one JSON file each, a comparison in words, and the table of all."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from keras_sda.recipes.recipe import Recipe
 
 
 def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
-    """Returns the content of a recipe's JSON file before its first run of so many."""
+    """Returns the content of a recipe's JSON file before the first of `seeds` runs."""
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -37,7 +37,7 @@ def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
 
 
 def command(recipe: Recipe, seeds: int) -> str:
-    """Returns what a shell runs to train by a recipe with so many seeds."""
+    """Returns the shell command that runs a recipe with `seeds` seeds."""
     name = recipe.name.removesuffix("-quick")
     quick = " --quick" if recipe.is_quick else ""
     prefix = "" if backend.IS_DEFAULT else f"KERAS_BACKEND={keras.backend.backend()} "
@@ -88,7 +88,7 @@ def describe(report: Mapping[str, Any]) -> str:
 
 
 def number(value: float, like: float | None = None) -> str:
-    """Returns a figure with as many digits as its size deserves, or that of another figure."""
+    """Returns a figure as text, with digits according to its size or to that of another figure."""
     size = abs(value if like is None else like)
     digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.5 or size == 0 else 4
     return f"{value:,.{digits}f}"
@@ -100,7 +100,7 @@ def with_interval(mean: float, half: float | None) -> str:
 
 
 def measured(report: Mapping[str, Any]) -> str:
-    """Returns what a report's runs have given, in bold, and whether it misses what was asked."""
+    """Returns the measured figure of a report, in bold, and whether it missed the one to reach."""
     mean, half = summary(report)
     missed = report["at_most"] is not None and mean > report["at_most"]
     return f"**{with_interval(mean, half)}**{' (missed)' if missed else ''}"
@@ -115,7 +115,7 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
     ]
     for report in reports:
         runs = report["runs"]
-        # The median, as a run during which the machine did something else tells nothing.
+        # The median, as a run on a busy machine says nothing.
         minutes = statistics.median(sum(run["minutes"].values()) for run in runs)
         epochs = sorted({run["epochs"] for run in runs})
         lines.append(

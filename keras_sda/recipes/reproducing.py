@@ -1,4 +1,4 @@
-"""Runs a recipe for all its seeds, and keeps every result as it comes."""
+"""Runs a recipe for all its seeds, and saves every result at once."""
 
 import math
 import shutil
@@ -23,7 +23,7 @@ def reproduce(
     quick: bool = False,
     verbose: Any = "auto",
 ) -> dict[str, Any]:
-    """Trains by a recipe with seeds 0, 1, 2, ... and writes what was measured.
+    """Trains the model of a recipe with seeds 0, 1, 2, ... and writes the measured figures.
 
     `<output>/<name>.json` is written after every seed, and pictures and models go into
     `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
@@ -32,10 +32,10 @@ def reproduce(
 
     Args:
         recipe: The recipe, or one of its variants; see `get`.
-        output: Folder to write, made if it is not there.
-        seeds: How many seeds, from 0; by default the recipe's own number.
+        output: Folder to write to, created if it does not exist.
+        seeds: Number of seeds, from 0; by default the recipe's own number.
         data_dir: Folder with prepared data.
-        quick: Whether to run the small form; its files are named `<name>-quick`.
+        quick: Whether to run the quick form; its files are named `<name>-quick`.
         verbose: 0 is silent; see `pretrain_layers`.
 
     Returns:
@@ -59,7 +59,7 @@ def reproduce(
             print(f"{name}, seed {seed} ({seed + 1} of {count}): {recipe.title}", flush=True)
         pictures = folder / name
         pictures.mkdir(exist_ok=True)
-        # The small form takes seconds.
+        # The quick form takes seconds.
         states = None if quick else pictures / f"seed{seed}-states"
         result = run(recipe, seed, data_dir, verbose, states)
         result.model.save(pictures / f"seed{seed}.keras")
@@ -81,7 +81,7 @@ def run(
     verbose: Any = "auto",
     states: Any = None,
 ) -> Run:
-    """Trains one model by a recipe and measures it.
+    """Trains the model of a recipe with one seed and measures it.
 
     Args:
         recipe: The recipe; see `get`.
@@ -89,7 +89,7 @@ def run(
         data_dir: Folder with prepared data, for `datasets.load`.
         verbose: 0 is silent; see `pretrain_layers`.
         states: Folder for the states of training, from which the same call resumes after an
-            interruption, to the same weights; see `callbacks.Backup`. They stay in it.
+            interruption, to the same weights; see `callbacks.Backup`. They are not removed.
 
     Returns:
         The `experiments.Run`, whose metrics hold `figure`, `baseline`, and the figure on validation

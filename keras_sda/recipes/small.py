@@ -9,14 +9,14 @@ from keras_sda.recipes.recipe import Recipe
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class DelayedMomentum(keras.optimizers.Optimizer):
-    """Momentum as the Theano tutorial's network writes it: the step is the previous velocity.
+    """Momentum as in the Theano tutorial's network: the step is the previous velocity.
 
     `parameter -= learning_rate * velocity`, and only then
     `velocity = momentum * velocity + (1 - momentum) * gradient`.
 
     Args:
         learning_rate: Step size.
-        momentum: Share of the velocity that stays, in [0, 1).
+        momentum: Share of the velocity that is kept, in [0, 1).
         name: Name of the optimizer.
         **kwargs: As for every Keras optimizer.
     """
