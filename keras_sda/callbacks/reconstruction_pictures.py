@@ -79,8 +79,6 @@ class ReconstructionPictures(keras.callbacks.Callback):
             check_positive_int("every_epochs", every_epochs, owner)
         else:
             check_positive_int("every_steps", every_steps, owner)
-            # Only now: by hooks for batches a callback asks to be called for every one.
-            self.on_train_batch_end = self._after_step
         self.every_epochs = every_epochs
         self.every_steps = every_steps
         self.seed = check_non_negative_int("seed", seed, owner)
@@ -92,6 +90,14 @@ class ReconstructionPictures(keras.callbacks.Callback):
             )
         self._layers_below = []
         self._reset()
+
+    @property
+    def accepts_step_groups(self):
+        """Whether `fit` may take several steps between two calls."""
+        return self.every_steps is None
+
+    # Keras need not wait for a hook for batches that does nothing.
+    async_safe = accepts_step_groups
 
     def _reset(self):
         self._steps_before = self._steps = self._drawn_at = 0
@@ -116,7 +122,9 @@ class ReconstructionPictures(keras.callbacks.Callback):
         if self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0:
             self._draw("epoch", epoch + 1)
 
-    def _after_step(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.every_steps is None:
+            return
         self._steps = self._steps_before + batch + 1
         # With `compile(steps_per_execution=...)` several steps may have passed.
         if self._steps // self.every_steps > self._drawn_at // self.every_steps:
