@@ -7,6 +7,7 @@ no model class. Each level is an ordinary Keras model trained by Keras' own `fit
 import copy
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -134,151 +135,204 @@ def pretrain_layers(
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
         "Stacked Denoising Autoencoders (SdA)".
     """
-    num_levels = len(layers)
-    if num_levels == 0:
+    if len(layers) == 0:
         raise ValueError(f"{OWNER} needs at least one layer. Received an empty list.")
     check_choice("cache", cache, CACHES, owner=OWNER)
-    noises = per_level("noise", noise, num_levels, OWNER)
-    level_losses = per_level("reconstruction_loss", reconstruction_loss, num_levels, OWNER)
-    on_codes = regularizers.code_regularizers(code_regularizer, layers, OWNER)
-    on_kernels = regularizers.kernel_regularizers(kernel_regularizer, layers, OWNER)
-    level_epochs = [
-        check_non_negative_int("epochs", value, OWNER)
-        for value in per_level("epochs", epochs, num_levels, OWNER)
-    ]
-    batch_sizes = [
-        check_positive_int("batch_size", value, OWNER)
-        for value in per_level("batch_size", batch_size, num_levels, OWNER)
-    ]
-    rates = [
-        check_positive("learning_rate", value, OWNER)
-        for value in per_level("learning_rate", learning_rate, num_levels, OWNER)
-    ]
-    optimizers = [
-        _fresh_optimizer(value, level, rates[level])
-        for level, value in enumerate(per_level("optimizer", optimizer, num_levels, OWNER))
-    ]
-    level_callbacks = [_fresh_callbacks(callbacks, level, verbose) for level in range(num_levels)]
+    plans = _plan_levels(
+        layers,
+        noise=noise,
+        reconstruction_loss=reconstruction_loss,
+        code_regularizer=code_regularizer,
+        kernel_regularizer=kernel_regularizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        callbacks=callbacks,
+        verbose=verbose,
+        seed=seed,
+    )
     if backup_dir is not None:
-        for of_level in level_callbacks:
+        for plan in plans:
             backup = callbacks_module.Backup(backup_dir, backup_steps, verbose=int(verbose != 0))
-            of_level.append(backup)
-    backups = [
-        callback
-        for of_level in level_callbacks
-        for callback in of_level
-        if isinstance(callback, callbacks_module.Backup)
-    ]
+            plan.callbacks.append(backup)
 
     width = layers[0].input_dim
-    within = (0, 1) if level_losses[0] == "binary_crossentropy" else None
+    within = (0, 1) if plans[0].reconstruction_loss == "binary_crossentropy" else None
     codes = prepare_inputs(x, width, within, "x")
     held_out = None
     if validation_data is not None:
         held_out = prepare_inputs(validation_data, width, within, "validation_data")
+    _tell_backups(plans, codes, held_out, seed)
 
-    if backups:
-        # Of all levels, so that a difference in a later one shows before any is trained.
-        context = {
-            "x": fingerprint.of_data(codes),
-            "validation_data": fingerprint.of_data(held_out),
-            "levels": fingerprint.of_object(list(layers)),
-            "noise": fingerprint.of_object(noises),
-            "reconstruction_loss": level_losses,
-            "regularizers": fingerprint.of_object([on_codes, on_kernels]),
-            "optimizers": fingerprint.of_object(optimizers),
-            "epochs_of_levels": level_epochs,
-            "batch_sizes": batch_sizes,
-            "seed": seed,
-        }
-        for backup in backups:
-            backup.set_context(context)
-
-    # In multiplications a row, all epochs: what the time left is reckoned by.
-    work = [
-        epochs * layer.input_dim * layer.units
-        for epochs, layer in zip(level_epochs, layers, strict=True)
-    ]
     histories = []
     with CodeCache(cache, cache_dir, layers, (codes, held_out)) as cached:
-        for level, layer in enumerate(layers):
-            model = PretrainingLevel(
-                layer,
-                noises[level],
-                level_losses[level],
-                level,
-                on_codes[level],
-                on_kernels[level],
-                name=f"level_{level + 1}",
-                dtype=layer.dtype_policy,  # mixed_float16 scales the loss
-            )
-            model.compile(optimizer=optimizers[level])
-            history = _fit_level(
-                model,
-                codes,
-                held_out,
-                epochs=level_epochs[level],
-                batch_size=batch_sizes[level],
-                shuffle=shuffle,
-                callbacks=level_callbacks[level],
-                layers_below=list(layers[:level]),
-                num_levels=num_levels,
-                later_work=sum(work[level + 1 :]) / max(1, work[level]),
-                cache=None if level == 0 else cached.kind,
-                seed=None if seed is None else seed + level,
-            )
-            histories.append(history)
-            if level + 1 < num_levels:
+        for level, plan in enumerate(plans):
+            logs = _level_logs(plans, level)
+            logs["cache"] = None if level == 0 else cached.kind
+            histories.append(_fit_level(plan, codes, held_out, shuffle, logs))
+            if plan is not plans[-1]:
                 codes = cached.encode(level, codes, "codes")
                 held_out = cached.encode(level, held_out, "held_out")
     return histories
 
 
-def _fit_level(
-    model,
-    codes,
-    held_out,
+@dataclass(frozen=True)
+class _LevelPlan:
+    """How one level is trained: its part of the arguments of `pretrain_layers`, checked."""
+
+    level: int
+    layer: keras.layers.Layer
+    noise: keras.layers.Layer | None
+    reconstruction_loss: str
+    code_regularizer: Any
+    kernel_regularizer: Any
+    epochs: int
+    batch_size: int
+    optimizer: keras.optimizers.Optimizer
+    callbacks: list[keras.callbacks.Callback]
+    seed: int | None
+
+    @property
+    def work(self) -> int:
+        """Multiplications a row, over all epochs: what the time left is reckoned by."""
+        return self.epochs * self.layer.input_dim * self.layer.units
+
+    def make_model(self) -> PretrainingLevel:
+        """Returns the model that is fitted, compiled."""
+        model = PretrainingLevel(
+            self.layer,
+            self.noise,
+            self.reconstruction_loss,
+            self.level,
+            self.code_regularizer,
+            self.kernel_regularizer,
+            name=f"level_{self.level + 1}",
+            dtype=self.layer.dtype_policy,  # mixed_float16 scales the loss
+        )
+        model.compile(optimizer=self.optimizer)
+        return model
+
+
+def _plan_levels(
+    layers,
     *,
+    noise,
+    reconstruction_loss,
+    code_regularizer,
+    kernel_regularizer,
     epochs,
     batch_size,
-    shuffle,
+    optimizer,
+    learning_rate,
     callbacks,
-    layers_below,
-    num_levels,
-    later_work,
-    cache,
+    verbose,
     seed,
 ):
-    """Fits one level, with the hooks around it and its initial weights kept for a failure."""
-    logs = {
-        "num_levels": num_levels,
-        "later_work": later_work,
-        "inputs": model.layer.input_dim,
-        "units": model.units,
-        "noise": model.noise,
-        "layers_below": layers_below,
-        "reconstruction_loss": model.reconstruction_loss,
-        "gradient": model.gradient,
-        "cache": cache,
+    """Returns a plan for each level; raises a `ValueError` if an argument does not fit."""
+    count = len(layers)
+
+    def each(name, value, check=None):
+        values = per_level(name, value, count, OWNER)
+        return values if check is None else [check(name, value, OWNER) for value in values]
+
+    columns = {
+        "noise": each("noise", noise),
+        "reconstruction_loss": each("reconstruction_loss", reconstruction_loss),
+        "code_regularizer": regularizers.code_regularizers(code_regularizer, layers, OWNER),
+        "kernel_regularizer": regularizers.kernel_regularizers(kernel_regularizer, layers, OWNER),
+        "epochs": each("epochs", epochs, check_non_negative_int),
+        "batch_size": each("batch_size", batch_size, check_positive_int),
     }
+    rates = each("learning_rate", learning_rate, check_positive)
+    columns["optimizer"] = [
+        _fresh_optimizer(value, level, rates[level])
+        for level, value in enumerate(each("optimizer", optimizer))
+    ]
+    columns["callbacks"] = [_fresh_callbacks(callbacks, level, verbose) for level in range(count)]
+    return [
+        _LevelPlan(
+            level=level,
+            layer=layer,
+            seed=None if seed is None else seed + level,
+            **{name: values[level] for name, values in columns.items()},
+        )
+        for level, layer in enumerate(layers)
+    ]
+
+
+def _tell_backups(plans, codes, held_out, seed):
+    """Gives each `Backup` the fingerprint of all levels.
+
+    Of all, so that a difference in a later one shows before any is trained.
+    """
+    backups = [
+        callback
+        for plan in plans
+        for callback in plan.callbacks
+        if isinstance(callback, callbacks_module.Backup)
+    ]
+    if not backups:
+        return
+
+    def of_all(name):
+        return [getattr(plan, name) for plan in plans]
+
+    context = {
+        "x": fingerprint.of_data(codes),
+        "validation_data": fingerprint.of_data(held_out),
+        "levels": fingerprint.of_object(of_all("layer")),
+        "noise": fingerprint.of_object(of_all("noise")),
+        "reconstruction_loss": of_all("reconstruction_loss"),
+        "regularizers": fingerprint.of_object(
+            [of_all("code_regularizer"), of_all("kernel_regularizer")]
+        ),
+        "optimizers": fingerprint.of_object(of_all("optimizer")),
+        "epochs_of_levels": of_all("epochs"),
+        "batch_sizes": of_all("batch_size"),
+        "seed": seed,
+    }
+    for backup in backups:
+        backup.set_context(context)
+
+
+def _level_logs(plans, level):
+    """Returns what the hooks around a level are told before it trains."""
+    plan = plans[level]
+    later = sum(each.work for each in plans[level + 1 :])
+    return {
+        "num_levels": len(plans),
+        "later_work": later / max(1, plan.work),
+        "inputs": plan.layer.input_dim,
+        "units": plan.layer.units,
+        "noise": plan.noise,
+        "layers_below": [each.layer for each in plans[:level]],
+        "reconstruction_loss": plan.reconstruction_loss,
+    }
+
+
+def _fit_level(plan, codes, held_out, shuffle, logs):
+    """Fits one level, with the hooks around it and its initial weights kept for a failure."""
+    model = plan.make_model()
+    logs["gradient"] = model.gradient
     is_array = not is_dataset(codes)
-    initial_weights = model.layer.get_weights()
+    initial_weights = plan.layer.get_weights()
     start = time.perf_counter()
-    _call_level_hook(callbacks, model, "on_level_begin", logs)
+    _call_level_hook(plan.callbacks, model, "on_level_begin", logs)
     try:
-        with shuffling_seed(seed):
+        with shuffling_seed(plan.seed):
             history = model.fit(
                 codes,
-                epochs=epochs,
-                batch_size=batch_size if is_array else None,
+                epochs=plan.epochs,
+                batch_size=plan.batch_size if is_array else None,
                 shuffle=shuffle and not shuffles_itself(codes),
                 validation_data=held_out,
                 validation_batch_size=BATCH_SIZE if is_array else None,
-                callbacks=callbacks,
+                callbacks=plan.callbacks,
                 verbose=0,
             )
     except FloatingPointError:
-        model.layer.set_weights(initial_weights)
+        plan.layer.set_weights(initial_weights)
         raise
     done = history.history.get("loss", [])
     logs |= {
@@ -288,7 +342,7 @@ def _fit_level(
         "compiled_by_xla": model.compiled_by_xla,
         "seconds": time.perf_counter() - start,
     }
-    _call_level_hook(callbacks, model, "on_level_end", logs)
+    _call_level_hook(plan.callbacks, model, "on_level_end", logs)
     return history
 
 
