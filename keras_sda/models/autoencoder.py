@@ -72,20 +72,22 @@ class Autoencoder(CheckedModel):
         raise NotImplementedError
 
     def call(self, inputs, training=False):
-        # The loss works on the preactivation, as a sigmoid rounds to 0 or 1. Keras hands it only
-        # what `call` returns, so `compute_loss`, next in the same step, finds it here.
-        self._latest_preactivation = self.preactivation(inputs, training=training)
-        return self.output_activation(self._latest_preactivation)
+        preactivation = self.preactivation(inputs, training=training)
+        self.keep_for_loss(preactivation=preactivation)
+        return self.output_activation(preactivation)
+
+    def target(self, x, y=None):
+        """Returns what outputs are compared with: the input, unless another target is given."""
+        return x if y is None else y
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        target = x if y is None else y
         if self.has_given_loss:
-            return super().compute_loss(x, target, y_pred, sample_weight, training=training)
-        return self.compute_reconstruction_loss(target, sample_weight)
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        return self.compute_reconstruction_loss(self.target(x, y), sample_weight)
 
     def compute_reconstruction_loss(self, target, sample_weight=None):
         """Returns the loss of the latest call against `target`, with the layers' own losses."""
-        measured = self._measured(self._latest_preactivation)
+        measured = self._measured(self.kept.preactivation)
         loss = self._rows_loss(target, measured, sample_weight=sample_weight)
         return loss + backend.scaled_for_replicas(sum(self.losses)) if self.losses else loss
 
@@ -99,31 +101,6 @@ class Autoencoder(CheckedModel):
     def _reach(self):
         """The bounds of what the decoder can give, or `None`."""
         return _REACH.get(keras.activations.serialize(self.output_activation))
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        target = x if y is None else y
-        return super().compute_metrics(x, target, y_pred, sample_weight=sample_weight)
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains on `x`, which is also the target, by Keras' own `fit`, whose arguments it takes.
-
-        Args:
-            x: Array of shape `(rows, features)`, or a dataset of batches.
-            y: Another target, such as clean rows for `x` with noise of its own.
-            *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`; `validation_data` may be an array of rows.
-
-        Returns:
-            The `keras.callbacks.History`.
-
-        Raises:
-            ValueError: Before training, if the data do not fit the model.
-        """
-        return super().fit(x, target_of(x, y, kwargs), *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss and metrics of the reconstruction by Keras' own `evaluate`."""
-        return super().evaluate(x, target_of(x, y, kwargs), *args, **kwargs)
 
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Checks data before training on them, and settles `reconstruction_loss="auto"` by them."""
@@ -139,7 +116,7 @@ class Autoencoder(CheckedModel):
             batch = peek(x)
             x, y = (*batch, None)[:2] if isinstance(batch, (tuple, list)) else (batch, None)
             x, y = (value if value is None else np.asarray(value) for value in (x, y))
-        target = x if y is None else y
+        target = self.target(x, y)
         if not isinstance(target, np.ndarray):
             return
         self.settle_reconstruction_loss(target)
@@ -244,8 +221,3 @@ class Autoencoder(CheckedModel):
             "reconstruct": self,
             "score": self.compute_reconstruction_error,
         }
-
-
-def target_of(x, y, kwargs):
-    """Returns `y`; or `x` where Keras would drop the sample weights that come without a `y`."""
-    return x if y is None and kwargs.get("sample_weight") is not None else y

@@ -88,16 +88,24 @@ class CheckedModel(KeepsArguments, FastFit):
     def classify(self, codes):
         """Returns what the head gives for the outputs of the last hidden layer, as a tensor."""
         if self._loss_takes_logits:
-            # For `compute_loss`, next in the same step.
             kernel, bias = self.head.kernel, self.head.bias
             logits = ops.matmul(ops.cast(codes, self.head.compute_dtype), kernel)
-            self._latest_logits = logits if bias is None else logits + bias
+            self.keep_for_loss(logits=logits if bias is None else logits + bias)
         return self.head(codes)
+
+    def target(self, x, y=None):
+        """Returns what outputs are compared with in loss and metrics: `y`."""
+        return y
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if self._loss_takes_logits:
-            y_pred = self._latest_logits
+            y_pred = self.kept.logits
+        y = self.target(x, y)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y = self.target(x, y)
+        return super().compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def get_compile_config(self):
         """Returns how the model was compiled, as every backend understands it."""
@@ -119,10 +127,13 @@ class CheckedModel(KeepsArguments, FastFit):
         """Trains by Keras' own `fit`, whose arguments it takes, once the data are checked.
 
         Args:
-            x: Array of shape `(rows, features)`, or a dataset of batches.
-            y: Targets; an autoencoder needs none, as `x` is the target.
+            x: Array of rows, of shape `(rows, features)` or images, or a dataset of batches.
+            y: What outputs are compared with: for a head, such as class numbers; for an
+                autoencoder, whose target is `x`, only another target, such as clean rows for `x`
+                with noise of its own.
             *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`; an autoencoder's `validation_data` may be an array of
+                rows.
 
         Returns:
             The `keras.callbacks.History`.
@@ -130,6 +141,7 @@ class CheckedModel(KeepsArguments, FastFit):
         Raises:
             ValueError: Before training, if data or labels do not fit the model.
         """
+        y = self._with_weights(x, y, kwargs)
         self.check_data(x, y, "fit()")
         held_out = kwargs.get("validation_data")
         if held_out is not None:
@@ -146,11 +158,24 @@ class CheckedModel(KeepsArguments, FastFit):
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss and metrics by Keras' own `evaluate`, once the data are checked."""
+        """Returns loss and metrics by Keras' own `evaluate`, once the data are checked.
+
+        Args:
+            x: Rows, as in `fit`.
+            y: What outputs are compared with, as in `fit`.
+            *args: As in `keras.Model.evaluate`.
+            **kwargs: As in `keras.Model.evaluate`.
+        """
+        y = self._with_weights(x, y, kwargs)
         # Inside `fit`, which has checked them, Keras evaluates once per epoch.
         if not kwargs.get("_use_cached_eval_dataset"):
             self.check_data(x, y, "evaluate()")
         return super().evaluate(x, y, *args, **kwargs)
+
+    def _with_weights(self, x, y, arguments):
+        """Returns `y`, or the target where Keras would drop weights that come without a `y`."""
+        has_weights = y is None and arguments.get("sample_weight") is not None
+        return self.target(x) if has_weights else y
 
     def predict(self, x, batch_size=None, *args, **kwargs):
         """Returns the model's output by Keras' own `predict`, once the data are checked.

@@ -8,7 +8,6 @@ from keras_sda import initializers, regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
 from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
-from keras_sda.models.autoencoder import target_of
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.classifier import make_head
 from keras_sda.models.greedy import GreedyPretraining
@@ -252,15 +251,14 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
                 codes = self.dropout_layers[level](codes, training=training)
         return self.classify(codes)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        target = x if y is None and self.head is None else y
-        if self.head is not None or self.has_given_loss:
-            return super().compute_loss(x, target, y_pred, sample_weight, training=training)
-        return self.autoencoder.compute_reconstruction_loss(target, sample_weight)
+    def target(self, x, y=None):
+        """Returns what outputs are compared with: `y`, or without head and `y` the input."""
+        return y if self.head is not None else self.autoencoder.target(x, y)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        target = x if y is None and self.head is None else y
-        return super().compute_metrics(x, target, y_pred, sample_weight=sample_weight)
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if self.head is not None or self.has_given_loss:
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        return self.autoencoder.compute_reconstruction_loss(self.target(x, y), sample_weight)
 
     # Both names: Keras' trainers read one or the other, depending on the backend.
     @property
@@ -305,30 +303,6 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         yield
         if self.autoencoder.reconstruction_loss != before:
             self.train_function = self.test_function = self.predict_function = None
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains the whole network by Keras' own `fit`, whose arguments it takes.
-
-        Args:
-            x: Array of shape `(rows, input_dim)`, or a dataset of batches.
-            y: What the head is to give, such as class numbers; `None` without a head.
-            *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`.
-
-        Returns:
-            The `keras.callbacks.History`.
-
-        Raises:
-            ValueError: Before training, if data or labels do not fit the model.
-        """
-        return super().fit(x, self._target(x, y, kwargs), *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss and metrics by Keras' own `evaluate`, once the data are checked."""
-        return super().evaluate(x, self._target(x, y, kwargs), *args, **kwargs)
-
-    def _target(self, x, y, kwargs):
-        return y if self.head is not None else target_of(x, y, kwargs)
 
     def check_data(self, x, y=None, owner=""):
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""

@@ -98,7 +98,7 @@ class UnrolledAutoencoder(Autoencoder):
         is_entropy = self.reconstruction_loss != "squared_error"
         if is_entropy and self.gradient == "written out":
             loss = tied_gradient.WrittenOutCrossentropy(dtype=self._rows_loss.dtype)
-            return loss(target, self._latest_preactivation, sample_weight=sample_weight)
+            return loss(target, self.kept.preactivation, sample_weight=sample_weight)
         return super().compute_reconstruction_loss(target, sample_weight)
 
     def _down(self, codes, level):

@@ -206,22 +206,21 @@ class VariationalAutoencoder(Autoencoder):
         return keras.Model(codes, rows, name="decoder")
 
     def preactivation(self, inputs, training=False):
-        # For `compute_loss`, next in the same step.
-        self._latest_mean, self._latest_log_var = self.posterior(inputs)
-        codes = self.sampling([self._latest_mean, self._latest_log_var], training=training)
-        return self.generator(codes)
+        mean, log_var = self.posterior(inputs)
+        self.keep_for_loss(mean=mean, log_var=log_var)
+        return self.generator(self.sampling([mean, log_var], training=training))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        target = x if y is None else y
-        mean, log_var = self._latest_mean, self._latest_log_var
-        preactivation = self._latest_preactivation
+        mean, log_var = self.kept.mean, self.kept.log_var
+        preactivation = self.kept.preactivation
         if not training:
             # The latest call went through the mean. The bound is an expectation over codes.
             preactivation = self.generator(self.sampling([mean, log_var], training=True))
         dtype = self._rows_loss.dtype
         kl = gaussian_kl(ops.cast(mean, dtype), ops.cast(log_var, dtype))
         kl = _average(kl, sample_weight)
-        nll = _average(self._negative_log_likelihood(target, preactivation), sample_weight)
+        nll = self._negative_log_likelihood(self.target(x, y), preactivation)
+        nll = _average(nll, sample_weight)
         rows = ops.shape(mean)[0]
         self._nll_tracker.update_state(nll, sample_weight=rows)
         self._kl_tracker.update_state(kl, sample_weight=rows)

@@ -5,23 +5,73 @@ each other, and that rows are shuffled anew before every epoch: under TensorFlow
 set, Keras' own `fit` draws the same order again and again.
 """
 
+import contextlib
 import inspect
 import math
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_sda import backend
-from keras_sda.datasets.outside_memory import ComputedRows, RowBatches, is_outside_memory
-
-# Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
-_MOST_STEPS = 64
-_MOST_ROWS = 8192
+from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
+from keras_sda.training.plan import (
+    EvaluationPlan,
+    FitPlan,
+    Progress,
+    even_steps,
+    first_rows,
+    is_table,
+    to_device,
+)
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _FIT = inspect.signature(keras.Model.fit)
+_TABLES = ("x", "y", "sample_weight")
+# What only Keras' own way has.
+_KERAS_ONLY = ("class_weight", "validation_split", "steps_per_epoch")
+
+
+class KeptForLoss:
+    """Tensors of the latest `call`, by name, for `compute_loss`, which comes next in the same step.
+
+    Keras hands `compute_loss` what `call` returns, and that alone. But a loss may need more: the
+    logits or the preactivation behind probabilities that are rounded to 0 and 1, or the codes
+    behind a reconstruction. So `call` keeps them by `self.keep_for_loss(codes=codes)`, and
+    `compute_loss` finds them as `self.kept.codes`. They belong to one step, or to one tracing of
+    it, and are good for nothing afterwards. They lie in an object of their own, as Keras tracks
+    whatever is an attribute of a model.
+    """
+
+    def __getattr__(self, name: str) -> Any:  # reached only if nothing is kept by this name
+        raise AttributeError(f"The latest call has kept no `{name}` for the loss.")
+
+
+@dataclass
+class _Work:
+    """What `fit` and `evaluate` are working on, and the functions that they have made.
+
+    An object of its own: in attributes of the model, Keras would track arrays and functions as
+    parts of it, and save them.
+    """
+
+    functions: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    plan: FitPlan | None = None
+    evaluation: EvaluationPlan | None = None
+    progress: Progress = field(default_factory=Progress)
+    example: Any = None
+    may_replay: bool = False
+
+    @contextlib.contextmanager
+    def showing(self, example: Any) -> Iterator[None]:
+        """Has the model built by an example of the rows, inside the `with` block."""
+        before, self.example = self.example, example
+        try:
+            yield
+        finally:
+            self.example = before
 
 
 class FastFit(backend.Trainer):
@@ -43,23 +93,25 @@ class FastFit(backend.Trainer):
             there are steps enough to make up for it. Noise is the same, and results agree to
             rounding.
         rows_an_epoch: How many rows the latest `fit` was given; `None`: not known, as of datasets.
-        can_resume_mid_epoch: Whether the latest `fit` can be gone on with from within an epoch.
+        can_resume_mid_epoch: Whether the latest `fit` can be resumed from within an epoch.
     """
 
     steps_per_execution: int
-    # What `compile` was given; Keras keeps what "auto" came to.
+    # What `compile` was given; Keras keeps what "auto" resolved to.
     _given_jit_compile: bool | str = "auto"
 
     def __init__(self, *args, **kwargs):
-        # In a namespace, as Keras would track what is in it.
-        self._fast = SimpleNamespace(
-            functions={}, data=None, tested=None, example=None, may_replay=False, replayed_logs=None
-        )
+        self._work = _Work()
+        self.kept = KeptForLoss()
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
         self.compiled_by_xla = False
         self.rows_an_epoch: int | None = None
         self.can_resume_mid_epoch = False
+
+    def keep_for_loss(self, **tensors: Any) -> None:
+        """Keeps tensors of `call` for `compute_loss`, as `self.kept`; see `KeptForLoss`."""
+        vars(self.kept).update(tensors)
 
     def compile_from_config(self, config):
         """Compiles a loaded model as the saved one was."""
@@ -82,62 +134,74 @@ class FastFit(backend.Trainer):
             return self._fit(arguments, backup)
 
     def _fit(self, arguments, backup=None):
-        tables = [arguments.get(name) for name in ("x", "y", "sample_weight")]
-        if all(table is None or is_table(table) for table in tables):
-            self._fast.example = keras.utils.pack_x_y_sample_weight(*map(_first_row, tables))
-        try:
-            return self._fit_to(arguments, backup)
-        finally:
-            self._fast.example = None
-
-    def _fit_to(self, arguments, backup):
-        self.steps_per_call = self._choose_steps(arguments, backup)
+        tables = [arguments.get(name) for name in _TABLES]
+        batch_size = arguments.get("batch_size") or 32
+        self.steps_per_call = self._choose_steps(arguments, tables, batch_size, backup)
         self.compiled_by_xla = False
-        x: Any = arguments.get("x")
-        self.rows_an_epoch = len(x) if is_table(x) else None
-        self._fast.may_replay = backup is not None
-        # TensorFlow's own shuffling tells nobody where it is, and of several devices each has a
-        # part of the metrics of an epoch.
+        self.rows_an_epoch = len(tables[0]) if is_table(tables[0]) else None
+        # Of several devices each has a part of the metrics of an epoch.
         self.can_resume_mid_epoch = not backend.is_distributed(self) and (
             self.steps_per_call is not None
             or (self.rows_an_epoch is not None and backend.RESTORES_SHUFFLING)
         )
-        batch_size = arguments.get("batch_size") or 32
+        self._work.progress, self._work.may_replay = Progress(), backup is not None
         _feed_validation_by_batches(arguments, batch_size)
-        if self.steps_per_call is None:
-            if not is_outside_memory(arguments.get("x")):
-                return super().fit(**arguments)
-            tables = [arguments.pop(name, None) for name in ("x", "y", "sample_weight")]
-            arguments.pop("batch_size", None)
-            shuffle = arguments.pop("shuffle", True)
-            batches = RowBatches(*tables, batch_size=batch_size, shuffle=shuffle)
-            return super().fit(batches, shuffle=False, **arguments)
-        _, y, weight = (arguments.pop(name, None) for name in ("x", "y", "sample_weight"))
-        arguments.pop("batch_size", None)
-        fast = self._fast
-        fast.data = keras.utils.pack_x_y_sample_weight(x, y, weight)
-        tables = keras.tree.flatten(fast.data)
-        fast.kind = tuple((table.shape[1:], table.dtype.str) for table in tables)
-        fast.by_pieces = any(map(is_outside_memory, tables))
-        fast.on_host = backend.is_distributed(self)
-        if not fast.by_pieces:
-            fast.data = _on_device(fast.data, fast.on_host)
-        fast.num_rows, fast.batch_size = len(x), batch_size
-        fast.epochs, fast.by_xla = arguments.get("epochs") or 1, False
-        fast.shuffle = arguments.pop("shuffle", True)
-        fast.row_numbers = np.empty(0, np.int32)
+        with self._work.showing(first_rows(tables)):
+            if self.steps_per_call is not None:
+                return self._fit_by_plan(arguments, tables, self.steps_per_call, batch_size)
+            if is_outside_memory(tables[0]):
+                _feed_by_batches(arguments, tables, batch_size)
+            return super().fit(**arguments)
+
+    def _fit_by_plan(self, arguments, tables, steps_per_call, batch_size):
+        """Fits with many steps per call; what Keras iterates over holds no rows."""
+        plan = FitPlan.of(
+            self,
+            tables,
+            steps_per_call,
+            batch_size=batch_size,
+            epochs=arguments.get("epochs") or 1,
+            shuffle=bool(arguments.get("shuffle", True)),
+        )
+        ours = (*_TABLES, "batch_size", "shuffle")
+        theirs = {name: value for name, value in arguments.items() if name not in ours}
         asked = self.steps_per_execution
-        self.steps_per_execution = self.steps_per_call
+        self.steps_per_execution = plan.steps_per_call
+        self._work.plan = plan
         try:
             return super().fit(
                 backend.endless_dataset(self),
-                steps_per_epoch=math.ceil(len(x) / batch_size),
+                steps_per_epoch=plan.steps_per_epoch,
                 shuffle=False,
-                **arguments,
+                **theirs,
             )
         finally:
             self.steps_per_execution = asked
-            fast.data = None
+            self._work.plan = None
+
+    def _choose_steps(self, arguments, tables, batch_size, backup):
+        """Returns how many steps to take per call, or `None` for Keras' own way."""
+        x, y, sample_weight = tables
+        given = [table for table in tables if table is not None]
+        if (
+            x is None
+            or (y is None and sample_weight is not None)
+            or not all(is_table(table) and len(table) == len(x) for table in given)
+            or any(arguments.get(name) for name in _KERAS_ONLY)
+            or arguments.get("shuffle") == "batch"
+            or not backend.can_group_steps(self, any(map(is_outside_memory, given)))
+        ):
+            return None
+        if backup is not None and backup.steps_per_call is not None:
+            return backup.steps_per_call
+        if any(map(wants_every_batch, listed(arguments.get("callbacks")))):
+            return 1
+        steps = math.ceil(len(x) / batch_size)
+        if self.steps_per_execution > 1:
+            return min(steps, self.steps_per_execution)
+        if backup is not None and backup.every is not None:
+            steps = min(steps, backup.every)
+        return even_steps(steps, batch_size)
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
@@ -162,39 +226,14 @@ class FastFit(backend.Trainer):
         Callbacks hear of one batch, which is all of them.
         """
         kwargs |= {"steps": 1, "_use_cached_eval_dataset": False}
-        tables = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-        self._fast.tested = _on_device(tables, on_host=True), np.int32(batch_size)
+        tables = [x, y, sample_weight]
+        data = to_device(keras.utils.pack_x_y_sample_weight(*tables), on_host=True)
+        self._work.evaluation = EvaluationPlan(data, batch_size)
         try:
-            return super().evaluate(backend.endless_dataset(self), None, None, *args, **kwargs)
+            with self._work.showing(first_rows(tables)):
+                return super().evaluate(backend.endless_dataset(self), None, None, *args, **kwargs)
         finally:
-            self._fast.tested = None
-
-    def _choose_steps(self, arguments, backup):
-        """Returns how many steps to take per call, or `None` for Keras' own way."""
-        arrays = [arguments.get(name) for name in ("x", "y", "sample_weight")]
-        given = [array for array in arrays if array is not None]
-        keras_only = ("class_weight", "validation_split", "steps_per_epoch")
-        if (
-            arrays[0] is None
-            or (arrays[1] is None and arrays[2] is not None)
-            or not all(is_table(array) and len(array) == len(given[0]) for array in given)
-            or any(arguments.get(name) for name in keras_only)
-            or arguments.get("shuffle") == "batch"
-            or not backend.can_group_steps(self, any(map(is_outside_memory, given)))
-        ):
-            return None
-        if backup is not None and backup.steps_per_call is not None:
-            return backup.steps_per_call
-        if any(map(wants_every_batch, listed(arguments.get("callbacks")))):
-            return 1
-        batch_size = arguments.get("batch_size") or 32
-        steps = math.ceil(len(given[0]) / batch_size)
-        if self.steps_per_execution > 1:
-            return min(steps, self.steps_per_execution)
-        if backup is not None and backup.every is not None:
-            steps = min(steps, backup.every)
-        calls = math.ceil(steps / max(1, min(_MOST_STEPS, _MOST_ROWS // batch_size)))
-        return math.ceil(steps / calls)
+            self._work.evaluation = None
 
     # Keras keeps one function for training and one for testing. What was traced for one number of
     # steps per call is wrong for another, so that there is one for each; setting one to None, as
@@ -202,99 +241,91 @@ class FastFit(backend.Trainer):
 
     @property
     def train_function(self):
-        return self._fast.functions.get(self._key("train"))
+        return self._work.functions.get(self._key("train", self._work.plan))
 
     @train_function.setter
     def train_function(self, function):
-        self._keep("train", function)
+        self._keep("train", self._work.plan, function)
 
     @property
     def test_function(self):
-        return self._fast.functions.get(self._key("test"))
+        return self._work.functions.get(self._key("test", self._work.evaluation))
 
     @test_function.setter
     def test_function(self, function):
-        self._keep("test", function)
+        self._keep("test", self._work.evaluation, function)
 
-    def _key(self, name):
-        kind = None
-        if name == "train" and self._fast.data is not None:
-            kind = self._fast.by_xla, *self._fast.kind
-        elif name == "test" and self._fast.tested is not None:
-            tables = keras.tree.flatten(self._fast.tested)
-            kind = tuple((table.shape[1:], table.dtype) for table in tables)
+    def _key(self, name, plan):
+        kind = None if plan is None else plan.kind
         return name, kind, getattr(self, "steps_per_execution", 1)
 
-    def _keep(self, name, function):
-        functions = self._fast.functions
+    def _keep(self, name, plan, function):
+        functions = self._work.functions
         if function is not None:
-            functions[self._key(name)] = function
+            functions[self._key(name, plan)] = function
             return
         for key in [key for key in functions if key[0] == name]:
             del functions[key]
 
     def make_train_function(self, force=False):
         """Makes the function that Keras' `fit` calls for each group of steps."""
-        if self._fast.data is None:
+        plan = self._work.plan
+        if plan is None:
             super().make_train_function(force)
-            if self._fast.may_replay and self.can_resume_mid_epoch:
+            if self._work.may_replay and self.can_resume_mid_epoch:
                 self.train_function = backend.replaying(self, self.train_function)
             return self.train_function
-        fast = self._fast
-        steps = fast.epochs * math.ceil(fast.num_rows / fast.batch_size)
-        fast.by_xla = backend.is_worth_compiling(self, fast.batch_size, steps, fast.by_pieces)
-        self.compiled_by_xla = fast.by_xla
-        if self.train_function is not None and not force:
-            return self.train_function
-        if self.optimizer is not None and not self.optimizer.built:
-            # Inside the traced function it would take a second tracing.
-            self.optimizer.build(self.trainable_variables)
-        train = backend.make_multi_step(self, fast.data, by_xla=fast.by_xla)
+        self.compiled_by_xla = plan.compiled_by_xla
+        if self.train_function is None or force:
+            if self.optimizer is not None and not self.optimizer.built:
+                # Inside the traced function it would take a second tracing.
+                self.optimizer.build(self.trainable_variables)
+            train = backend.make_multi_step(self, plan.data, by_xla=plan.compiled_by_xla)
+            self.train_function = self._fed(train)
+        return self.train_function
+
+    def _fed(self, train):
+        """Returns a function for Keras to call, which feeds `train` by the plan of each `fit`."""
+        work = self._work
 
         # Under JAX, Keras hands the model's state over and takes the new one.
         def function(*state_and_iterator):
             *state, _ = state_and_iterator
-            if fast.replayed_logs is not None:
-                logs = dict(fast.replayed_logs)
+            progress = work.progress
+            if progress.replayed_logs is not None:
+                # The rows of a step that is only replayed are left to `resume_rows`.
+                logs = dict(progress.replayed_logs)
             else:
-                logs, fast.finite_steps, *state = train(*state, *self._next_rows())
+                logs, progress.finite_steps, *state = train(*state, *self._next_rows())
             return (logs, *state) if state else logs
 
-        self.train_function = function
         return function
 
     def _next_rows(self):
         """Returns data for the next call, the numbers of its rows in them, and the batch size."""
-        fast = self._fast
-        if len(fast.row_numbers) == 0:  # an epoch begins
-            fast.row_numbers = np.arange(fast.num_rows, dtype=np.int32)
-            if fast.shuffle:
-                order = np.random.permutation(fast.num_rows).astype(np.int32)
-                fast.row_numbers = backend.from_chief(order)
-        now = self.steps_per_execution * fast.batch_size
-        rows, fast.row_numbers = np.split(fast.row_numbers, [now])
-        data = fast.data
-        if fast.by_pieces:
-            tables = keras.tree.map_structure(lambda table: table[rows], data)
-            data = _on_device(tables, fast.on_host)
-            rows = np.arange(len(rows), dtype=np.int32)
-        return data, rows, np.int32(fast.batch_size)
+        plan: Any = self._work.plan
+        progress = self._work.progress
+        if len(progress.remaining_rows) == 0:  # an epoch begins
+            progress.remaining_rows = plan.order()
+        now = plan.steps_per_call * plan.batch_size
+        rows, progress.remaining_rows = np.split(progress.remaining_rows, [now])
+        return *plan.take(rows), np.int32(plan.batch_size)
 
-    # What `callbacks.Backup` asks in order to go on from within an epoch. Keras counts the steps of
-    # an epoch from its beginning; those that were taken before are gone through without training.
+    # What `callbacks.Backup` asks in order to resume from within an epoch. Keras counts the steps
+    # of an epoch from its beginning; those that were taken before pass without training.
 
     @property
     def replayed_logs(self) -> dict[str, float] | None:
-        """The logs of the step that is gone on from, until it is come to; else `None`."""
-        return self._fast.replayed_logs
+        """Logs of the step to resume from; `None` once it is reached."""
+        return self._work.progress.replayed_logs
 
     @replayed_logs.setter
     def replayed_logs(self, logs):
-        self._fast.replayed_logs = logs
+        self._work.progress.replayed_logs = logs
 
     def remaining_rows(self) -> np.ndarray | None:
         """Returns the numbers of the rows that this epoch has still to train on, if it is known."""
-        return self._fast.row_numbers if self._fast.data is not None else None
+        return None if self._work.plan is None else self._work.progress.remaining_rows
 
     def resume_rows(self, rows: np.ndarray | None) -> None:
         """Trains on these rows in what is left of the epoch.
@@ -303,16 +334,13 @@ class FastFit(backend.Trainer):
             rows: What `remaining_rows` has returned.
         """
         if rows is not None:
-            self._fast.row_numbers = rows
+            self._work.progress.remaining_rows = rows
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._fast.data is None:
+        if self._work.plan is None:
             return
-        batch = self.example_batch()
-        if self._fast.by_pieces:
-            batch = _on_device(batch, on_host=False)
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(to_device(self._work.example))
 
         def test():
             outputs = self(x, training=False)
@@ -323,34 +351,28 @@ class FastFit(backend.Trainer):
 
     def make_test_function(self, force=False):
         """Makes the function that Keras' `evaluate` calls for each group of steps."""
-        if self._fast.tested is None:
+        work = self._work
+        if work.evaluation is None:
             return super().make_test_function(force)
-        if self.test_function is not None and not force:
-            return self.test_function
-        test = backend.make_multi_step(self, self._fast.tested[0], training=False)
+        if self.test_function is None or force:
+            test = backend.make_multi_step(self, work.evaluation.data, training=False)
 
-        def function(_):
-            tables, batch_size = self._fast.tested
-            rows = np.arange(len(keras.tree.flatten(tables)[0]), dtype=np.int32)
-            return test(tables, rows, batch_size)[0]
+            def function(_):
+                plan: Any = work.evaluation
+                return test(plan.data, plan.rows, np.int32(plan.batch_size))[0]
 
-        self.test_function = function
-        return function
+            self.test_function = function
+        return self.test_function
 
     def _symbolic_build(self, iterator=None, data_batch=None):
         # What Keras iterates over here may hold no rows, or draw an order for each batch asked for.
-        super()._symbolic_build(iterator, self._fast.example if data_batch is None else data_batch)
+        super()._symbolic_build(
+            iterator, self.example_batch() if data_batch is None else data_batch
+        )
 
     def example_batch(self):
-        """Returns a few of the rows that training takes, if it takes them from arrays."""
-        if self._fast.tested is not None:
-            return keras.tree.map_structure(lambda table: table[:1], self._fast.tested[0])
-        if self._fast.data is None:
-            return None
-        one = np.zeros(1, np.int32)
-        if self._fast.by_pieces:
-            return keras.tree.map_structure(lambda table: table[one], self._fast.data)
-        return keras.tree.map_structure(lambda table: table[:1], self._fast.data)
+        """Returns the first of the rows that are trained or tested on, if they come from arrays."""
+        return self._work.example
 
     def first_bad_step(self, last_step: int) -> int:
         """Returns the number, from 1, of the first step of an epoch whose loss was not finite.
@@ -360,18 +382,7 @@ class FastFit(backend.Trainer):
         """
         if self.steps_per_call is None:
             return last_step + 1
-        return last_step + 1 - self.steps_per_call + int(self._fast.finite_steps) + 1
-
-
-def _first_row(table):
-    """Returns the first row of a table in the dtype in which `fit` gives it, or `None`."""
-    if table is None:
-        return None
-    return np.asarray(table[:1], keras.config.floatx() if table.dtype.kind == "f" else None)
-
-
-def _on_device(tables, on_host):
-    return keras.tree.map_structure(lambda table: backend.to_device(table, on_host), tables)
+        return last_step + 1 - self.steps_per_call + int(self._work.progress.finite_steps) + 1
 
 
 def _backup_among(callbacks):
@@ -380,6 +391,17 @@ def _backup_among(callbacks):
     if len(backups) > 1:
         raise ValueError(f"fit() takes one Backup. Received {len(backups)} among the callbacks.")
     return backups[0] if backups else None
+
+
+def _feed_by_batches(arguments, tables, batch_size):
+    """Keeps Keras from copying training data that do not lie in memory."""
+    for name in (*_TABLES, "batch_size"):
+        arguments.pop(name, None)
+    shuffle = arguments.get("shuffle", True)
+    arguments |= {
+        "x": RowBatches(*tables, batch_size=batch_size, shuffle=shuffle),
+        "shuffle": False,
+    }
 
 
 def _feed_validation_by_batches(arguments, batch_size):
@@ -392,13 +414,6 @@ def _feed_validation_by_batches(arguments, batch_size):
         arguments.pop("validation_batch_size", None)
     else:
         arguments["validation_batch_size"] = size
-
-
-def is_table(array: Any) -> bool:
-    """Whether something is an array of numbers, in memory, in a file, or to be computed."""
-    if isinstance(array, ComputedRows):
-        return True
-    return isinstance(array, np.ndarray) and array.ndim > 0 and array.dtype.kind in "biuf"
 
 
 def listed(callbacks: Any) -> list[Any]:

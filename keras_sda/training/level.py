@@ -64,24 +64,24 @@ class PretrainingLevel(FastFit):
     def call(self, inputs, training=False):
         corrupted = inputs if self.noise is None else self.noise(inputs, training=training)
         if training and self.gradient == "written out":
-            self._latest_codes = None
+            self.keep_for_loss(codes=None)
             outputs = tied_gradient.tied_reconstruction(self.layer, corrupted)
             is_entropy = self.reconstruction_loss == "binary_crossentropy"
             return outputs if is_entropy else self.layer.visible_activation(outputs)
-        # For `compute_loss`, next in the same step: Keras hands it only what `call` returns.
-        self._latest_codes = self.layer(corrupted)
+        codes = self.layer(corrupted)
+        self.keep_for_loss(codes=codes)
         activate = self.reconstruction_loss == "squared_error"
-        return self.layer(self._latest_codes, reverse=True, activate=activate)
+        return self.layer(codes, reverse=True, activate=activate)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         # The clean input is the target; labels that a dataset may bring along are ignored.
         loss = self._rows_loss(x, y_pred, sample_weight=sample_weight)
-        if self._latest_codes is None:
+        if self.kept.codes is None:
             return loss
         return regularizers.add_penalties(
             loss,
             self.layer,
-            self._latest_codes,
+            self.kept.codes,
             [self.code_regularizer],
             self.kernel_regularizer,
         )

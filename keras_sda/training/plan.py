@@ -1,0 +1,169 @@
+"""What one `fit` is to do, decided before its first step, and how far it is."""
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sda import backend
+from keras_sda.datasets.outside_memory import ComputedRows, is_outside_memory
+
+# Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
+_MOST_STEPS = 64
+_MOST_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a `fit` on arrays with many steps per call is to do; made once for each `fit`.
+
+    Args:
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`: on the device, or as they were given if they
+            are read by pieces.
+        num_rows: Rows of each of them.
+        batch_size: Rows of a batch.
+        steps_per_call: Training steps that a call of the backend takes.
+        epochs: Passes over the data.
+        shuffle: Whether rows are shuffled before each epoch.
+        by_pieces: Whether rows are read from a file, or computed, for each call.
+        on_host: Whether they stay in the machine's memory, for several devices to take from.
+        compiled_by_xla: Whether XLA compiles the loop over the steps of a call.
+    """
+
+    data: Any
+    num_rows: int
+    batch_size: int
+    steps_per_call: int
+    epochs: int
+    shuffle: bool
+    by_pieces: bool
+    on_host: bool
+    compiled_by_xla: bool
+
+    @classmethod
+    def of(cls, model: Any, tables: list[Any], steps_per_call: int, **options: Any) -> "FitPlan":
+        """Returns the plan of a `fit`, its data on the device.
+
+        Args:
+            model: The model that is fitted.
+            tables: `x`, `y` and `sample_weight`, of which the last ones may be `None`.
+            steps_per_call: Training steps that a call of the backend takes.
+            **options: `batch_size`, `epochs` and `shuffle`.
+        """
+        by_pieces = any(map(is_outside_memory, tables))
+        on_host = backend.is_distributed(model)
+        data = keras.utils.pack_x_y_sample_weight(*tables)
+        num_rows, batch_size = len(tables[0]), options["batch_size"]
+        steps = options["epochs"] * math.ceil(num_rows / batch_size)
+        return cls(
+            data=data if by_pieces else to_device(data, on_host),
+            num_rows=num_rows,
+            steps_per_call=steps_per_call,
+            by_pieces=by_pieces,
+            on_host=on_host,
+            compiled_by_xla=model.built
+            and backend.is_worth_compiling(model, batch_size, steps, by_pieces),
+            **options,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch, the last one possibly smaller."""
+        return math.ceil(self.num_rows / self.batch_size)
+
+    @functools.cached_property
+    def kind(self) -> tuple[Any, ...]:
+        """What a training function is made for: data of the same kind can be given to it again."""
+        tables = keras.tree.flatten(self.data)
+        return self.compiled_by_xla, *((table.shape[1:], str(table.dtype)) for table in tables)
+
+    def order(self) -> np.ndarray:
+        """Returns the numbers of all rows in the order of a new epoch, on all workers the same."""
+        if not self.shuffle:
+            return np.arange(self.num_rows, dtype=np.int32)
+        return backend.from_chief(np.random.permutation(self.num_rows).astype(np.int32))
+
+    def take(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Returns data that hold these rows, and their numbers in them."""
+        if not self.by_pieces:
+            return self.data, rows
+        pieces = keras.tree.map_structure(lambda table: table[rows], self.data)
+        return to_device(pieces, self.on_host), np.arange(len(rows), dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What an `evaluate` on several devices is to do, in one call.
+
+    Args:
+        data: As in `FitPlan`, in the machine's memory.
+        batch_size: Rows of a batch.
+    """
+
+    data: Any
+    batch_size: int
+
+    @functools.cached_property
+    def kind(self) -> tuple[Any, ...]:
+        """What a function that tests is made for; see `FitPlan.kind`."""
+        return tuple((table.shape[1:], table.dtype) for table in keras.tree.flatten(self.data))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The numbers of all rows."""
+        return np.arange(len(keras.tree.flatten(self.data)[0]), dtype=np.int32)
+
+
+@dataclass
+class Progress:
+    """How far a `fit` is, which changes with every call.
+
+    Args:
+        remaining_rows: Numbers of the rows that the epoch has still to train on, in their order.
+        finite_steps: After how many steps of the latest call the loss was still finite.
+        replayed_logs: Logs of the step to resume from; `None` once it is reached.
+    """
+
+    remaining_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    finite_steps: Any = 0
+    replayed_logs: dict[str, float] | None = None
+
+
+def to_device(tables: Any, on_host: bool = False) -> Any:
+    """Returns arrays, in whatever structure, as tensors; see `backend.to_device`."""
+    return keras.tree.map_structure(lambda table: backend.to_device(table, on_host), tables)
+
+
+def first_rows(tables: list[Any]) -> Any:
+    """Returns the first row of each table as `fit` would give it, or `None` of other things."""
+    if not all(table is None or is_table(table) for table in tables):
+        return None
+    return keras.utils.pack_x_y_sample_weight(*map(_first_row, tables))
+
+
+def _first_row(table):
+    if table is None:
+        return None
+    return np.asarray(table[:1], keras.config.floatx() if table.dtype.kind == "f" else None)
+
+
+def is_table(array: Any) -> bool:
+    """Whether something is an array of numbers, in memory, in a file, or to be computed."""
+    if isinstance(array, ComputedRows):
+        return True
+    return isinstance(array, np.ndarray) and array.ndim > 0 and array.dtype.kind in "biuf"
+
+
+def even_steps(steps: int, batch_size: int) -> int:
+    """Returns how many steps a call takes, so that the calls of so many steps are about equal.
+
+    Example:
+
+    >>> even_steps(100, batch_size=20), even_steps(3, batch_size=20)
+    (50, 3)
+    """
+    calls = math.ceil(steps / max(1, min(_MOST_STEPS, _MOST_ROWS // batch_size)))
+    return math.ceil(steps / calls)
