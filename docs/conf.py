@@ -138,7 +138,9 @@ def mend_signature(app, what, name, obj, options, arguments, returns):
     shown = generating.signature(obj)
     if shown is not None:
         return shown, None
-    return re.sub(r"<function (\w+)[^>]*>", r"\1", arguments or ""), returns
+    if not arguments:  # a module or a property
+        return None
+    return re.sub(r"<function (\w+)[^>]*>", r"\1", arguments), returns
 
 
 def setup(app):
