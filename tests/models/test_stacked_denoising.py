@@ -548,7 +548,7 @@ def test_datasets_in_fit(digits):
     assert headless.reconstruction_losses[0] == "squared_error"
     strict = make(num_classes=None, reconstruction_loss="binary_crossentropy")
     strict.compile("adam")
-    with pytest.raises(ValueError, match=r"cross-entropy or .*, which needs `x` in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"cross-entropy or .*, which need `x` in \[0, 1\]"):
         strict.fit(rows, verbose=0)
 
 

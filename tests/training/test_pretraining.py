@@ -369,7 +369,7 @@ BAD = {
     "NaN": (dict(x=np.full((9, 64), np.nan)), "row 0 holds NaN or infinity"),
     "range": (
         dict(x=np.full((9, 64), 2.0)),
-        r"cross-entropy or .*, which needs `x` in \[0, 1\].*'auto'",
+        r"cross-entropy or .*, which need `x` in \[0, 1\].*'auto'",
     ),
     "text": (dict(x=np.full((9, 64), "a")), "needs numbers in `x`"),
     "validation": (
