@@ -36,12 +36,12 @@ OPTIONAL_MODULES = ("sklearn",)
 # fmt: off
 HOOKS = frozenset((
     "build", "call", "check_bounds", "check_data", "check_level", "check_rows", "check_target",
-    "compile_from_config", "compute_loss", "compute_mask", "compute_metrics",
+    "classify", "compile_from_config", "compute_loss", "compute_mask", "compute_metrics",
     "compute_output_shape", "compute_output_spec", "compute_reconstruction_error",
     "compute_reconstruction_loss", "corrupt", "example_batch", "first_bad_step", "from_config",
-    "get_compile_config", "get_config", "keep_arguments", "make_test_function",
+    "get_compile_config", "get_config", "has_given_loss", "keep_arguments", "make_test_function",
     "make_train_function", "of_data", "outputs_to_export", "preactivation", "pretraining_arguments",
-    "settle_reconstruction_loss", "settled_arguments", "test_function", "train_function",
+    "settle_reconstruction_loss", "settled_arguments", "target", "test_function", "train_function",
     "trainable_variables", "trainable_weights",
 ))
 # fmt: on
