@@ -122,11 +122,11 @@ class Run:
         name = type(self.model).__name__
         levels = getattr(self.model, "levels", None)
         if not hasattr(self.model, "encode") or levels == []:
-            raise ValueError(f"A {name} has no codes, as it has no hidden layer.")
+            raise ValueError(f"{name} has no codes, as it has no hidden layer.")
         if levels is not None:
             return self.model.encode(x, level=-1 if level is None else level)
         if level not in (None, 0, -1):
-            raise ValueError(f"A {name} has one level of codes, number 0. Received: level={level}")
+            raise ValueError(f"{name} has one level of codes, number 0. Received: level={level}")
         return self.model.encode(x)
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ class Run:
         """
         if not hasattr(self.model, "reconstruct"):
             raise ValueError(
-                f"A {type(self.model).__name__} does not reconstruct its rows: it has no decoder."
+                f"{type(self.model).__name__} does not reconstruct its rows: it has no decoder."
             )
         return self.model.reconstruct(x)
 

@@ -155,7 +155,12 @@ def check_model(model: Model) -> None:
                 f"The option {option!r} of {model.name} follows from the data, the seed or the "
                 "dtype of the experiment: leave it out."
             )
-        elsewhere = [key for key in known_keys() if key.endswith(f".{option}")]
+        can_pretrain = hasattr(get(model.name).kind, "pretrain")
+        elsewhere = [
+            key
+            for key in known_keys()
+            if key.endswith(f".{option}") and (can_pretrain or not key.startswith("pretraining."))
+        ]
         close = elsewhere or difflib.get_close_matches(option, known, n=1)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise ValueError(

@@ -33,7 +33,7 @@ CODES = {
     "deep": (3,),
     "conv": (2, 2, 2),
     "vae": (2,),
-    "softmax": "A SoftmaxRegression has no codes, as it has no hidden layer.",
+    "softmax": "SoftmaxRegression has no codes, as it has no hidden layer.",
     "mlp": (6,),
     "lenet5": (8,),
 }
@@ -142,8 +142,9 @@ def test_export(trained):
     largest = result.output.splitlines()[-1]
     assert largest.startswith("Largest difference from Keras, on 1,000 training rows: serve ")
     if name in WITHOUT_DECODER:
-        message = refused("export", folder, "--threshold", 1)
-        assert "threshold" in message
+        assert "threshold" in refused("export", folder, "--threshold", 1)
+        message = refused("export", folder, "--contamination", 0.1)
+        assert message.endswith("has no score that a threshold could stand for.")
 
 
 def test_interrupted_and_resumed(tmp_path, monkeypatch):

@@ -86,6 +86,7 @@ def test_refused_tables(values, message):
         (Model("sdae"), "no model 'sdae': did you mean sda? Expected one of sda, da, "),
         (Model("vae", {"latent": 2}), "vae has no option 'latent': did you mean latent_dim?"),
         (Model("sda", {"epochs": 2}), "did you mean pretraining.epochs or training.epochs?"),
+        (Model("vae", {"epochs": 2}), "option 'epochs': did you mean training.epochs? Expected"),
         (Model("mlp", {"input_dim": 2}), "option 'input_dim' of mlp follows from the data"),
     ],
 )
