@@ -529,7 +529,7 @@ def test_bad_data_are_refused_before_training(case):
 
 def test_cross_entropy_outside_the_unit_interval_is_refused():
     model = make(reconstruction_loss="binary_crossentropy")
-    with pytest.raises(ValueError, match=r"needs `x` in \[0, 1\].*scale the data.*'squared_error'"):
+    with pytest.raises(ValueError, match=r"need `x` in \[0, 1\].*scale the data.*'squared_error'"):
         model.pretrain(3 * X, verbose=0)
 
 
