@@ -11,7 +11,7 @@ def models(name: str | None) -> None:
     Options are set by `--set OPTION=VALUE`.
     """
     from keras_sda.experiments import zoo
-    from keras_sda.layers.noise import NOISE_NAMES
+    from keras_sda.layers import noise_names
 
     for each in zoo.names() if name is None else [name]:
         entry = zoo.get(each)
@@ -21,8 +21,7 @@ def models(name: str | None) -> None:
         wrapped = click.wrap_text(options, 96, initial_indent="    ", subsequent_indent="    ")
         click.echo(wrapped)
         if name is not None and "noise" in zoo.options(each):
-            noises = ", ".join("none" if noise is None else noise for noise in NOISE_NAMES)
-            click.echo(f"    noise is one of {noises}")
+            click.echo(f"    noise is one of {', '.join(noise_names())}, none")
 
 
 def _text(value: object) -> str:

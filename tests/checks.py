@@ -5,6 +5,11 @@ import json
 import keras
 import numpy as np
 
+from keras_sda.layers.noise import NOISES
+
+# Names of the noises whose level is a rate.
+RATE_NOISES = [name for name, kind in NOISES.items() if kind.level_name == "rate"]
+
 
 def array(tensor):
     """Returns what a layer or model gives as a NumPy array, under any backend."""

@@ -5,6 +5,7 @@ from keras_sda.layers.noise import (
     MaskingNoise,
     SaltAndPepperNoise,
     SwapNoise,
+    noise_names,
 )
 from keras_sda.layers.sampling import Sampling
 from keras_sda.layers.tied_dense import TiedDense
@@ -16,4 +17,5 @@ __all__ = [
     "Sampling",
     "SwapNoise",
     "TiedDense",
+    "noise_names",
 ]

@@ -267,21 +267,32 @@ class SwapNoise(Noise):
         return ops.where(self._uniform(inputs) < self.level, swapped, inputs)
 
 
-_BY_NAME: dict[str, type[Noise]] = {
+# Models, estimators, the command line and the tests know a noise by its line here.
+NOISES: dict[str, type[Noise]] = {
     "masking": MaskingNoise,
     "salt_and_pepper": SaltAndPepperNoise,
     "gaussian": AdditiveGaussianNoise,
     "swap": SwapNoise,
 }
-NOISE_NAMES = (*_BY_NAME, None)
+
+
+def noise_names() -> list[str]:
+    """Returns the names that the argument `noise` of models and estimators takes.
+
+    Example:
+
+    >>> "masking" in noise_names()
+    True
+    """
+    return list(NOISES)
 
 
 def get_noise(noise, level, owner, seed=None, dtype=None, name=None):
     """Returns a noise layer of the given name and level; a layer or `None` is returned as it is.
 
     Args:
-        noise: `"masking"`, `"salt_and_pepper"`, `"gaussian"`, `"swap"`, a Keras layer, or `None`.
-        level: Rate in [0, 1], or for `"gaussian"` a standard deviation; ignored for a layer.
+        noise: One of `noise_names()`, a Keras layer, or `None`.
+        level: Level of a noise given by name: a rate or a standard deviation, see its layer.
         owner: The caller's name in the error message.
         seed: Seed of the layer made from a name.
         dtype: Dtype or policy of the layer made from a name.
@@ -289,8 +300,9 @@ def get_noise(noise, level, owner, seed=None, dtype=None, name=None):
     """
     if noise is None or isinstance(noise, keras.layers.Layer):
         return noise
-    check_choice("noise", noise, NOISE_NAMES, owner=f"{owner}, if not a Keras layer,")
-    return _BY_NAME[noise](level, seed=seed, dtype=dtype, name=name)
+    choices = (*noise_names(), None)
+    check_choice("noise", noise, choices, owner=f"{owner}, if not a Keras layer,")
+    return NOISES[noise](level, seed=seed, dtype=dtype, name=name)
 
 
 def copy_noise(layer, level=None, seed=None, name=None):

@@ -46,8 +46,9 @@ class ConvolutionalAutoencoder(Autoencoder):
         activation: Activation of every convolution but the last.
         output_activation: `"auto"`, a sigmoid for cross-entropy and linear for squared error; or
             with squared error another one that reaches all of the data, such as `"tanh"`.
-        noise: `None`, `"masking"`, `"salt_and_pepper"`, `"gaussian"`, `"swap"`, or a Keras layer.
-        noise_level: A rate in [0, 1]; for `"gaussian"` a standard deviation from 0.
+        noise: Noise on the input in training, as in `DenoisingAutoencoder`; by default there is
+            none.
+        noise_level: A rate in [0, 1], or for `"gaussian"` a standard deviation.
         reconstruction_loss: `"binary_crossentropy"`, `"squared_error"`, or `"auto"`, which chooses
             by the data.
         kernel_initializer: Initial kernels, drawn anew for each layer.

@@ -32,9 +32,9 @@ class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
         tied: Whether a layer of the decoder shares the kernel of its mirror image in the encoder.
             Untied by default, as in both sources; `pretrain` with tied kernels and then `untie`
             is what Hinton and Salakhutdinov did.
-        noise: Corrupts the input in training, and in `pretrain` the input of each level: see
-            `DenoisingAutoencoder`. None by default.
-        noise_level: A rate, or a standard deviation for `"gaussian"`.
+        noise: Noise on the input in training, and in `pretrain` on the input of each level, as in
+            `DenoisingAutoencoder`; by default there is none.
+        noise_level: A rate in [0, 1], or for `"gaussian"` a standard deviation.
         kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform, which suits tanh.
         reconstruction_loss: `"binary_crossentropy"`, `"squared_error"`, or `"auto"`, which takes
             the first for data in [0, 1].

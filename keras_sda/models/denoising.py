@@ -20,10 +20,10 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
     Args:
         input_dim: Number of features of a row.
         hidden_units: Number of hidden units.
-        noise: `"masking"`, `"salt_and_pepper"`, `"gaussian"`, `"swap"`, any Keras layer, or `None`
-            for the plain autoencoder.
-        noise_level: A rate in [0, 1]; for `"gaussian"` a standard deviation from 0. A noise given
-            as a layer has its own.
+        noise: The name of a noise, such as `"masking"` (`layers.noise_names()` lists them all), any
+            Keras layer, or `None` for the plain autoencoder.
+        noise_level: A rate in [0, 1], or for `"gaussian"` a standard deviation. A noise given as a
+            layer has its own.
         activation: Activation of the code.
         tied: Whether decoder and encoder share one kernel; see `layers.TiedDense`.
         kernel_initializer: Initial kernel: Glorot's (Xavier's) uniform, which suits tanh;

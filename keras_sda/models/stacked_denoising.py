@@ -39,11 +39,11 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         num_classes: Number of classes, at least 2: puts a softmax layer on top, with zero kernel at
             the start, as in the tutorials.
         head: Any Keras layer to put on top instead, such as `keras.layers.Dense(1)`.
-        noise: What corrupts the input of each level in pretraining: `"masking"`,
-            `"salt_and_pepper"`, `"gaussian"`, `"swap"`, a Keras layer, or `None`; or a list with
-            one of them per level.
-        noise_level: A rate in [0, 1], for `"gaussian"` a standard deviation from 0; or one per
-            level. A noise given as a layer has its own.
+        noise: Noise on the input of each level in pretraining: its name, such as `"masking"`
+            (`layers.noise_names()` lists them all), a Keras layer, or `None`; or a list with one of
+            them per level.
+        noise_level: A rate in [0, 1], or for `"gaussian"` a standard deviation; or one per level. A
+            noise given as a layer has its own.
         activation: Activation of the codes, or one per level.
         tied: Whether decoders share the kernels of the encoders; see `layers.TiedDense`.
         kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform by default;

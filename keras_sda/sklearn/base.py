@@ -19,9 +19,10 @@ from keras_sda.training.optimizers import make_optimizer
 _SHARED = """\
 hidden_units: Units of each level, the lowest first. One level of 64 by default, which is fast
             and enough for a table of a few dozen columns; pass several to stack them.
-        noise: Noise on the input of each level in pretraining, as in
-            `StackedDenoisingAutoencoder`; masking by default, which, on standardised features,
-            replaces values with the feature's mean.
+        noise: Noise on the input of each level in pretraining: its name
+            (`keras_sda.layers.noise_names()` lists them all), a Keras layer, or `None`; or one per
+            level. Masking by default, which, on standardised features, replaces values with the
+            feature's mean.
         noise_level: Level of the noise, one value or one per level of the stack; 0.3 is in the
             middle of the rates (0.1 to 0.5) that papers choose from.
         activation: Activation of the codes, or one per level; sigmoid, as in the tutorials.

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from keras_sda import experiments
 from keras_sda.experiments import zoo
+from keras_sda.layers import noise_names
 from keras_sda_cli.parameters import parse_setting
 from keras_sda_cli.program import program
 
@@ -183,7 +184,7 @@ def test_models_are_listed():
             assert f"{option}=" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
     one = call("models", "sda").output
-    assert "noise is one of masking, salt_and_pepper, gaussian, swap, none" in one
+    assert f"noise is one of {', '.join(noise_names())}, none" in one
     assert "did you mean lenet5?" in refused("models", "lenet")
 
 

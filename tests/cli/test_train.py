@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from checks import RATE_NOISES
 from click.testing import CliRunner
 
 from keras_sda import datasets
@@ -307,7 +308,7 @@ def test_bad_input_of_training(tmp_path, monkeypatch, digits):
     assert "must lie in [0, 1]. Received: rate=1.5" in train(
         "--noise", "masking", "--noise-level", "1.5"
     )
-    for noise in ("masking", "swap", "salt_and_pepper"):
+    for noise in RATE_NOISES:
         assert "`finetune_noise_level`" in train("--noise", noise, "--finetune-noise-level", "2")
     assert "`dropout`" in train("--dropout", "1")
     assert "must be known to Keras" in train("--optimizer", "magic")

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from checks import array, check_layer
+from checks import RATE_NOISES, array, check_layer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,10 +11,9 @@ from keras_sda.layers import (
     SaltAndPepperNoise,
     SwapNoise,
 )
-from keras_sda.layers.noise import get_noise
+from keras_sda.layers.noise import NOISES, copy_noise, get_noise
 
-ALL = [MaskingNoise, SaltAndPepperNoise, AdditiveGaussianNoise, SwapNoise]
-RATES = [MaskingNoise, SaltAndPepperNoise, SwapNoise]
+every_noise = pytest.mark.parametrize("kind", NOISES.values(), ids=NOISES)
 MILLION = (1000, 1000)
 # Standard deviation of a share of 10^6 draws is at most 0.0005: five of them.
 TOLERANCE = 0.0025
@@ -25,13 +24,13 @@ def noisy(layer, x):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("kind", ALL)
+@every_noise
 def test_standard(kind, rng):
     x = rng.uniform(size=(8, 5)).astype("float32")
     check_layer(lambda **kwargs: kind(0.3, seed=1, **kwargs), x, non_trainable=1, seed_generators=1)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@every_noise
 def test_inactive_at_inference(kind, rng):
     x = rng.uniform(size=(50, 20)).astype("float32")
     layer = kind(0.5, seed=0)
@@ -42,7 +41,7 @@ def test_inactive_at_inference(kind, rng):
     assert not np.array_equal(noisy(layer, x), x)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@every_noise
 def test_drawn_anew_for_every_batch_and_seeded(kind, rng):
     x = rng.uniform(size=(50, 20)).astype("float32")
     layer, twin, other = kind(0.5, seed=0), kind(0.5, seed=0), kind(0.5, seed=1)
@@ -51,6 +50,34 @@ def test_drawn_anew_for_every_batch_and_seeded(kind, rng):
     np.testing.assert_array_equal(first, noisy(twin, x))
     np.testing.assert_array_equal(second, noisy(twin, x))
     assert not np.array_equal(first, noisy(other, x))
+
+
+@every_noise
+def test_level_0_changes_nothing(kind, rng):
+    x = rng.uniform(-1, 1, size=(40, 10)).astype("float32")
+    np.testing.assert_array_equal(noisy(kind(0.0, seed=0), x), x)
+
+
+@every_noise
+@pytest.mark.parametrize("level", [-0.1, float("inf"), float("nan"), "0.3", None, True])
+def test_refuses_levels(kind, level):
+    with pytest.raises(
+        ValueError, match=f"`{kind.level_name}` of {kind.__name__} must .* Received"
+    ):
+        kind(level)
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_made_by_name_and_copied(name, rng):
+    layer = get_noise(name, 0.25, owner="X", seed=3, name="made")
+    assert type(layer) is NOISES[name]
+    assert (layer.name, layer.seed) == ("made", 3)
+    copied = copy_noise(layer, level=0.5, seed=4, name="copied")
+    assert type(copied) is NOISES[name]
+    assert (copied.name, copied.seed) == ("copied", 4)
+    assert [float(array(each.level)) for each in (layer, copied)] == [0.25, 0.5]
+    x = rng.uniform(size=(50, 20)).astype("float32")
+    np.testing.assert_array_equal(noisy(copied, x), noisy(NOISES[name](0.5, seed=4), x))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.75])
@@ -121,10 +148,9 @@ def test_masking_gives_zero_or_the_input(level, seed):
     assert ((out == 0) | (out == x)).all()
 
 
-@pytest.mark.parametrize("kind", RATES)
-def test_extreme_rates(kind, rng):
+@pytest.mark.parametrize("kind", [MaskingNoise, SaltAndPepperNoise, SwapNoise])
+def test_rate_1_changes_everything(kind, rng):
     x = rng.uniform(0.1, 0.9, size=(40, 10)).astype("float32")
-    np.testing.assert_array_equal(noisy(kind(0.0, seed=0), x), x)
     assert (noisy(kind(1.0, seed=0), x) != x).all()
 
 
@@ -162,17 +188,11 @@ def test_bfloat16_does_not_change_the_rate():
     assert (out.astype("float32") == 0).mean() == pytest.approx(0.001, rel=0.2)
 
 
-@pytest.mark.parametrize("kind", RATES)
-@pytest.mark.parametrize("rate", [1.5, -0.1, float("nan"), "0.3", None, True])
-def test_refuses_rates(kind, rate):
+@pytest.mark.parametrize("name", RATE_NOISES)
+def test_refuses_rates_above_1(name):
+    kind = NOISES[name]
     with pytest.raises(ValueError, match=rf"`rate` of {kind.__name__} must lie in \[0, 1\]. Recei"):
-        kind(rate)
-
-
-@pytest.mark.parametrize("stddev", [-1, float("inf"), float("nan"), "1"])
-def test_refuses_standard_deviations(stddev):
-    with pytest.raises(ValueError, match="`stddev` of AdditiveGaussianNoise must be a finite numb"):
-        AdditiveGaussianNoise(stddev)
+        kind(1.5)
 
 
 def test_get_noise_refuses_unknown_names():

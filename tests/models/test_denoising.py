@@ -15,7 +15,7 @@ def trained(digits):
     return model, history
 
 
-@pytest.mark.parametrize("noise", ["masking", "salt_and_pepper", "gaussian", "swap", None])
+@pytest.mark.parametrize("noise", [*ks.layers.noise_names(), None])
 @pytest.mark.parametrize("tied", [True, False])
 def test_standard(noise, tied, digits, tmp_path):
     model = ks.DenoisingAutoencoder(64, 12, noise=noise, noise_level=0.1, tied=tied, seed=0)
@@ -23,7 +23,7 @@ def test_standard(noise, tied, digits, tmp_path):
     model.fit(digits[0], epochs=1, verbose=0)
     loaded = check_model(model, digits[0][:50], tmp_path)
     history = loaded.fit(digits[0], epochs=2, verbose=0).history["loss"]
-    assert history[1] < history[0], "a loaded model goes on training"
+    assert history[1] < history[0], "a loaded model continues training"
 
 
 def test_learns_without_a_target(trained, digits):

@@ -5,10 +5,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from checks import array, check_model, check_saving
+from checks import RATE_NOISES, array, check_model, check_saving
 
 import keras_sda as ks
-from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise
+from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise, noise_names
 from keras_sda.regularizers import KLSparsity
 
 
@@ -464,7 +464,7 @@ BAD_ARGUMENTS = {
             r"`finetune_noise_level` of Stacked\w+ with \w+Noise must lie in \[0, 1\]\. "
             "Received: finetune_noise_level=2",
         )
-        for noise in ("masking", "salt_and_pepper", "swap")
+        for noise in RATE_NOISES
     },
     "loss": (dict(reconstruction_loss="mae"), "`reconstruction_loss` of .* must be one of 'auto'"),
     "cross-entropy of relu": (
@@ -552,8 +552,8 @@ def test_datasets_in_fit(digits):
         strict.fit(rows, verbose=0)
 
 
-@pytest.mark.parametrize("noise", ["masking", "gaussian", "swap", None])
-def test_whole_numbers_are_data_too(noise, digits):
+@pytest.mark.parametrize("noise", [*noise_names(), None])
+def test_integers_are_data_too(noise, digits):
     pixels = (16 * digits[0]).astype("uint8")
     model = make(noise=noise, noise_level=0.1)
     histories = model.pretrain(pixels, epochs=2, verbose=0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_sda.layers import TiedDense
-from keras_sda.layers.noise import NOISE_NAMES, get_noise
+from keras_sda.layers.noise import get_noise, noise_names
 from keras_sda.losses import SummedBinaryCrossentropy
 from keras_sda.regularizers import CodeL1
 from keras_sda.training.level import PretrainingLevel
@@ -41,7 +41,7 @@ def weights_after_20_steps(level, x, **kwargs):
     return level.layer.get_weights()
 
 
-@pytest.mark.parametrize("noise", NOISE_NAMES)
+@pytest.mark.parametrize("noise", [*noise_names(), None])
 @pytest.mark.parametrize("loss", ["binary_crossentropy", "squared_error"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_same_weights_after_20_steps(noise, loss, activation, digits):
