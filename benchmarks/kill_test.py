@@ -1,7 +1,7 @@
 """Kills `keras-sda train` at random moments, resumed until it is done: are the weights the same?
 
 One run is never disturbed. Each of the others gets a signal at a random moment: some time after a
-line of output drawn from all that the undisturbed run has printed, one per epoch. It goes on by
+line of output drawn from all that the undisturbed run has printed, one per epoch. It resumes by
 `--resume`, may get the next signal, and so on; the last attempt ends by itself. Then the run must
 have the weights and the history of the undisturbed one, bit for bit, the same files, and none of
 them broken.
@@ -111,7 +111,7 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
                 break
             moments.append({"seconds": round(attempt.seconds, 3), "after": attempt.lines[-1:]})
             lines_told = attempt.errors.strip().splitlines()
-            told = [line for line in lines_told if not line.startswith("Going on after ")]
+            told = [line for line in lines_told if not line.startswith("Resuming after ")]
             is_done = (run / "metrics.json").exists() and not (run / "backup").exists()
             if name != "KILL" and not is_done and (len(told) != 1 or "--resume" not in told[0]):
                 problems.append(f"not one line that says how to go on: {attempt.errors[-500:]}")

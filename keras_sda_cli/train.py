@@ -213,7 +213,7 @@ def _train_in(
                 verbose=0 if quiet else 1,
             )
     except (KeyboardInterrupt, Terminated) as interruption:
-        if not str(interruption):  # nobody has told yet
+        if not str(interruption):  # not told yet
             can_resume = backup and run_folder.can_resume(folder)
             hint = f"; to resume: {run_folder.resume_command(folder)}" if can_resume else ""
             click.echo(f"Interrupted{hint}.", err=True)

@@ -1,4 +1,4 @@
-"""A run that has come to its end: its model, its data and its figures."""
+"""A finished run: its model, its data and its figures."""
 
 import math
 import zipfile

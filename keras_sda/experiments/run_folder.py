@@ -84,7 +84,7 @@ def prepare_folder(folder: Path, experiment: Experiment) -> str:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has come to its end."""
+    """Whether a run is finished."""
     return (folder / METRICS).exists() and not (folder / BACKUP).exists()
 
 

@@ -129,7 +129,7 @@ def _carry_out(
 
 @dataclass
 class _Saver:
-    """Saves states while training, and tells how long it had gone on before an interruption."""
+    """Saves states while training, and knows how long it took before an interruption."""
 
     folder: Path | None
     states: Path | None

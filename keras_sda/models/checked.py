@@ -111,7 +111,7 @@ class CheckedModel(KeepsArguments, FastFit):
         """Returns how the model was compiled, as every backend understands it."""
         config = super().get_compile_config()
         if config:
-            # Keras writes what "auto" came to, which is another thing for each backend.
+            # Keras writes what "auto" resolved to, which differs from backend to backend.
             config |= {"jit_compile": self._given_jit_compile}
             config |= {"optimizer": _without_backend(config["optimizer"])}
             if self._loss_takes_logits:
@@ -182,7 +182,7 @@ class CheckedModel(KeepsArguments, FastFit):
 
         Args:
             x: Array of rows, or a dataset of batches.
-            batch_size: Rows computed together; by default 1,024 if they are no images, where
+            batch_size: Rows computed together; by default 1,024 unless they are images, where
                 Keras takes 32.
             *args: As in `keras.Model.predict`.
             **kwargs: As in `keras.Model.predict`.
@@ -219,7 +219,7 @@ class CheckedModel(KeepsArguments, FastFit):
 
 
 def _is_softmax(head):
-    """Whether a layer makes probabilities of classes of logits that are easily had."""
+    """Whether a layer gives class probabilities whose logits can be computed."""
     return type(head) is keras.layers.Dense and head.activation is keras.activations.softmax
 
 

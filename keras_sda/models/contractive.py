@@ -21,7 +21,7 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
     To the reconstruction loss it adds `contraction_weight` times the squared Frobenius norm of the
     encoder's Jacobian, `sum((dh_j / dx_i) ** 2)` over units `j` and inputs `i`, averaged over the
     batch: in `fit` and in `evaluate`, not in `reconstruction_error`. `compile("adam")` and `fit(x)`
-    are all it takes; there is no noise. For small Gaussian noise, denoising comes to nearly the
+    are all it takes; there is no noise. For small Gaussian noise, denoising amounts to nearly the
     same; here the robustness is that of the code, not of the reconstruction.
 
     Args:

@@ -56,7 +56,7 @@ class GreedyPretraining:
             verbose: 0 is silent, 2 tells more; see `pretrain_layers`.
             cache_dir: Folder for codes on disk; by default where temporary files go.
             backup_dir: Folder in which the state of training is saved after each epoch; the same
-                call again goes on from there after a crash. See `callbacks.Backup`.
+                call again resumes from there after a crash. See `callbacks.Backup`.
             backup_steps: Steps from one state to the next, besides those after each epoch.
 
         Returns:

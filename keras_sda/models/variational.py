@@ -331,7 +331,8 @@ class VariationalAutoencoder(Autoencoder):
         `log mean(p(x | z) p(z) / q(z | x))` over codes `z` drawn from the row's own distribution
         `q`: in expectation a lower bound of `log p(x)` that rises with every draw. One draw gives
         the bound that training raises with `beta=1`; `beta` has no part in the estimate. Of grey
-        pixels the Bernoulli likelihood is no normalised density: compare it only with its like.
+        pixels the Bernoulli likelihood is not a normalised density: compare it only with others
+        of its kind.
 
         Args:
             x: Array of rows, or a dataset of batches.

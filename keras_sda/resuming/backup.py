@@ -1,4 +1,4 @@
-"""The callback that saves the state of training, and goes on from it."""
+"""The callback that saves the state of training, and resumes from it."""
 
 import contextlib
 import inspect
@@ -32,7 +32,7 @@ _DATA = ("x", "y", "sample_weight", "validation_data")
 
 
 class Backup(keras.callbacks.Callback):
-    """Saves the state of training after every epoch, and goes on from the latest at the next try.
+    """Saves the state of training after every epoch, and resumes from the latest one.
 
     Run the same script again after a crash: `fit` and `pretrain` go on where the latest state was
     saved, and end with the weights and the history of a run that was never disturbed, bit for bit.
@@ -54,7 +54,7 @@ class Backup(keras.callbacks.Callback):
 
     In `pretrain`, each level has states of its own, `level_1`, `level_2` and so on in the folder,
     and a finished level's stay, so that it is not trained again; remove the folder to start anew.
-    Weights are bit-equal for arrays, also in files. A dataset goes on at the last epoch's end, and
+    Weights are bit-equal for arrays, also in files. A dataset resumes at the end of an epoch, and
     to the same weights if it brings the same batches in every epoch; under TensorFlow that goes
     for `class_weight` and `validation_split` too. `steps_per_epoch` is refused. Of several workers
     only the chief writes, into a folder that all of them have to share. On several devices states
@@ -67,17 +67,17 @@ class Backup(keras.callbacks.Callback):
         keep: Whether the states of a finished `fit` stay, so that the same call again returns its
             weights and history without training. By default they are removed, so that a second
             `fit` trains on.
-        verbose: Whether to print a line when training goes on from a state.
+        verbose: Whether to print a line when training resumes from a state.
 
     Attributes:
         resumed: The position training went on from, such as `"epoch 3, step 40"`, or `None`.
-        earlier_seconds: For how long it had gone on until then.
+        earlier_seconds: How long it had taken until then.
         steps_per_call: How many steps a call took when the state was saved; see `FastFit`.
         resume_hint: How the line ends that is printed after an interruption.
 
     Raises:
         ValueError: Before training, if the state belongs to other data or other arguments, if the
-            model is none of this package, or if `every` is no whole number above 0.
+            model is not one of this package, or if `every` is not a whole number above 0.
 
     Example:
 
@@ -127,8 +127,8 @@ class Backup(keras.callbacks.Callback):
         self._files = StateFiles(self.folder / name)
         if arguments.get("steps_per_epoch") is not None:
             raise ValueError(
-                "Backup cannot go on from a state with `steps_per_epoch`, which leaves open where "
-                "the data go on: leave it out."
+                "Backup cannot resume with `steps_per_epoch`, which leaves open where the data "
+                "continue: leave it out."
             )
         others = [callback for callback in arguments["callbacks"] if callback is not self]
         if not any(isinstance(callback, keras.callbacks.History) for callback in others):
@@ -141,7 +141,7 @@ class Backup(keras.callbacks.Callback):
         self._epochs = arguments.get("epochs", 1)
         self.steps_per_call = None
         if self._state is not None:
-            # A step is come to only if it is the last of a call.
+            # A step can be reached only if it is the last of a call.
             self.steps_per_call = self._state["steps_per_call"]
             done = self._state["stopped"]
             arguments["initial_epoch"] = self._epochs if done else self._state["epoch"]
@@ -233,15 +233,15 @@ class Backup(keras.callbacks.Callback):
         self.earlier_seconds = state["seconds"]
         if state["step"] and not self._trained.can_resume_mid_epoch:
             raise ValueError(
-                f"The state after {state['position']} in {self._files.folder} can be gone on from "
+                f"The state after {state['position']} in {self._files.folder} can be resumed from "
                 "on one device only, as it was saved: use one, or remove the folder."
             )
         if state["step"]:
-            self._within = state  # when its epoch has come to this step
+            self._within = state  # once its epoch has reached this step
         else:
             self._restore(state)
         if self.verbose and not state["stopped"]:
-            _say(f"Going on after {state['position']}, from {self._files.folder}.")
+            _say(f"Resuming after {state['position']}, from {self._files.folder}.")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._last_step = 0
@@ -310,7 +310,7 @@ class Backup(keras.callbacks.Callback):
                 kept = f"that of {self._saved} stays" if self._saved else "there is none so far"
                 _say(
                     f"The state after {position} could not be written to {self._files.folder} "
-                    f"({reason}); {kept}, training goes on, and the next epoch tries again."
+                    f"({reason}); {kept}, training continues, and the next epoch tries again."
                 )
             self._is_full = True
         else:

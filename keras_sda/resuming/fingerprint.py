@@ -63,7 +63,7 @@ def of_object(thing: Any) -> Any:
     try:
         config = thing.get_config()
     except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return settings  # a function, or a model of one's own that does not tell
+        return settings  # a function, or a user's model without a configuration
     return {**settings, **plain(config)}
 
 

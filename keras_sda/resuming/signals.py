@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back until training has come to a point that it can go on from."""
+"""Ctrl-C and SIGTERM, held back until training reaches a point that it can be resumed from."""
 
 import contextlib
 import signal

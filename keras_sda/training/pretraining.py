@@ -93,7 +93,7 @@ def pretrain_layers(
             the end, also after an error, and needs next to no memory. `"recompute"` keeps nothing
             and sends each batch through all levels below, every time. `"auto"` takes memory if
             the codes of two neighbouring levels fill at most half of what is available, else disk
-            (memory for a dataset, whose rows nobody has counted yet); the line printed for a level
+            (memory for a dataset, whose rows are not counted yet); the line printed for a level
             says which. All give the same weights, `"recompute"` to
             rounding. Inputs are never copied whole if they are a `np.memmap` or a dataset; other
             arrays are, once, into the backend (`4 * rows * features` bytes). float64 takes twice
@@ -106,7 +106,7 @@ def pretrain_layers(
             line per epoch in any case, and which way training went.
         seed: Makes shuffling repeatable; `None` leaves it to Keras' global seed.
         backup_dir: Folder in which the state of training is saved after each epoch. The same call
-            again, after a crash, goes on from there, to the weights and histories of a run that was
+            again, after a crash, resumes from there, to the weights and histories of a run that was
             never disturbed; see `callbacks.Backup`, which may be among `callbacks` instead.
         backup_steps: Steps from one state to the next, besides those after each epoch.
 

@@ -102,7 +102,7 @@ def lose(lost, workers, folder):
     other.communicate(timeout=SECONDS)
     assert other.returncode not in (0, -signal.SIGKILL)
     message = (folder / f"{1 - lost}.err").read_text()
-    assert "Another worker is no longer there" in message
+    assert "Another worker is gone" in message
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_killed_they_go_on_to_the_same_weights(losses, undisturbed, tmp_path):
             lose(lost, workers, tmp_path)
         arguments = ["--resume", str(run)]
     train_to_the_end(tmp_path, *arguments)
-    assert "Going on after " in (tmp_path / "0.err").read_text()
+    assert "Resuming after " in (tmp_path / "0.err").read_text()
     expected, found = (
         keras.saving.load_model(folder / "model.keras").get_weights() for folder in (whole, run)
     )

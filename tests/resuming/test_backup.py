@@ -165,7 +165,7 @@ def test_a_full_disk_stops_nobody(rows, undisturbed, tmp_path, capsys):
             train(rows, tmp_path, Disturb((0, 1, STEPS + 1), fill_and_go_on))
         told = capsys.readouterr().err.splitlines()[0]
         assert told.startswith("The state after level 1, epoch 2 could not be written to ")
-        assert "(the disk is full); that of level 1, epoch 1 stays, training goes on" in told
+        assert "(the disk is full); that of level 1, epoch 1 stays, training continues" in told
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert [path.name for path in (tmp_path / "level_1").iterdir()] == ["state-000001.npz"]
         # From here on without room once more: training reaches its end all the same.
@@ -226,7 +226,7 @@ def test_pretrain_takes_a_folder(rows, tmp_path, capsys):
         )
     stack = make_stack()
     stack.pretrain(x, **arguments, callbacks=lambda level: [Disturb()])
-    assert "Going on after level 2, epoch 2, step 8, from " in capsys.readouterr().err
+    assert "Resuming after level 2, epoch 2, step 8, from " in capsys.readouterr().err
     alone = make_stack()
     alone.pretrain(x, epochs=2, batch_size=16, verbose=0)
     assert all(map(np.array_equal, stack.get_weights(), alone.get_weights()))

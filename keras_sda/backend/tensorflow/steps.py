@@ -98,7 +98,7 @@ def make_multi_step(
 def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a training function that leaves batches aside while `model.replayed_logs` are set.
 
-    Of TensorFlow's own iterators nobody knows where they are, so that `fit` by Keras' own way never
+    The position of TensorFlow's own iterators is unknown, so that `fit` by Keras' own way never
     resumes within an epoch here, and the function stays as it is.
 
     Args:

@@ -40,7 +40,7 @@ def strategy_scope(name: str) -> Iterator[None]:
 
     Raises:
         ValueError: If the backend is not TensorFlow, or nothing says where the workers are.
-        ConnectionError: If, inside the block, another worker is no longer there.
+        ConnectionError: If, inside the block, another worker is gone.
     """
     if name == "none":
         yield
@@ -97,7 +97,7 @@ def lost_workers_named() -> Iterator[None]:
         tf.errors.DeadlineExceededError,
     ) as error:
         raise ConnectionError(
-            "Another worker is no longer there, without which this one cannot go on: see what that "
+            "Another worker is gone, without which this one cannot continue: see what that "
             f"one printed, and start all workers again. TensorFlow says: {error.message}"
         ) from error
 
@@ -119,7 +119,7 @@ def scope_of(model: keras.Model) -> Iterator[None]:
 
     Raises:
         ValueError: If the model or its optimizer was made outside of that scope.
-        ConnectionError: If, inside the block, another worker is no longer there.
+        ConnectionError: If, inside the block, another worker is gone.
     """
     if not is_distributed(model):
         yield
