@@ -39,12 +39,12 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
     def __init__(self, log_dir="logs", image_shape=None, histogram_freq=1, **kwargs):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
-                "LevelTensorBoard writes for TensorBoard, which is not installed: "
+                "LevelTensorBoard needs TensorBoard, which is not installed: "
                 '`pip install "keras-sda[tensorboard]"`.'
             )
         if importlib.util.find_spec("tensorflow") is None:
             raise ImportError(
-                "LevelTensorBoard writes with TensorFlow, which is not installed: "
+                "LevelTensorBoard needs TensorFlow, which is not installed: "
                 "`pip install tensorflow`, or use keras.callbacks.CSVLogger."
             )
         # The graph of a step would be traced once more just to be drawn.

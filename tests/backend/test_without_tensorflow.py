@@ -64,7 +64,7 @@ def test_from_data_to_predictions(other_backend, tmp_path):
     assert mnist.endswith("point KERAS_SDA_DATA at a folder of its IDX files.")
     if other_backend == "jax":
         assert export.startswith("ImportError SavedModel is written with TensorFlow, which is not")
-    assert board.startswith("ImportError LevelTensorBoard writes with Tensor")
+    assert board.startswith("ImportError LevelTensorBoard needs Tensor")
     assert float(accuracy) > 0.5, "chance is 0.1"
 
 
