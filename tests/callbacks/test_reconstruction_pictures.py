@@ -102,6 +102,8 @@ def test_steps_are_counted_across_epochs(x, tmp_path):
     model.fit(x, epochs=3, batch_size=100, callbacks=[pictures], verbose=0)  # 3 steps an epoch
     steps = [0, 4, 8]
     assert names_in(tmp_path) == [f"reconstructions-step{step:07}.png" for step in steps]
+    if keras.backend.backend() == "torch":  # Keras takes one step at a time there
+        return
     # If Keras takes two steps at once and reports the second, no picture is left out.
     dense = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
     dense.reconstruct = lambda rows: dense.predict(rows, verbose=0)
