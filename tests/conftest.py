@@ -57,26 +57,10 @@ def _float64(request):
     jax.config.update("jax_enable_x64", False)
 
 
-def shares_fixtures(item):
-    """Returns whether a test uses a fixture that its module makes once.
-
-    They go to the same worker of `pytest -n`, as otherwise each of these would train the models.
-    """
-    definitions = item._fixtureinfo.name2fixturedefs
-    return any(
-        definition.scope == "module" for found in definitions.values() for definition in found
-    )
-
-
-# First, as what comes after it writes the groups into the names of the tests.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keeps tests together that share a fixture, and skips what the backend cannot do."""
+    """Skips what the backend cannot do."""
     import keras
 
-    for item in items:
-        if shares_fixtures(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     backend = keras.backend.backend()
     tensorflow = pytest.mark.skip(reason="needs the TensorFlow backend")
     digits = pytest.mark.skip(reason="Keras multiplies and averages in float32 under PyTorch")
