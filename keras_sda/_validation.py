@@ -3,9 +3,10 @@
 Every message says what was expected and what was received and, where it is not obvious, what to do.
 """
 
+import difflib
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,18 @@ def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> A
         listed = ", ".join(repr(choice) for choice in choices)
         raise _error(name, owner, f"be one of {listed}", value)
     return value
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Returns "did you mean NAME? " for the known name most like a wrong one, or no text.
+
+    Example:
+
+    >>> did_you_mean("epoch", ["seed", "epochs"])
+    'did you mean epochs? '
+    """
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def per_level(name: str, value: Any, num_levels: int, owner: str) -> list[Any]:

@@ -1,10 +1,8 @@
 """An experiment: everything that decides which weights come out of a training run."""
 
-import dataclasses
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from keras_sda._validation import (
@@ -12,6 +10,7 @@ from keras_sda._validation import (
     check_non_negative_int,
     check_positive,
     check_positive_int,
+    did_you_mean,
 )
 from keras_sda.experiments.objects import from_plain, to_plain
 from keras_sda.training.optimizers import SCHEDULES
@@ -149,7 +148,12 @@ def _listed(value: Any) -> list[Any]:
 
 
 _OWNER = "Experiment"
-_PARTS = {"model": Model, "data": Data, "pretraining": Pretraining, "training": Training}
+_PARTS: dict[str, Any] = {
+    "model": Model,
+    "data": Data,
+    "pretraining": Pretraining,
+    "training": Training,
+}
 _OPTIONAL = ("pretraining", "training")
 
 
@@ -197,24 +201,20 @@ class Experiment:
         Args:
             changes: New values by key: `seed`, `dtype`, the name of a model option, or a part and
                 one of its fields with a dot between, such as `data.scale` or `training.epochs`.
+                Keras objects may be given as `to_dict` writes them, `{"class": "L2", "l2": 0.1}`.
                 `model`, `data`, `pretraining` and `training` stand for a whole part.
 
         Raises:
             ValueError: If there is no such key, or a value lies outside its range.
         """
-        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in _fields(self)}
-        for key, value in changes.items():
+        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        for key, plain in changes.items():
+            value = from_plain(plain)
             part, _, name = key.partition(".")
             if key in values:
                 values[key] = value
             elif not name or part == "model":
-                name = name or part
-                model = values["model"]
-                values["model"] = (
-                    dataclasses.replace(model, name=value)
-                    if key == "model.name"
-                    else Model(model.name, {**model.options, name: value})
-                )
+                values["model"] = _changed_model(values["model"], key, value)
             elif part in _PARTS:
                 values[part] = _changed(part, values[part], name, value)
             else:
@@ -227,7 +227,7 @@ class Experiment:
             each.name: _part_to_dict(getattr(self, each.name))
             if each.name in _PARTS
             else getattr(self, each.name)
-            for each in _fields(self)
+            for each in fields(self)
         }
 
     @classmethod
@@ -244,7 +244,7 @@ class Experiment:
             ValueError: If an entry is unknown, or a value lies outside its range.
         """
         experiment = cls() if defaults is None else defaults
-        known = [each.name for each in _fields(cls)]
+        known = [each.name for each in fields(cls)]
         changes: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
@@ -271,7 +271,7 @@ def known_keys() -> list[str]:
         f"{part}.{each.name}"
         for part, kind in _PARTS.items()
         if part != "model"
-        for each in _fields(kind)
+        for each in fields(kind)
     ]
     return ["model.name", *keys, "seed", "dtype"]
 
@@ -294,31 +294,33 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _fields(kind: Any) -> Iterable[Any]:
-    return dataclasses.fields(kind)
+def _changed_model(model: Model, key: str, value: Any) -> Model:
+    if key == "model.name":
+        return replace(model, name=value)
+    return replace(model, options={**model.options, key.removeprefix("model."): value})
 
 
 def _changed(part: str, old: Any, name: str, value: Any) -> Any:
     kind = _PARTS[part]
-    known = [each.name for each in _fields(kind)]
+    known = [each.name for each in fields(kind)]
     if name not in known:
         raise ValueError(_unknown(f"{part}.{name}", [f"{part}.{each}" for each in known]))
-    return dataclasses.replace(kind() if old is None else old, **{name: value})
+    return replace(kind() if old is None else old, **{name: value})
 
 
 def _part_to_dict(part: Any) -> Any:
     if part is None:
         return None
-    return {each.name: to_plain(getattr(part, each.name)) for each in _fields(part)}
+    return {each.name: to_plain(getattr(part, each.name)) for each in fields(part)}
 
 
 def _part_from_dict(part: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise ValueError(
             f"The part `{part}` of an experiment must be a table of "
-            f"{', '.join(each.name for each in _fields(_PARTS[part]))}. Received: {values!r}"
+            f"{', '.join(each.name for each in fields(_PARTS[part]))}. Received: {values!r}"
         )
-    changes = {f"{part}.{name}": from_plain(value) for name, value in values.items()}
+    changes = {f"{part}.{name}": value for name, value in values.items()}
     if part != "model":
         return changes
     options = changes.pop("model.options", {})
@@ -328,8 +330,6 @@ def _part_from_dict(part: str, values: Any) -> dict[str, Any]:
     return changes | {f"model.{name}": value for name, value in options.items()}
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+def _unknown(key: str, known: Sequence[str]) -> str:
+    hint = did_you_mean(key, known)
     return f"An experiment has no key {key!r}: {hint}Expected one of {', '.join(known)}."

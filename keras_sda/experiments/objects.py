@@ -13,14 +13,12 @@ _MODULES = (
     keras.initializers,
     keras.losses,
     keras.layers,
-    keras.optimizers.schedules,
 )
 _KINDS = (
     keras.regularizers.Regularizer,
     keras.initializers.Initializer,
     keras.losses.Loss,
     keras.layers.Layer,
-    keras.optimizers.schedules.LearningRateSchedule,
 )
 # Layers that run code, or read files that their arguments name: settings from a stranger run
 # nothing.

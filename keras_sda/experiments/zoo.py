@@ -1,7 +1,6 @@
 """The models that an experiment can train, by name: their classes, options and defaults."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_sda import datasets
+from keras_sda._validation import did_you_mean
 from keras_sda.experiments.experiment import (
     Data,
     Experiment,
@@ -17,7 +17,7 @@ from keras_sda.experiments.experiment import (
     Training,
     known_keys,
 )
-from keras_sda.experiments.objects import from_plain, to_plain
+from keras_sda.experiments.objects import to_plain
 from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import (
     MLP,
@@ -101,8 +101,7 @@ def get(name: str) -> Entry:
         ValueError: If there is no model of that name.
     """
     if name not in ZOO:
-        close = difflib.get_close_matches(str(name), ZOO, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = did_you_mean(name, ZOO)
         raise ValueError(
             f"There is no model {name!r}: {hint}Expected one of {', '.join(ZOO)}, which "
             "`keras-sda models` lists with their options."
@@ -161,8 +160,9 @@ def check_model(model: Model) -> None:
             for key in known_keys()
             if key.endswith(f".{option}") and (can_pretrain or not key.startswith("pretraining."))
         ]
-        close = elsewhere or difflib.get_close_matches(option, known, n=1)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        hint = did_you_mean(option, known)
+        if elsewhere:
+            hint = f"did you mean {' or '.join(elsewhere)}? "
         raise ValueError(
             f"The model {model.name} has no option {option!r}: {hint}Expected one of "
             f"{', '.join(known)}."
@@ -238,7 +238,7 @@ def _shape_arguments(model: Model, data: datasets.Data) -> dict[str, Any]:
 def _fresh(value: Any, seed: int) -> Any:
     """Returns an option with new layers: those given would carry their state from run to run."""
     if not isinstance(value, keras.layers.Layer):
-        return from_plain(to_plain(value)) if isinstance(value, Mapping) else value
+        return value
     config = value.get_config()
     return type(value).from_config(config | ({"seed": seed} if "seed" in config else {}))
 

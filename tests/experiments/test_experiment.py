@@ -34,6 +34,9 @@ def test_changes_by_key():
     assert zoo.default("sda").model.options["hidden_units"] == [256] * 3, "the original stays"
     assert changed.but({"training": None}).training is None
     assert zoo.default("mlp").but({"pretraining.epochs": 3}).pretraining == Pretraining(epochs=3)
+    penalised = changed.but({"kernel_regularizer": {"class": "L2", "l2": 0.5}})
+    assert penalised == changed.but({"kernel_regularizer": keras.regularizers.L2(0.5)})
+    assert type(penalised.model.options["kernel_regularizer"]) is keras.regularizers.L2
     renamed = changed.but({"model.name": "mlp", "seed": 4})
     assert (renamed.model.name, renamed.seed) == ("mlp", 4)
 
