@@ -59,10 +59,15 @@ def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
         loss = model.evaluate(rows.x, rows.y, batch_size=BATCH_SIZE, return_dict=True, verbose=0)
         return {"loss": float(loss["loss"]), "rows": count}
     check_class_labels(rows.y, model.num_classes, "evaluate")
-    predicted = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
-    errors = int((predicted != rows.y).sum())
+    errors = int((predicted_classes(model, rows.x) != rows.y).sum())
     interval = error_interval(errors, count)
     return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
+
+
+def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Returns the number of the most probable class of each row; of one output, 0 or 1."""
+    outputs = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+    return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
 
 
 def describe(figure: Mapping[str, Any]) -> str:
@@ -80,9 +85,7 @@ def describe(figure: Mapping[str, Any]) -> str:
 
 def classification_error(model: keras.Model, rows: Split) -> float:
     """Returns the percentage of rows put into a wrong class."""
-    outputs = model.predict(rows.x, batch_size=BATCH_SIZE, verbose=0)
-    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
-    return 100 * float(np.mean(predicted != rows.y))
+    return 100 * float(np.mean(predicted_classes(model, rows.x) != rows.y))
 
 
 def squared_error(model: keras.Model, rows: Split) -> float:

@@ -3,7 +3,7 @@
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +70,15 @@ class Run:
         """The data of the experiment, in the shape and scale that the model takes."""
         if self._loaded is not None:
             return self._loaded
-        parts = {part: self._part(part) for part in ("train", "valid", "test")}
-        return datasets.Data(
-            **parts,
-            name=self.experiment.data.name,
+        loaded = self._load()
+        return replace(
+            loaded,
+            train=self._prepared(loaded.train),
+            valid=None if loaded.valid is None else self._prepared(loaded.valid),
+            test=None if loaded.test is None else self._prepared(loaded.test),
             scaling=self.scaling,
-            image_shape=self.image_shape,
             classes=self.classes,
         )
-
-    def _part(self, part: str) -> Any:
-        raw = getattr(self._load(), part)
-        return None if raw is None else self._prepared(raw)
 
     def rows(
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any

@@ -9,7 +9,7 @@ import keras
 
 from keras_sda import datasets, plots
 from keras_sda._validation import check_class_labels
-from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.finished_run import Run
 from keras_sda.experiments.run_folder import METRICS
 
@@ -73,8 +73,8 @@ class RunPictures:
 
     Args:
         run: The run, as `load_run` returns it.
-        read_rows: Function that returns the `Split` of rows to draw; called when a picture needs
-            rows, once.
+        read_rows: Function that returns the `Split` of rows to draw, as `Run.rows` does; called
+            when a picture needs rows, once.
         level: Level of filters, codes and activations, from 0; `None` for every level's filters and
             activations, and the last level's codes.
         method: How codes of many units are drawn: `"pca"` or `"tsne"`.
@@ -116,44 +116,25 @@ class RunPictures:
             ValueError: Before the first is drawn, if a kind does not suit the model, its history
                 or the rows.
         """
-        obstacles = {kind: self._ways[kind][0]() for kind in kinds or KINDS}
+        obstacles = {kind: _WAYS[kind][0](self) for kind in kinds or KINDS}
         if not kinds and self.level is not None and all(map(obstacles.get, _OF_LEVELS)):
             kinds = _OF_LEVELS  # a level that is nowhere is refused, too
         for kind, obstacle in obstacles.items():
             if kind in kinds and obstacle:
-                suiting = [other for other, (hinders, _) in self._ways.items() if not hinders()]
+                suiting = [other for other, (hinders, _) in _WAYS.items() if not hinders(self)]
                 raise ValueError(
                     f"No picture `{kind}` of this {type(self.model).__name__}: {obstacle}. What "
                     f"suits it: {', '.join(suiting)}."
                 )
         for kind, obstacle in obstacles.items():
             if not obstacle:
-                yield from self._ways[kind][1]()
-
-    @property
-    def _ways(self) -> dict[str, tuple[Callable[[], str], Callable[[], Iterator[Any]]]]:
-        """For each kind, what hinders it (nothing: an empty text), and what draws it."""
-        return {
-            "filters": (self._hinders_filters, self._draw_filters),
-            "reconstructions": (self._hinders_reconstructions, self._draw_reconstructions),
-            "curves": (self._hinders_curves, self._draw_curves),
-            "codes": (self._hinders_codes, self._draw_codes),
-            "activations": (self._hinders_activations, self._draw_activations),
-            "confusion": (self._hinders_confusion, self._draw_confusion),
-            "surface": (self._hinders_surface, self._draw_surface),
-            "manifold": (self._hinders_manifold, self._draw_manifold),
-            "traversals": (self._hinders_traversals, self._draw_traversals),
-        }
+                yield from _WAYS[kind][1](self)
 
     @property
     def rows(self) -> datasets.Split:
         """Rows in the shape that the model takes, and their labels or `None`."""
         if self._rows is None:
-            x, y = self._read_rows()
-            shape = tuple(self.model.row_shape)
-            if x.shape[1:] != shape and math.prod(x.shape[1:]) == math.prod(shape):
-                x = x.reshape(len(x), *shape)
-            self._rows = datasets.Split(x, y)
+            self._rows = self._read_rows()
         return self._rows
 
     @property
@@ -218,10 +199,10 @@ class RunPictures:
         return self._hinders_level(self._num_levels)
 
     def _encode(self):
+        codes = self.run.encode(self.rows.x, self.level)
         if not hasattr(self.model, "levels"):
-            return self.model.encode(self.rows.x), "Codes"
+            return codes, "Codes"
         level = -1 if self.level is None else self.level
-        codes = self.model.encode(self.rows.x, level=level)
         return codes, f"Codes of level {level % self._num_levels + 1}"
 
     def _draw_codes(self):
@@ -256,7 +237,7 @@ class RunPictures:
     def _draw_confusion(self):
         x, y = self.rows
         check_class_labels(y, self.model.num_classes, "plot")  # type: ignore[arg-type]
-        given = self.model.predict(x, batch_size=BATCH_SIZE, verbose=0).argmax(axis=1)
+        given = predicted_classes(self.model, x)
         names = self._classes or [str(number) for number in range(self.model.num_classes)]
         yield "confusion", plots.plot_confusion(y, given, names)
 
@@ -296,14 +277,16 @@ def _count_chained(kernels):
 
 _OF_LEVELS = ("filters", "codes", "activations")
 
-KINDS = (
-    "filters",
-    "reconstructions",
-    "curves",
-    "codes",
-    "activations",
-    "confusion",
-    "surface",
-    "manifold",
-    "traversals",
-)
+# For each kind, what hinders it (nothing: an empty text), and what draws it.
+_WAYS: dict[str, tuple[Callable[[Any], str], Callable[[Any], Iterator[Any]]]] = {
+    "filters": (RunPictures._hinders_filters, RunPictures._draw_filters),
+    "reconstructions": (RunPictures._hinders_reconstructions, RunPictures._draw_reconstructions),
+    "curves": (RunPictures._hinders_curves, RunPictures._draw_curves),
+    "codes": (RunPictures._hinders_codes, RunPictures._draw_codes),
+    "activations": (RunPictures._hinders_activations, RunPictures._draw_activations),
+    "confusion": (RunPictures._hinders_confusion, RunPictures._draw_confusion),
+    "surface": (RunPictures._hinders_surface, RunPictures._draw_surface),
+    "manifold": (RunPictures._hinders_manifold, RunPictures._draw_manifold),
+    "traversals": (RunPictures._hinders_traversals, RunPictures._draw_traversals),
+}
+KINDS = tuple(_WAYS)

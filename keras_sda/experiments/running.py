@@ -67,43 +67,38 @@ def run(
     ['error', 'errors', 'interval', 'rows']
     """
     zoo.check(experiment)
-    _check_optimizers(experiment)
-    if folder is None:
-        return _carry_out(experiment, None, measure, prepare, backup, backup_steps, states, verbose)
-    folder = Path(folder)
-    state = run_folder.prepare_folder(folder, experiment)
-    if state == "finished":
-        return load_run(folder)
-    if state == "begun" and backup_steps is None:
-        backup_steps = run_folder.read_backup_steps(folder)
-    states = folder / run_folder.BACKUP if states is None else states
+    _check_optimizer(experiment.training)
+    if folder is not None:
+        folder = Path(folder)
+        state = run_folder.prepare_folder(folder, experiment)
+        if state == "finished":
+            return load_run(folder)
+        if state == "begun" and backup_steps is None:
+            backup_steps = run_folder.read_backup_steps(folder)
+        states = folder / run_folder.BACKUP if states is None else states
+    saver = _Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
     try:
-        return _carry_out(
-            experiment, folder, measure, prepare, backup, backup_steps, states, verbose
-        )
+        return _carry_out(experiment, saver, measure, prepare)
     except BaseException:
-        run_folder.discard_if_untrained(folder)
+        if folder is not None:
+            run_folder.discard_if_untrained(folder)
         raise
 
 
 def _carry_out(
     experiment: Experiment,
-    folder: Path | None,
+    saver: "_Saver",
     measure: Callable[[keras.Model, datasets.Split], Any],
     prepare: Callable[[keras.Model], None] | None,
-    backup: bool,
-    backup_steps: int | None,
-    states: str | Path | None,
-    verbose: Any,
 ) -> Run:
+    folder = saver.folder
     data = load_data(experiment)
     model = zoo.build(experiment, data, count_classes(data, experiment))
     if prepare is not None:
         prepare(model)
     if folder is not None:
-        run_folder.save_config(folder, experiment, model, data, backup_steps)
-    saver = _Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
-    if verbose != 0:
+        run_folder.save_config(folder, experiment, model, data, saver.every)
+    if saver.verbose != 0:
         print(_headline(experiment, model, data), flush=True)
 
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
@@ -129,7 +124,15 @@ def _carry_out(
 
 @dataclass
 class _Saver:
-    """Saves states while training, and knows how long it took before an interruption."""
+    """Saves what training makes, and knows how long it took before an interruption.
+
+    Attributes:
+        folder: Folder of the run, or `None`.
+        states: Folder of the states of training, or `None` for none.
+        every: Steps from one state to the next, besides those after each epoch.
+        verbose: As for `run`.
+        backups: The callbacks of the phase under way.
+    """
 
     folder: Path | None
     states: Path | None
@@ -276,21 +279,18 @@ def _has_target(model: Any, data: datasets.Data) -> bool:
     return not isinstance(model, StackedDenoisingAutoencoder)
 
 
-def _check_optimizers(experiment: Experiment) -> None:
+def _check_optimizer(how: Training | None) -> None:
     """Checks before pretraining what only training will need."""
-    training, pretraining = experiment.training, experiment.pretraining
-    if pretraining is not None and isinstance(pretraining.optimizer, str):
-        make_optimizer(pretraining.optimizer, 1.0)
-    if training is not None:
-        make_optimizer(training.optimizer, training.learning_rate, **training.optimizer_options)
+    if how is not None:
+        make_optimizer(how.optimizer, how.learning_rate, **how.optimizer_options)
 
 
-def load_data(experiment: Experiment, data_dir: str | None = None) -> datasets.Data:
+def load_data(experiment: Experiment) -> datasets.Data:
     """Returns the data of an experiment, in the shape and scale that its model takes."""
     data = experiment.data
     return datasets.load(
         data.name,
-        data_dir=data_dir or data.data_dir,
+        data_dir=data.data_dir,
         split=data.split,
         scale=data.scale,
         target=data.target,
