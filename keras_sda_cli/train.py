@@ -77,8 +77,7 @@ def train(
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"Give one of {', '.join(given)}: each names an experiment.")
-    changes = _changes(options, settings)
-    experiment = _experiment(model, config, like or resume, changes)
+    experiment = _changed(_experiment(model, config, like or resume), options, settings)
     if print_config:
         click.echo(_as_toml(experiment), nl=False)
         return
@@ -105,25 +104,30 @@ def _as_toml(experiment: Any) -> str:
     return tomli_w.dumps(with_none(values))
 
 
-def _changes(options: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """Returns the keys of an experiment that the command sets, and their values."""
+def _changed(experiment: Any, options: Mapping[str, Any], settings: Sequence[str]) -> Any:
+    """Returns an experiment with the keys changed that the command sets, checked."""
+    from keras_sda.experiments import zoo
+
     changes: dict[str, Any] = {}
     for parameter in PARAMETERS:
         value = options[parameter.name]
         if value is not None:
             value = parameter.sets if parameter.sets is not ... else value
-            changes |= dict.fromkeys(parameter.keys, None if value == "none" else value)
+            keys = parameter.keys
+            if len(keys) > 1 and experiment.pretraining is None:
+                keys = tuple(key for key in keys if not key.startswith("pretraining."))
+            changes |= dict.fromkeys(keys, None if value == "none" else value)
     changes |= dict(map(parse_setting, settings))
     # Last, as any other key of pretraining would bring it back.
     if "pretraining" in changes and changes["pretraining"] is None:
         changes["pretraining"] = changes.pop("pretraining")
-    return changes
+    changed = experiment.but(zoo.as_taken(experiment.model.name, changes))
+    zoo.check(changed)
+    return changed
 
 
-def _experiment(
-    model: str | None, config: str | None, run: str | None, changes: dict[str, Any]
-) -> Any:
-    """Returns the experiment that a command asks for."""
+def _experiment(model: str | None, config: str | None, run: str | None) -> Any:
+    """Returns the experiment that a command starts from."""
     from keras_sda.experiments import zoo
     from keras_sda.experiments.run_folder import read_experiment
 
@@ -136,11 +140,7 @@ def _experiment(
     name = experiment.model.name
     if model is not None and model != name:
         raise click.UsageError(f"{config or run} holds the model {name}. Received: --model {model}")
-    if experiment.pretraining is None and "training.batch_size" in changes:
-        changes.pop("pretraining.batch_size", None)
-    changed = experiment.but(zoo.as_taken(name, changes))
-    zoo.check(changed)
-    return changed
+    return experiment
 
 
 def _read_toml(path: Path, model: str | None) -> Any:

@@ -5,13 +5,12 @@ import tomllib
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import call, refused
 
 from keras_sda import experiments
 from keras_sda.experiments import zoo
 from keras_sda.layers import noise_names
 from keras_sda_cli.parameters import parse_setting
-from keras_sda_cli.program import program
 
 # LeNet-5 needs larger images than the 8 x 8 digits.
 SMALL = {
@@ -40,19 +39,6 @@ CODES = {
 }
 CLASSIFIERS = ("sda", "softmax", "mlp", "lenet5")
 WITHOUT_DECODER = ("softmax", "mlp", "lenet5")
-
-
-def call(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
-
-
-def refused(*arguments):
-    """Returns the one sentence that a call is refused with."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    [line] = result.stderr.strip().splitlines()
-    assert line.startswith("Error: ")
-    return line.removeprefix("Error: ")
 
 
 @pytest.fixture(scope="module", params=zoo.names())
@@ -257,6 +243,8 @@ def test_refusals(tmp_path, trained):
     assert "expects KEY=VALUE" in refused("train", "--set", "epochs")
     assert "as TOML writes them" in refused("train", "--set", "noise={")
     assert "images of at least 16 x 16" in refused("train", "--model", "lenet5", "--data", "digits")
+    settings = ("--set", "training.batch_size=5", "--set", "pretraining.batch_size=5")
+    assert "da has no levels to pretrain" in refused("train", "--model", "da", *settings)
     assert "vae has no option 'noise'" in refused("train", "--model", "vae", "--noise", "masking")
     assert "Give one of --config, --like" in refused(
         "train", "--config", tmp_path / "a.toml", "--like", folder

@@ -6,26 +6,12 @@ import keras
 import matplotlib.image
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import call, refused
 
 import keras_sda as ks
 from keras_sda import datasets, plots
 from keras_sda.experiments import pictures, run_folder
 from keras_sda_cli import use
-from keras_sda_cli.program import program
-
-
-def call(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
-
-
-def refused(*arguments):
-    """Returns the one sentence that a call is refused with."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    [line] = result.stderr.strip().splitlines()
-    assert line.startswith("Error: ")
-    return line
 
 
 def names_in(folder):

@@ -13,10 +13,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import call
 
 from keras_sda import datasets
-from keras_sda_cli.program import program
 
 SMALL = [
     *("--units", "24,16", "--noise", "masking", "--batch-size", "10", "--pretrain-epochs", "2"),
@@ -25,10 +24,6 @@ SMALL = [
 ]
 PICTURES = {"filters.png", "learning_curves.png", "reconstructions.png"}
 FILES = {"config.json", "metrics.json", "model.keras"} | PICTURES
-
-
-def call(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def finished(folder):

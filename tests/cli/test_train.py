@@ -9,29 +9,13 @@ import keras
 import numpy as np
 import pytest
 from checks import RATE_NOISES
-from click.testing import CliRunner
+from commands import call, refused
 
 from keras_sda import datasets
 from keras_sda.experiments import default, load_run, zoo
 from keras_sda_cli.parameters import PARAMETERS
-from keras_sda_cli.program import program
 
 QUICK = ["--units", "32,16", "--pretrain-epochs", "2", "--epochs", "3", "--quiet"]
-
-
-def call(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
-
-
-def refused(*arguments):
-    """Returns the one sentence that a call is refused with."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("Error: ")
-    assert "Traceback" not in result.output
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

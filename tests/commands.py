@@ -1,0 +1,21 @@
+"""Calls of the command line in this process."""
+
+from click.testing import CliRunner
+
+from keras_sda_cli.program import program
+
+
+def call(*arguments):
+    """Returns the result of `keras-sda` with these arguments."""
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
+
+
+def refused(*arguments):
+    """Returns the one sentence that a call is refused with, after "Error: "."""
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    assert "Traceback" not in result.output
+    return lines[0].removeprefix("Error: ")
