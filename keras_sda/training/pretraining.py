@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda import callbacks as callbacks_module
 from keras_sda import regularizers
 from keras_sda._validation import (
     check_choice,
@@ -24,6 +23,7 @@ from keras_sda._validation import (
     per_level,
 )
 from keras_sda.backend import is_chief, shuffling_seed
+from keras_sda.callbacks import Backup, LevelProgress, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE, first_batch, is_dataset, shuffles_itself
 from keras_sda.datasets.outside_memory import is_outside_memory
 from keras_sda.resuming import fingerprint
@@ -154,15 +154,9 @@ def pretrain_layers(
     )
     if backup_dir is not None:
         for plan in plans:
-            backup = callbacks_module.Backup(backup_dir, backup_steps, verbose=int(verbose != 0))
-            plan.callbacks.append(backup)
+            plan.callbacks.append(Backup(backup_dir, backup_steps, verbose=int(verbose != 0)))
 
-    width = layers[0].input_dim
-    within = (0, 1) if plans[0].reconstruction_loss == "binary_crossentropy" else None
-    codes = prepare_inputs(x, width, within, "x")
-    held_out = None
-    if validation_data is not None:
-        held_out = prepare_inputs(validation_data, width, within, "validation_data")
+    codes, held_out = _inputs_of_first_level(plans[0], x, validation_data)
     _tell_backups(plans, codes, held_out, seed)
 
     histories = []
@@ -175,6 +169,16 @@ def pretrain_layers(
                 codes = cached.encode(level, codes, "codes")
                 held_out = cached.encode(level, held_out, "held_out")
     return histories
+
+
+def _inputs_of_first_level(plan, x, validation_data):
+    """Returns both checked, the second `None` if it is not given."""
+    width = plan.layer.input_dim
+    within = (0, 1) if plan.reconstruction_loss == "binary_crossentropy" else None
+    codes = prepare_inputs(x, width, within, "x")
+    if validation_data is None:
+        return codes, None
+    return codes, prepare_inputs(validation_data, width, within, "validation_data")
 
 
 @dataclass(frozen=True)
@@ -267,10 +271,7 @@ def _tell_backups(plans, codes, held_out, seed):
     Of all, so that a difference in a later one shows before any is trained.
     """
     backups = [
-        callback
-        for plan in plans
-        for callback in plan.callbacks
-        if isinstance(callback, callbacks_module.Backup)
+        callback for plan in plans for callback in plan.callbacks if isinstance(callback, Backup)
     ]
     if not backups:
         return
@@ -392,8 +393,8 @@ def _fresh_callbacks(callbacks, level: int, verbose) -> list[keras.callbacks.Cal
             f"the level that returns one. Received: callbacks={callbacks!r}"
         )
     is_silent = verbose == 0 or not is_chief()
-    progress = [] if is_silent else [callbacks_module.LevelProgress(details=verbose == 2)]
-    return [*progress, *given, callbacks_module.StopOnNonFiniteLoss()]
+    progress = [] if is_silent else [LevelProgress(details=verbose == 2)]
+    return [*progress, *given, StopOnNonFiniteLoss()]
 
 
 def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name: str) -> Any:
