@@ -16,8 +16,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-import click
-
 # Where `keras-sda train` finds its strategy if it is not told.
 STRATEGY_VARIABLE = "KERAS_SDA_STRATEGY"
 
@@ -160,26 +158,3 @@ def _end(processes):
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-@click.command(
-    "launch",
-    short_help="Train in several processes of this machine.",
-    context_settings={"ignore_unknown_options": True},
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="How many processes.",
-)
-@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
-def launch_command(workers, arguments):
-    """Run a command such as `train` in several processes that train together.
-
-    What comes after -- is the command of each: keras-sda launch --workers 2 -- train --data mnist.
-    Their output has the number of the worker in front. When one fails, all end, and its exit status
-    is passed on.
-    """
-    return launch(arguments, workers)

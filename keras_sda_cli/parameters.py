@@ -4,7 +4,6 @@ This table is read before anything heavy is imported, so that help answers at on
 its defaults with those of `keras_sda.experiments.default("sda")`.
 """
 
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,6 +247,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
             f"--set expects KEY=VALUE, such as hidden_units=128,64. Received: {text!r}"
         )
     if value.startswith(("{", "[")):
+        import tomllib
+
         try:
             return key, without_none(tomllib.loads(f"value = {value}")["value"])
         except tomllib.TOMLDecodeError as error:

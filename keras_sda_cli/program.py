@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from keras_sda_cli import launching, listing, reproduce, train, use
+from keras_sda_cli import listing, reproduce, train, use
 
 
 class _OneSentence(click.Group):
@@ -45,8 +45,7 @@ def program() -> None:
 
 
 for command in (
-    train.train,
-    launching.launch_command,
+    *(train.train, train.launch),
     *(use.evaluate, use.encode, use.reconstruct, use.plot, use.export),
     *(reproduce.reproduce, reproduce.recipes),
     *(listing.models, listing.datasets),

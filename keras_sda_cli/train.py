@@ -1,9 +1,8 @@
-"""The command that trains: from options, a file or another run to an experiment, and on."""
+"""The commands that train: from options, a file or another run to an experiment, and on."""
 
 import contextlib
 import os
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,6 +144,8 @@ def _experiment(model: str | None, config: str | None, run: str | None) -> Any:
 
 def _read_toml(path: Path, model: str | None) -> Any:
     """Returns the experiment in a file; what it leaves out is as by default."""
+    import tomllib
+
     from keras_sda.experiments import Experiment, zoo
 
     try:
@@ -248,3 +249,27 @@ def _nothing_printed_nor_kept() -> Iterator[Path]:
         contextlib.redirect_stdout(nowhere),
     ):
         yield Path(folder)
+
+
+@click.command(
+    short_help="Train in several processes of this machine.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="How many processes.",
+)
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
+def launch(workers, arguments):
+    """Run a command such as `train` in several processes that train together.
+
+    What comes after -- is the command of each: keras-sda launch --workers 2 -- train --data mnist.
+    Their output has the number of the worker in front. When one fails, all end, and its exit status
+    is passed on.
+    """
+    from keras_sda_cli import launching
+
+    return launching.launch(arguments, workers)
