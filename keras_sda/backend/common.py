@@ -1,9 +1,13 @@
 """What is the same under every backend, or under those that have nothing of their own to do."""
 
+import collections
 import contextlib
+import contextvars
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -61,36 +65,75 @@ def usable_seed(seed: int | None) -> int | None:
     return seed
 
 
-# The order in which `fit` shuffles. Keras draws it from global generators: TensorFlow's, PyTorch's,
-# or NumPy's under JAX for arrays, Python's for the batches of a `PyDataset`.
+# The order in which `fit` shuffles. Where we draw it ourselves, it comes from a generator of this
+# `fit`, so that several threads may train at once. Keras draws it from global generators:
+# TensorFlow's, PyTorch's, or NumPy's under JAX for arrays, Python's for batches of a `PyDataset`.
+
+
+@dataclass(frozen=True)
+class _Shuffling:
+    seed: int
+    generator: np.random.RandomState
+
+
+_shuffling: contextvars.ContextVar[_Shuffling | None] = contextvars.ContextVar(
+    "shuffling", default=None
+)
 
 
 @contextlib.contextmanager
-def seed_generators(
-    seed: int | None, backend_seed: Callable[[int], contextlib.AbstractContextManager[Any]]
-) -> Iterator[None]:
-    """Seeds the global generators inside the `with` block, and puts them back on leaving.
+def shuffling_seed(seed: int | None) -> Iterator[None]:
+    """Makes the order in which `fit` shuffles repeatable inside the `with` block.
 
     Args:
         seed: The seed; with `None` nothing happens.
-        backend_seed: Does the same for the backend's own generator.
     """
     if seed is None:
         yield
         return
+    token = _shuffling.set(_Shuffling(seed, np.random.RandomState(seed)))
+    try:
+        yield
+    finally:
+        _shuffling.reset(token)
+
+
+def shuffling_generator() -> Any:
+    """Returns what draws the order of rows: `numpy.random` itself, unless there is a seed."""
+    shuffling = _shuffling.get()
+    return np.random if shuffling is None else shuffling.generator
+
+
+@contextlib.contextmanager
+def seed_generators(
+    backend_seed: Callable[[int], contextlib.AbstractContextManager[Any]],
+) -> Iterator[None]:
+    """Seeds the global generators inside the `with` block, and puts them back on leaving.
+
+    Without a `shuffling_seed` nothing happens.
+
+    Args:
+        backend_seed: Does the same for the backend's own generator.
+    """
+    shuffling = _shuffling.get()
+    if shuffling is None:
+        yield
+        return
+    token = _shuffling.set(None)  # What is drawn now is drawn from the global generators.
     state = shuffling_state()
     try:
-        with backend_seed(seed):
-            np.random.seed(seed)
-            random.seed(seed)
+        with backend_seed(shuffling.seed):
+            np.random.seed(shuffling.seed)
+            random.seed(shuffling.seed)
             yield
     finally:
         set_shuffling_state(state)
+        _shuffling.reset(token)
 
 
 def shuffling_state() -> dict[str, Any]:
-    """Returns the state of the generators that `fit` shuffles by: those of Python and NumPy."""
-    return {"python": random.getstate(), "numpy": np.random.get_state()}
+    """Returns the state of the generators that `fit` shuffles by: Python's, and a NumPy one."""
+    return {"python": random.getstate(), "numpy": shuffling_generator().get_state()}
 
 
 def set_shuffling_state(state: dict[str, Any]) -> None:
@@ -100,7 +143,39 @@ def set_shuffling_state(state: dict[str, Any]) -> None:
         state: The state.
     """
     random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
+    shuffling_generator().set_state(state["numpy"])
+
+
+class LatestUsed:
+    """Values by their keys, of which the latest used ones are kept; several threads may ask.
+
+    Args:
+        most: How many are kept. A graph or a compiled program takes about a megabyte.
+    """
+
+    def __init__(self, most: int = 64):
+        self.most = most
+        self._values: collections.OrderedDict[Any, Any] = collections.OrderedDict()
+        # Held while a value is made: tracing changes objects that no other thread must see then.
+        self._lock = threading.RLock()
+
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Returns the value of a key, made now if there is none."""
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = make()
+            self._values.move_to_end(key)
+            while len(self._values) > self.most:
+                self._values.popitem(last=False)
+            return self._values[key]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def clear(self) -> None:
+        """Frees all values."""
+        with self._lock:
+            self._values.clear()
 
 
 # What asks nothing of most backends.

@@ -26,6 +26,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     async_safe = True
     # `FastFit.first_bad_step` finds the step.
     accepts_step_groups = True
+    accepts_epoch_groups = True
 
     def __init__(self):
         super().__init__()

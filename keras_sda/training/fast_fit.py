@@ -17,19 +17,28 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
+from keras_sda.training.hooks import (
+    accepts_epoch_groups,
+    backup_among,
+    listed,
+    wants_every_batch,
+)
 from keras_sda.training.plan import (
+    TABLES,
     EvaluationPlan,
     FitPlan,
     Progress,
+    even_epochs,
     even_steps,
+    feed_by_batches,
+    feed_validation_by_batches,
     first_rows,
     is_table,
+    one_by_one,
     to_device,
 )
 
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _FIT = inspect.signature(keras.Model.fit)
-_TABLES = ("x", "y", "sample_weight")
 # What only Keras' own way has.
 _KERAS_ONLY = ("class_weight", "validation_split", "steps_per_epoch")
 
@@ -126,7 +135,7 @@ class FastFit(backend.Trainer):
         arguments = dict(_FIT.bind(self, *args, **kwargs).arguments)
         del arguments["self"]
         callbacks = listed(arguments.get("callbacks"))
-        backup = _backup_among(callbacks)
+        backup = backup_among(callbacks)
         if backup is None:
             return self._fit(arguments)
         arguments["callbacks"] = callbacks
@@ -134,7 +143,7 @@ class FastFit(backend.Trainer):
             return self._fit(arguments, backup)
 
     def _fit(self, arguments, backup=None):
-        tables = [arguments.get(name) for name in _TABLES]
+        tables = [arguments.get(name) for name in TABLES]
         batch_size = arguments.get("batch_size") or 32
         self.steps_per_call = self._choose_steps(arguments, tables, batch_size, backup)
         self.compiled_by_xla = False
@@ -145,12 +154,15 @@ class FastFit(backend.Trainer):
             or (self.rows_an_epoch is not None and backend.RESTORES_SHUFFLING)
         )
         self._work.progress, self._work.may_replay = Progress(), backup is not None
-        _feed_validation_by_batches(arguments, batch_size)
-        with self._work.showing(first_rows(tables)):
+        feed_validation_by_batches(arguments, batch_size)
+        with (
+            backend.seeded_generators(self, self.steps_per_call is not None),
+            self._work.showing(first_rows(tables)),
+        ):
             if self.steps_per_call is not None:
                 return self._fit_by_plan(arguments, tables, self.steps_per_call, batch_size)
             if is_outside_memory(tables[0]):
-                _feed_by_batches(arguments, tables, batch_size)
+                feed_by_batches(arguments, tables, batch_size)
             return super().fit(**arguments)
 
     def _fit_by_plan(self, arguments, tables, steps_per_call, batch_size):
@@ -162,8 +174,10 @@ class FastFit(backend.Trainer):
             batch_size=batch_size,
             epochs=arguments.get("epochs") or 1,
             shuffle=bool(arguments.get("shuffle", True)),
+            epochs_per_call=self._choose_epochs(arguments, tables, batch_size),
         )
-        ours = (*_TABLES, "batch_size", "shuffle")
+        self._work.progress.epochs_left = plan.epochs - (arguments.get("initial_epoch") or 0)
+        ours = (*TABLES, "batch_size", "shuffle")
         theirs = {name: value for name, value in arguments.items() if name not in ours}
         asked = self.steps_per_execution
         self.steps_per_execution = plan.steps_per_call
@@ -202,6 +216,23 @@ class FastFit(backend.Trainer):
         if backup is not None and backup.every is not None:
             steps = min(steps, backup.every)
         return even_steps(steps, batch_size)
+
+    def _choose_epochs(self, arguments, tables, batch_size):
+        """Returns how many epochs to take per call: several if nobody looks on between them."""
+        rows, epochs = len(tables[0]), arguments.get("epochs") or 1
+        if (
+            self.run_eagerly
+            or backend.is_distributed(self)
+            or any(map(is_outside_memory, tables))
+            or self.steps_per_call != math.ceil(rows / batch_size)
+            or arguments.get("validation_data") is not None
+            or arguments.get("verbose", "auto") != 0
+            or keras.config.max_epochs() is not None
+            or keras.config.max_steps_per_epoch() is not None
+            or not all(map(accepts_epoch_groups, listed(arguments.get("callbacks"))))
+        ):
+            return 1
+        return even_epochs(epochs, rows, batch_size)
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
@@ -280,26 +311,58 @@ class FastFit(backend.Trainer):
             if self.optimizer is not None and not self.optimizer.built:
                 # Inside the traced function it would take a second tracing.
                 self.optimizer.build(self.trainable_variables)
-            train = backend.make_multi_step(self, plan.data, by_xla=plan.compiled_by_xla)
-            self.train_function = self._fed(train)
+            several = plan.epochs_per_call > 1
+            make = backend.make_multi_epoch if several else backend.make_multi_step
+            train = make(self, plan.data, by_xla=plan.compiled_by_xla)
+            self.train_function = self._fed(
+                train, self._next_epochs if several else self._next_steps
+            )
         return self.train_function
 
-    def _fed(self, train):
+    def reset_metrics(self):
+        """Sets the metrics back, unless the epochs that a call takes do so by themselves."""
+        plan = self._work.plan
+        if plan is None or plan.epochs_per_call == 1:
+            super().reset_metrics()
+
+    def _get_metrics_result_or_logs(self, logs):
+        # The metrics are those of a later epoch already.
+        plan = self._work.plan
+        if plan is None or plan.epochs_per_call == 1:
+            return super()._get_metrics_result_or_logs(logs)
+        return logs
+
+    def _fed(self, train, advance):
         """Returns a function for Keras to call, which feeds `train` by the plan of each `fit`."""
-        work = self._work
 
         # Under JAX, Keras hands the model's state over and takes the new one.
         def function(*state_and_iterator):
             *state, _ = state_and_iterator
-            progress = work.progress
-            if progress.replayed_logs is not None:
-                # The rows of a step that is only replayed are left to `resume_rows`.
-                logs = dict(progress.replayed_logs)
-            else:
-                logs, progress.finite_steps, *state = train(*state, *self._next_rows())
+            logs, *state = advance(train, state)
             return (logs, *state) if state else logs
 
         return function
+
+    def _next_steps(self, train, state):
+        """Takes the steps of a call; returns the logs and the new state."""
+        progress = self._work.progress
+        if progress.replayed_logs is not None:
+            # The rows of a step that is only replayed are left to `resume_rows`.
+            return dict(progress.replayed_logs), *state
+        logs, progress.finite_steps, *state = train(*state, *self._next_rows())
+        return logs, *state
+
+    def _next_epochs(self, train, state):
+        """Returns the logs of one epoch after the other, several of which are trained at once."""
+        plan: Any = self._work.plan
+        progress = self._work.progress
+        if not progress.untold_epochs:
+            orders = plan.orders(min(plan.epochs_per_call, progress.epochs_left))
+            progress.epochs_left -= len(orders)
+            logs, finite, *state = train(*state, plan.data, orders, np.int32(plan.batch_size))
+            progress.untold_epochs = one_by_one(logs, finite)
+        logs, progress.finite_steps = progress.untold_epochs.pop(0)
+        return logs, *state
 
     def _next_rows(self):
         """Returns data for the next call, the numbers of its rows in them, and the batch size."""
@@ -338,7 +401,7 @@ class FastFit(backend.Trainer):
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._work.plan is None:
+        if self._work.plan is None or self._compile_metrics is None or self._compile_metrics.built:
             return
         x, y, weight = keras.utils.unpack_x_y_sample_weight(to_device(self._work.example))
 
@@ -383,62 +446,3 @@ class FastFit(backend.Trainer):
         if self.steps_per_call is None:
             return last_step + 1
         return last_step + 1 - self.steps_per_call + int(self._work.progress.finite_steps) + 1
-
-
-def _backup_among(callbacks):
-    """Returns the `callbacks.Backup` in a list of callbacks, or `None`."""
-    backups = [callback for callback in callbacks if hasattr(callback, "around_fit")]
-    if len(backups) > 1:
-        raise ValueError(f"fit() takes one Backup. Received {len(backups)} among the callbacks.")
-    return backups[0] if backups else None
-
-
-def _feed_by_batches(arguments, tables, batch_size):
-    """Keeps Keras from copying training data that do not lie in memory."""
-    for name in (*_TABLES, "batch_size"):
-        arguments.pop(name, None)
-    shuffle = arguments.get("shuffle", True)
-    arguments |= {
-        "x": RowBatches(*tables, batch_size=batch_size, shuffle=shuffle),
-        "shuffle": False,
-    }
-
-
-def _feed_validation_by_batches(arguments, batch_size):
-    """Keeps `fit` from copying validation data that do not lie in memory."""
-    size = arguments.get("validation_batch_size") or batch_size
-    held_out = arguments.get("validation_data")
-    tables = held_out if isinstance(held_out, tuple) else (held_out,)
-    if any(map(is_outside_memory, tables)):
-        arguments["validation_data"] = RowBatches(*tables, batch_size=size)
-        arguments.pop("validation_batch_size", None)
-    else:
-        arguments["validation_batch_size"] = size
-
-
-def listed(callbacks: Any) -> list[Any]:
-    """Returns callbacks as a list, however `fit` was given them."""
-    if callbacks is None:
-        return []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-
-
-def wants_every_batch(callback: Any) -> bool:
-    """Whether a callback has hooks for batches, to be called for each single one.
-
-    Those of `ModelCheckpoint` and its like do nothing when they save by the epoch; a callback says
-    by an attribute `accepts_step_groups` that it does not mind hearing of several batches at once.
-    """
-    if getattr(callback, "accepts_step_groups", False):
-        return False
-    if getattr(callback, "save_freq", None) == "epoch":
-        return False
-    if isinstance(callback, keras.callbacks.ProgbarLogger):
-        return False
-    return any(
-        getattr(getattr(callback, hook), "__func__", None)
-        is not getattr(keras.callbacks.Callback, hook)
-        for hook in _BATCH_HOOKS
-    )

@@ -9,11 +9,15 @@ import keras
 import numpy as np
 
 from keras_sda import backend
-from keras_sda.datasets.outside_memory import ComputedRows, is_outside_memory
+from keras_sda.datasets.outside_memory import ComputedRows, RowBatches, is_outside_memory
 
+# The arguments of `fit` that hold one entry per row.
+TABLES = ("x", "y", "sample_weight")
 # Steps per call: many enough that calling costs nothing, few enough for a lively progress display.
 _MOST_STEPS = 64
 _MOST_ROWS = 8192
+# The same where nobody looks on between epochs, and Ctrl-C still has to be answered.
+_MOST_STEPS_UNSEEN = 512
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class FitPlan:
         by_pieces: Whether rows are read from a file, or computed, for each call.
         on_host: Whether they stay in the machine's memory, for several devices to take from.
         compiled_by_xla: Whether XLA compiles the loop over the steps of a call.
+        epochs_per_call: Epochs that a call takes, if it takes whole ones.
     """
 
     data: Any
@@ -42,6 +47,7 @@ class FitPlan:
     by_pieces: bool
     on_host: bool
     compiled_by_xla: bool
+    epochs_per_call: int = 1
 
     @classmethod
     def of(cls, model: Any, tables: list[Any], steps_per_call: int, **options: Any) -> "FitPlan":
@@ -51,7 +57,7 @@ class FitPlan:
             model: The model that is fitted.
             tables: `x`, `y` and `sample_weight`, of which the last ones may be `None`.
             steps_per_call: Training steps that a call of the backend takes.
-            **options: `batch_size`, `epochs` and `shuffle`.
+            **options: `batch_size`, `epochs`, `shuffle`, and `epochs_per_call` if it is not 1.
         """
         by_pieces = any(map(is_outside_memory, tables))
         on_host = backend.is_distributed(model)
@@ -78,13 +84,19 @@ class FitPlan:
     def kind(self) -> tuple[Any, ...]:
         """What a training function is made for: data of the same kind can be given to it again."""
         tables = keras.tree.flatten(self.data)
-        return self.compiled_by_xla, *((table.shape[1:], str(table.dtype)) for table in tables)
+        shapes = ((table.shape[1:], str(table.dtype)) for table in tables)
+        return self.compiled_by_xla, self.epochs_per_call > 1, *shapes
 
     def order(self) -> np.ndarray:
         """Returns the numbers of all rows in the order of a new epoch, on all workers the same."""
         if not self.shuffle:
             return np.arange(self.num_rows, dtype=np.int32)
-        return backend.from_chief(np.random.permutation(self.num_rows).astype(np.int32))
+        order = backend.shuffling_generator().permutation(self.num_rows)
+        return backend.from_chief(order.astype(np.int32))
+
+    def orders(self, epochs: int) -> np.ndarray:
+        """Returns a table with the order of an epoch in each line."""
+        return np.stack([self.order() for _ in range(epochs)])
 
     def take(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
         """Returns data that hold these rows, and their numbers in them."""
@@ -125,11 +137,25 @@ class Progress:
         remaining_rows: Numbers of the rows that the epoch has still to train on, in their order.
         finite_steps: After how many steps of the latest call the loss was still finite.
         replayed_logs: Logs of the step to resume from; `None` once it is reached.
+        untold_epochs: Logs and finite steps of epochs that are trained, but not told of yet.
+        epochs_left: How many epochs are still to be trained.
     """
 
     remaining_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
     finite_steps: Any = 0
     replayed_logs: dict[str, float] | None = None
+    untold_epochs: list[tuple[dict[str, float], int]] = field(default_factory=list)
+    epochs_left: int = 0
+
+
+def one_by_one(logs: dict[str, Any], finite: Any) -> list[tuple[dict[str, float], int]]:
+    """Returns logs and finite steps of each epoch, of columns that have those of several."""
+    columns = [keras.ops.convert_to_numpy(column).tolist() for column in logs.values()]
+    finite = keras.ops.convert_to_numpy(finite).tolist()
+    return [
+        (dict(zip(logs, values, strict=True)), steps)
+        for *values, steps in zip(*columns, finite, strict=True)
+    ]
 
 
 def to_device(tables: Any, on_host: bool = False) -> Any:
@@ -167,3 +193,39 @@ def even_steps(steps: int, batch_size: int) -> int:
     """
     calls = math.ceil(steps / max(1, min(_MOST_STEPS, _MOST_ROWS // batch_size)))
     return math.ceil(steps / calls)
+
+
+def even_epochs(epochs: int, num_rows: int, batch_size: int) -> int:
+    """Returns how many epochs a call takes where nobody looks on between them.
+
+    Example:
+
+    >>> even_epochs(100, num_rows=200, batch_size=32), even_epochs(100, 5000, 32)
+    (34, 1)
+    """
+    steps = math.ceil(num_rows / batch_size)
+    most = max(1, min(_MOST_STEPS_UNSEEN // steps, _MOST_ROWS // num_rows))
+    return math.ceil(epochs / math.ceil(epochs / most)) if epochs else 1
+
+
+def feed_by_batches(arguments: dict[str, Any], tables: list[Any], batch_size: int) -> None:
+    """Keeps Keras from copying training data that do not lie in memory."""
+    for name in (*TABLES, "batch_size"):
+        arguments.pop(name, None)
+    shuffle = arguments.get("shuffle", True)
+    arguments |= {
+        "x": RowBatches(*tables, batch_size=batch_size, shuffle=shuffle),
+        "shuffle": False,
+    }
+
+
+def feed_validation_by_batches(arguments: dict[str, Any], batch_size: int) -> None:
+    """Keeps `fit` from copying validation data that do not lie in memory."""
+    size = arguments.get("validation_batch_size") or batch_size
+    held_out = arguments.get("validation_data")
+    tables = held_out if isinstance(held_out, tuple) else (held_out,)
+    if any(map(is_outside_memory, tables)):
+        arguments["validation_data"] = RowBatches(*tables, batch_size=size)
+        arguments.pop("validation_batch_size", None)
+    else:
+        arguments["validation_batch_size"] = size

@@ -34,7 +34,12 @@ def places():
     from keras_sda.backend.tensorflow import patches
 
     optimizer = keras.optimizers.SGD()
+    variable, argument = keras.Variable([1.0]), tf.Variable([2.0])
     return {
+        "variables": (
+            lambda: patches.standing_for([variable], [argument]),
+            [(variable, "_value")],
+        ),
         "updates": (lambda: patches.fused_updates(optimizer), [(optimizer, "update_step")]),
         "noise": (patches.noise_of_each_replica, [(keras.random.SeedGenerator, "next")]),
         "draws": (
@@ -48,19 +53,22 @@ def places():
     }
 
 
-@pytest.mark.parametrize("kind", ["updates", "noise", "draws"])
+@pytest.mark.parametrize("kind", ["updates", "noise", "draws", "variables"])
 def test_a_block_in_a_block_changes_nothing_more_and_all_is_put_back(kind):
     change, shown = places()[kind]
 
     def found():
         return [getattr(owner, name) for owner, name in shown]
 
+    def same(values, others):
+        return all(one is other or one == other for one, other in zip(values, others, strict=True))
+
     before = found()
     with contextlib.suppress(RuntimeError), change():
         changed = found()
-        assert all(one != other for one, other in zip(before, changed, strict=True))
+        assert all(one is not other for one, other in zip(before, changed, strict=True))
         with change():
-            assert found() == changed
-        assert found() == changed
+            assert same(found(), changed)
+        assert same(found(), changed)
         raise RuntimeError
-    assert found() == before
+    assert same(found(), before)

@@ -16,7 +16,7 @@ from keras_sda.models import (
     StackedDenoisingAutoencoder,
     VariationalAutoencoder,
 )
-from keras_sda.training.fast_fit import wants_every_batch
+from keras_sda.training.hooks import wants_every_batch
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from keras_sda import MLP, DenoisingAutoencoder, datasets
 from keras_sda.callbacks import StopOnNonFiniteLoss
 from keras_sda.layers import MaskingNoise, TiedDense
-from keras_sda.training.fast_fit import FastFit, wants_every_batch
+from keras_sda.training.fast_fit import FastFit
+from keras_sda.training.hooks import wants_every_batch
 from keras_sda.training.level import PretrainingLevel
 
 needs_groups = pytest.mark.skipif(
@@ -156,6 +157,86 @@ def test_the_step_that_diverged_is_named(bad_step):
             callbacks=[StopOnNonFiniteLoss()],
             verbose=0,
         )
+
+
+class LooksOn(keras.callbacks.Callback):
+    """Wants to see the model after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append(self.model.get_weights()[0])
+
+
+@needs_groups
+@pytest.mark.parametrize("by_xla", [False, True])
+def test_groups_of_epochs_give_the_weights_of_single_epochs(split_digits, monkeypatch, by_xla):
+    if by_xla:
+        if keras.backend.backend() == "jax":
+            pytest.skip("JAX compiles all by XLA")
+        from keras_sda.backend.tensorflow import xla
+
+        monkeypatch.setattr(xla, "_LEAST_WORK", 0)
+    x, y = split_digits.train
+    x, y = x[:330], y[:330]  # the last batch of 50 is a smaller one
+    found = []
+    for callbacks in ([], [LooksOn()]):
+        model = make_mlp()
+        first = model.fit(x, y, batch_size=50, epochs=5, callbacks=callbacks, verbose=0)
+        second = model.fit(
+            x, y, batch_size=50, epochs=9, initial_epoch=5, callbacks=callbacks, verbose=0
+        )
+        assert model.compiled_by_xla == (by_xla or keras.backend.backend() == "jax")
+        assert second.epoch == [5, 6, 7, 8]
+        found.append(
+            (model.get_weights(), first.history, second.history, model.get_metrics_result())
+        )
+    assert len(callbacks[0].weights) == 9
+    assert any((callbacks[0].weights[0] != callbacks[0].weights[1]).ravel())
+    for ours, theirs in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert found[0][1:] == found[1][1:]
+
+
+@needs_groups
+def test_calls_take_several_epochs_only_if_nobody_looks_on(split_digits):
+    x, y = (table[:100] for table in split_digits.train)
+    held_out = tuple(table[:50] for table in split_digits.valid)
+    plans = []
+
+    class Spy(StopOnNonFiniteLoss):
+        def on_train_begin(self, logs=None):
+            plans.append(self._trained._work.plan.epochs_per_call)
+
+    for options in (
+        {},
+        {"validation_data": held_out},
+        {"verbose": 1},
+        {"callbacks": [keras.callbacks.EarlyStopping("loss")]},
+        {"callbacks": [keras.callbacks.History()]},
+    ):
+        callbacks = [Spy(), *options.pop("callbacks", [])]
+        options = {"verbose": 0, **options}
+        make_mlp().fit(x, y, epochs=6, callbacks=callbacks, **options)
+    assert plans == [6, 1, 1, 1, 6]
+
+
+@needs_groups
+def test_a_loss_that_diverges_within_a_group_of_epochs_is_named(split_digits):
+    x, y = (table[:100] for table in split_digits.train)
+    model = make_mlp()
+    model.optimizer.learning_rate.assign(1e38)
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step \d+: lower"):
+        model.fit(x, y, batch_size=50, epochs=6, verbose=0, callbacks=[StopOnNonFiniteLoss()])
+
+
+def test_a_seed_leaves_the_global_generators_alone(split_digits):
+    x, y = (table[:100] for table in split_digits.train)
+    before = np.random.get_state()[1].copy()
+    make_mlp().fit(x, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
 def test_who_wants_every_batch():

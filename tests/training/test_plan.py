@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_sda as ks
-from keras_sda.training.plan import FitPlan, Progress, even_steps, first_rows, is_table
+from keras_sda.training.plan import FitPlan, Progress, even_epochs, even_steps, first_rows, is_table
 
 needs_groups = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="PyTorch takes one step after the other"
@@ -76,6 +76,13 @@ def test_progress_is_of_one_fit():
 def test_calls_of_an_epoch_take_about_as_many_steps():
     assert even_steps(65, batch_size=20) == 33
     assert even_steps(10, batch_size=8192) == 1
+
+
+def test_calls_take_as_many_epochs_as_the_rows_of_one_allow():
+    assert even_epochs(100, num_rows=200, batch_size=32) == 34
+    assert even_epochs(3, num_rows=10, batch_size=32) == 3
+    assert even_epochs(100, num_rows=9000, batch_size=128) == 1
+    assert even_epochs(0, num_rows=10, batch_size=5) == 1
 
 
 def test_an_example_has_the_dtypes_of_fit(digits):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import keras
 
 from keras_sda.backend import common
 from keras_sda.backend.common import (
@@ -12,6 +13,8 @@ from keras_sda.backend.common import (
     make_variables,
     read,
     set_shuffling_state,
+    shuffling_generator,
+    shuffling_seed,
     shuffling_state,
     usable_seed,
     without_gradients,
@@ -21,6 +24,7 @@ from keras_sda.backend.jax.steps import (
     can_group_steps,
     endless_dataset,
     is_worth_compiling,
+    make_multi_epoch,
     make_multi_step,
     replaying,
     to_device,
@@ -50,10 +54,11 @@ def compute_in_float64() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def shuffling_seed(seed: int | None) -> contextlib.AbstractContextManager[None]:
-    """Makes the order in which `fit` shuffles repeatable inside the `with` block."""
-    # JAX has no global generator.
-    return common.seed_generators(seed, contextlib.nullcontext)
+def seeded_generators(model: keras.Model, grouped: bool) -> contextlib.AbstractContextManager[None]:
+    """Seeds the global generators inside the block, if Keras itself shuffles by them."""
+    if grouped:
+        return contextlib.nullcontext()
+    return common.seed_generators(contextlib.nullcontext)  # JAX has no global generator.
 
 
 def exact_float32() -> contextlib.AbstractContextManager[None]:
@@ -84,14 +89,17 @@ __all__ = [
     "is_distributed",
     "is_worth_compiling",
     "loss_dtype",
+    "make_multi_epoch",
     "make_multi_step",
     "make_variables",
     "num_replicas",
     "read",
     "replaying",
     "scaled_for_replicas",
+    "seeded_generators",
     "set_shuffling_state",
     "shard_rows",
+    "shuffling_generator",
     "shuffling_seed",
     "shuffling_state",
     "strategy_scope",

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_sda.backend.common import convolves, whole_batches
+from keras_sda.backend.jax.sharing import compiled_for
 
 
 def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
@@ -61,22 +62,7 @@ def make_multi_step(
         other, and of the number of rows in a batch. It returns the logs of the last step, after how
         many steps the loss was still finite, and the new state.
     """
-
-    def one_step(state, data, rows):
-        batch = jax.tree.map(lambda table: table[rows], data)
-        logs, state = model.train_step(state, batch)
-        return state, logs, jnp.isfinite(logs.get("loss", 0.0)).astype("int32")
-
-    @jax.jit(donate_argnums=0)
-    def steps(state, data, batches, count):
-        def step(index, carry):
-            state, _, finite = carry
-            state, logs, is_finite = one_step(state, data, batches[index])
-            return state, logs, finite + is_finite
-
-        _, logs, finite = jax.eval_shape(one_step, state, data, batches[0])
-        nothing = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), (logs, finite))
-        return jax.lax.fori_loop(0, count, step, (state, *nothing))
+    steps = compiled_for(model, "steps", _steps(model), donate_argnums=0)
 
     def train(state, data, rows, batch_size):
         table, whole, rest = whole_batches(rows, batch_size, model.steps_per_execution)
@@ -84,11 +70,119 @@ def make_multi_step(
         # The smaller batch at the end takes a compilation of its own.
         for batches, count in ((table, whole), (rest[None], int(len(rest) > 0))):
             if count:
-                state, logs, finite_now = steps(state, data, batches, count)
+                logs, finite_now, state = steps(state, data, batches, count)
                 finite += finite_now
         return logs, finite, state
 
     return train
+
+
+def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Callable[..., Any]:
+    """Returns a function that trains for several epochs per call, which callbacks hear of later.
+
+    Args:
+        model: A compiled model.
+        data: Not needed here.
+        by_xla: Not asked: JAX always compiles by XLA.
+
+    Returns:
+        A function of the model's state, of data as in `make_multi_step`, of a table whose lines
+        have the numbers of all rows in the order of an epoch, and of the number of rows in a batch.
+        It returns the logs of each epoch as arrays, after how many of its steps the loss was still
+        finite, and the new state.
+    """
+    most = 0
+
+    def train(state, data, orders, batch_size):
+        nonlocal most
+        most = max(most, len(orders))
+        # As many lines in every call, so that one compilation serves them all.
+        lines = np.pad(orders, ((0, most - len(orders)), (0, 0)))
+        epochs = functions[int(batch_size)]
+        logs, finite, state = epochs(state, data, lines, len(orders))
+        count = len(orders)
+        return {name: values[:count] for name, values in logs.items()}, finite[:count], state
+
+    functions = _ByBatchSize(model)
+    return train
+
+
+class _ByBatchSize(dict):
+    """The functions that train for several epochs, by the number of rows in a batch."""
+
+    def __init__(self, model):
+        super().__init__()
+        self._model = model
+
+    def __missing__(self, batch_size):
+        function = _epochs(self._model, batch_size)
+        self[batch_size] = compiled_for(
+            self._model, ("epochs", batch_size), function, donate_argnums=0
+        )
+        return self[batch_size]
+
+
+def _steps(model):
+    """Returns a loop over whole batches."""
+
+    def one_step(state, data, rows):
+        batch = jax.tree.map(lambda table: table[rows], data)
+        logs, state = model.train_step(state, batch)
+        return logs, jnp.isfinite(logs.get("loss", 0.0)).astype("int32"), state
+
+    def steps(state, data, batches, count):
+        def step(index, carry):
+            _, finite, state = carry
+            logs, is_finite, state = one_step(state, data, batches[index])
+            return logs, finite + is_finite, state
+
+        logs, finite, _ = jax.eval_shape(one_step, state, data, batches[0])
+        return jax.lax.fori_loop(0, count, step, (*_zeros((logs, finite)), state))
+
+    return steps
+
+
+def _epochs(model, batch_size):
+    """Returns a loop over the orders of several epochs."""
+    steps = _steps(model)
+
+    def one_epoch(state, data, order):
+        state = _with_metrics_reset(model, state)
+        whole = len(order) // batch_size
+        finite = 0
+        for rows in np.split(np.arange(len(order)), [whole * batch_size]):
+            if len(rows):
+                batches = order[rows].reshape(-1, min(batch_size, len(rows)))
+                logs, finite_now, state = steps(state, data, batches, len(batches))
+                finite += finite_now
+        return logs, finite, state
+
+    def epochs(state, data, orders, count):
+        def epoch(number, carry):
+            columns, state = carry
+            *values, state = one_epoch(state, data, orders[number])
+            return jax.tree.map(lambda to, value: to.at[number].set(value), columns, values), state
+
+        *values, _ = jax.eval_shape(one_epoch, state, data, orders[0])
+        columns = jax.tree.map(lambda v: jnp.zeros((len(orders), *v.shape), v.dtype), values)
+        columns, state = jax.lax.fori_loop(0, count, epoch, (columns, state))
+        return *columns, state
+
+    return epochs
+
+
+def _zeros(structure):
+    return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), structure)
+
+
+def _with_metrics_reset(model, state):
+    """Returns a model's state with its metrics as they are before a first step."""
+    *others, values = state
+    variables = model.metrics_variables
+    with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
+        for metric in model.metrics:
+            metric.reset_state()
+    return *others, [scope.get_current_value(variable) for variable in variables]
 
 
 def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:

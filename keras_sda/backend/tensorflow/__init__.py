@@ -7,12 +7,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_sda.backend import common
+from keras_sda.backend import common, structure
 from keras_sda.backend.common import (
     compute_in_float64,
     loss_dtype,
     set_shuffling_state,
     shard_rows,
+    shuffling_generator,
+    shuffling_seed,
     shuffling_state,
     usable_seed,
     without_gradients,
@@ -22,6 +24,7 @@ from keras_sda.backend.tensorflow.steps import (
     can_group_steps,
     endless_dataset,
     is_worth_compiling,
+    make_multi_epoch,
     make_multi_step,
     replaying,
 )
@@ -43,13 +46,20 @@ IS_DEFAULT = True
 RESTORES_SHUFFLING = False  # TensorFlow's own generator cannot be asked
 
 
-def shuffling_seed(seed: int | None) -> contextlib.AbstractContextManager[None]:
-    """Makes the order in which `fit` shuffles repeatable inside the `with` block.
+def seeded_generators(model: keras.Model, grouped: bool) -> contextlib.AbstractContextManager[None]:
+    """Seeds the global generators inside the block, if Keras itself shuffles by them.
 
-    The global generators that Keras shuffles by are seeded on entry and put back on leaving. With
-    `seed=None` nothing happens.
+    Without a `shuffling_seed` nothing happens.
+
+    Args:
+        model: The model that is fitted.
+        grouped: Whether many steps are taken per call, for which we draw the order ourselves.
     """
-    return common.seed_generators(seed, _global_seed)
+    # Seeding TensorFlow's generator clears a cache of graphs, each of which takes 0.3 s to prepare
+    # again; but layers from elsewhere may draw from it.
+    if grouped and structure.structure_of(model) is not None:
+        return contextlib.nullcontext()
+    return common.seed_generators(_global_seed)
 
 
 @contextlib.contextmanager
@@ -132,14 +142,17 @@ __all__ = [
     "is_distributed",
     "is_worth_compiling",
     "loss_dtype",
+    "make_multi_epoch",
     "make_multi_step",
     "make_variables",
     "num_replicas",
     "read",
     "replaying",
     "scaled_for_replicas",
+    "seeded_generators",
     "set_shuffling_state",
     "shard_rows",
+    "shuffling_generator",
     "shuffling_seed",
     "shuffling_state",
     "strategy_scope",

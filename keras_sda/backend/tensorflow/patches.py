@@ -1,12 +1,13 @@
 """All that this package changes in objects of Keras and TensorFlow, each for a block of code.
 
-Three things have no other door: how an optimizer updates one variable, which seed a generator gives
-each replica, and which random numbers XLA draws. Each change stands while something is traced,
+Four things have no other door: how an optimizer updates one variable, which seed a generator gives
+each replica, which random numbers XLA draws, and which variables a graph refers to. Each change stands while something is traced,
 everything is as before when the block is left, also after an error, and a block inside a block of
 the same kind changes nothing more.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from keras_sda.backend.tensorflow import draws
 from keras_sda.backend.tensorflow.updates import fused_update_of
 
 _ABSENT = object()
+# Held where a change shows in other threads.
+_lock = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -92,7 +95,20 @@ def draws_as_without_xla() -> Iterator[None]:
     Changes the three functions of TensorFlow by which Keras draws.
     """
     with (
+        _lock,
         replaced(tf.random, stateless_uniform=draws.uniform, stateless_normal=draws.normal),
         replaced(tf.nn.experimental, stateless_dropout=draws.dropout),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def standing_for(variables: list[keras.Variable], values: list[Any]) -> Iterator[None]:
+    """Puts other TensorFlow variables behind Keras' own, such as the arguments of a graph.
+
+    Changes the `_value` of each of them.
+    """
+    with contextlib.ExitStack() as stack:
+        for variable, value in zip(variables, values, strict=True):
+            stack.enter_context(replaced(variable, _value=value))
         yield

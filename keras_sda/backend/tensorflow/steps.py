@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from keras_sda.backend.tensorflow import replicas, xla
 from keras_sda.backend.tensorflow.patches import fused_updates
+from keras_sda.backend.tensorflow.sharing import graph_for
 from keras_sda.backend.tensorflow.strategies import is_distributed
-from keras_sda.backend.tensorflow.tensors import traced_once
+from keras_sda.backend.tensorflow.tensors import any_rows_of, row_numbers
 
 
 def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
@@ -71,11 +72,70 @@ def make_multi_step(
     if is_distributed(model):
         return replicas.make_multi_step(model, data, training)
 
-    def one_step(data):
-        with fused_updates(model.optimizer):
-            return model.train_step(data)
+    step = _step_of(model, training)
+    if model.run_eagerly:
+        return _steps(step)
+    usual = _graph(model, ("steps", training), _steps(_function(model, step)), data)
+    if not by_xla:
+        return usual
+    model.build_metrics()  # a loop cannot make variables
+    signature = (any_rows_of(data), *row_numbers(2))
+    compiled = graph_for(model, "xla", xla.steps(model, step), signature, jit_compile=True)
+    return xla.whole_batches_first(model, compiled, usual)
 
-    def train(data, rows, batch_size):
+
+def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Callable[..., Any]:
+    """Returns a function that trains for several epochs per call, which callbacks hear of later.
+
+    Args:
+        model: A compiled model that does not run eagerly, not under a strategy.
+        data: As in `make_multi_step`.
+        by_xla: As there.
+
+    Returns:
+        A function of data as tensors, of a table whose lines have the numbers of all rows in the
+        order of an epoch, and of the number of rows in a batch. It returns the logs of each epoch
+        as arrays, and after how many of its steps the loss was still finite. Under JAX it takes the
+        model's state first, and returns the new state as well.
+    """
+    model.build_metrics()
+    step = _step_of(model, training=True)
+    steps = tf.function(_steps(_function(model, step)), reduce_retracing=True)
+    usual = _graph(model, "epochs", _epochs(model, steps), data, rank=2)
+    if not by_xla:
+        return usual
+    compiled = tf.function(xla.steps(model, step), jit_compile=True)
+    whole_first = xla.whole_batches_of_epoch_first(model, compiled, steps)
+    mixed = _graph(model, "epochs, xla", _epochs(model, whole_first), data, rank=2)
+    return xla.or_usual(model, mixed, usual)
+
+
+def _step_of(model, training):
+    """Returns what trains or tests on a batch."""
+    if not training:
+        return model.test_step
+
+    def step(batch):
+        with fused_updates(model.optimizer):
+            return model.train_step(batch)
+
+    return step
+
+
+def _function(model, step):
+    """Returns a step as a function that a graph calls as often as needed."""
+    return tf.function(step, reduce_retracing=True, jit_compile=model.jit_compile)
+
+
+def _graph(model, kind, function, data, rank=1):
+    """Returns a function of data, row numbers and batch size as a graph."""
+    return graph_for(model, kind, function, (any_rows_of(data), *row_numbers(rank)))
+
+
+def _steps(one_step):
+    """Returns a loop over the batches of any rows."""
+
+    def steps(data, rows, batch_size):
         def step(index):
             batch = rows[index * batch_size : (index + 1) * batch_size]
             logs = one_step(tf.nest.map_structure(lambda values: tf.gather(values, batch), data))
@@ -87,12 +147,31 @@ def make_multi_step(
             finite += still_finite
         return logs, finite
 
-    if model.run_eagerly:
-        return train
-    compiled = xla.make_multi_step(model, one_step) if by_xla else None
-    one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
-    usual = traced_once(train, data)
-    return usual if compiled is None else xla.whole_batches_first(model, compiled, usual)
+    return steps
+
+
+def _epochs(model, steps):
+    """Returns a loop over the orders of several epochs."""
+
+    def epochs(data, orders, batch_size):
+        def epoch(number):
+            for metric in model.metrics:
+                metric.reset_state()
+            logs, finite = steps(data, orders[number], batch_size)
+            return {**logs, "": finite}
+
+        first = epoch(0)
+        columns = {
+            name: tf.TensorArray(value.dtype, tf.shape(orders)[0]).write(0, value)
+            for name, value in first.items()
+        }
+        for number in tf.range(1, tf.shape(orders)[0]):
+            values = epoch(number)
+            columns = {name: column.write(number, values[name]) for name, column in columns.items()}
+        logs = {name: column.stack() for name, column in columns.items()}
+        return logs, logs.pop("")
+
+    return epochs
 
 
 def replaying(model: Any, train_function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,6 @@
-"""How data enter TensorFlow: as tensors, and a graph that is traced once for any number of rows."""
+"""How data enter TensorFlow: as tensors, and what a graph is told of them."""
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,18 +24,16 @@ def _dtype_on_device(array):
     return tf.as_dtype(keras.config.floatx()) if dtype.is_floating else dtype
 
 
-def traced_once(train: Callable[..., Any], data: Any) -> Callable[..., Any]:
-    """Returns a function of data, row numbers and batch size as a graph."""
-    # Any number of rows from the start: otherwise the last, smaller group is traced once more.
-    signature = (
-        tf.nest.map_structure(
-            lambda table: tf.TensorSpec((None, *table.shape[1:]), _dtype_on_device(table)), data
-        ),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((), tf.int32),
+def any_rows_of(data: Any) -> Any:
+    """Returns the signature of tensors like these arrays, with any number of rows.
+
+    With the number of rows at hand, a graph would be traced again for each other one.
+    """
+    return tf.nest.map_structure(
+        lambda table: tf.TensorSpec((None, *table.shape[1:]), _dtype_on_device(table)), data
     )
-    function = tf.function(train, input_signature=signature)
-    # Each model traces it once; TensorFlow counts by the line of code, over all models, and would
-    # warn of one function that is traced again and again.
-    function._omit_frequent_tracing_warning = True
-    return function
+
+
+def row_numbers(rank: int) -> tuple[Any, Any]:
+    """Returns the signature of row numbers in an array of this rank, and of one whole number."""
+    return tf.TensorSpec((None,) * rank, tf.int32), tf.TensorSpec((), tf.int32)

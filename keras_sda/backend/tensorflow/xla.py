@@ -44,24 +44,22 @@ def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
     )
 
 
-def make_multi_step(
+def steps(
     model: keras.Model, one_step: Callable[[Any], dict[str, Any]]
 ) -> Callable[[Any, Any, Any], tuple[dict[str, Any], Any]]:
-    """Returns a function that trains on many batches of one size in a loop that XLA compiles.
+    """Returns a loop over batches of one size for XLA to compile.
 
     Args:
-        model: A compiled model.
-        one_step: Trains on a batch and returns the logs.
+        model: A compiled model, whose metrics have their variables.
+        one_step: Trains on a batch.
 
     Returns:
         A function of data as tensors, of a table with the numbers of a batch's rows in each line,
         and of how many lines of it to train on. It returns the logs of the last step, and after how
         many steps the loss was still finite.
     """
-    # A loop cannot make variables.
-    model.build_metrics()
 
-    def steps(data, batches, count):
+    def loop(data, batches, count):
         finite = 0
         for index in tf.range(count):
             rows = batches[index]
@@ -71,9 +69,7 @@ def make_multi_step(
             finite += tf.cast(tf.math.is_finite(logs.get("loss", 0.0)), tf.int32)
         return model.get_metrics_result(), finite
 
-    function = tf.function(steps, jit_compile=True)
-    function._omit_frequent_tracing_warning = True
-    return function
+    return loop
 
 
 def whole_batches_first(
@@ -86,7 +82,7 @@ def whole_batches_first(
 
     Args:
         model: A compiled model.
-        compiled: What `make_multi_step` has returned.
+        compiled: A graph of `steps`.
         usual: A function of data, the numbers of any rows, and the batch size, as the one returned.
     """
 
@@ -105,5 +101,54 @@ def whole_batches_first(
             logs, still_finite = usual(data, rows, batch_size)
             finite += still_finite
         return logs, finite
+
+    return train
+
+
+def whole_batches_of_epoch_first(
+    model: keras.Model, compiled: Callable[..., Any], usual: Callable[..., Any]
+) -> Callable[..., tuple[dict[str, Any], Any]]:
+    """Returns a part of a graph that trains on an epoch's whole batches first, then on the rest.
+
+    Args:
+        model: A compiled model.
+        compiled: A function made of `steps` that XLA compiles.
+        usual: A function of data, the numbers of any rows, and the batch size.
+    """
+
+    def train(data, order, batch_size):
+        count = tf.size(order) // batch_size
+        finite = 0
+        if count > 0:
+            whole = tf.reshape(order[: count * batch_size], (count, batch_size))
+            _, finite = compiled(data, whole, count)
+        if count * batch_size < tf.size(order):
+            _, still_finite = usual(data, order[count * batch_size :], batch_size)
+            finite += still_finite
+        return model.get_metrics_result(), finite
+
+    return train
+
+
+def or_usual(
+    model: keras.Model, mixed: Callable[..., Any] | None, usual: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Returns a function that trains by a graph with parts that XLA compiles, if it can.
+
+    Args:
+        model: A compiled model.
+        mixed: The graph.
+        usual: A function of the same arguments without XLA.
+    """
+
+    def train(data, orders, batch_size):
+        nonlocal mixed
+        if mixed is not None:
+            try:
+                return mixed(data, orders, batch_size)
+            except _CANNOT_COMPILE:  # The model is as before: it fails at the first batch.
+                mixed = None
+        model.compiled_by_xla = False
+        return usual(data, orders, batch_size)
 
     return train

@@ -14,6 +14,8 @@ from keras_sda.backend.common import (
     make_variables,
     read,
     shard_rows,
+    shuffling_generator,
+    shuffling_seed,
 )
 from keras_sda.backend.one_device import (
     from_chief,
@@ -30,6 +32,7 @@ from keras_sda.backend.torch.steps import (
     can_group_steps,
     endless_dataset,
     is_worth_compiling,
+    make_multi_epoch,
     make_multi_step,
     replaying,
     to_device,
@@ -53,9 +56,9 @@ def usable_seed(seed: int | None) -> int | None:
     return None if seed is None else seed % 2**31
 
 
-def shuffling_seed(seed: int | None) -> contextlib.AbstractContextManager[None]:
-    """Makes the order in which `fit` shuffles repeatable inside the `with` block."""
-    return common.seed_generators(seed, _global_seed)
+def seeded_generators(model: keras.Model, grouped: bool) -> contextlib.AbstractContextManager[None]:
+    """Seeds the global generators inside the block, if Keras itself shuffles by them: always."""
+    return common.seed_generators(_global_seed)
 
 
 @contextlib.contextmanager
@@ -111,14 +114,17 @@ __all__ = [
     "is_distributed",
     "is_worth_compiling",
     "loss_dtype",
+    "make_multi_epoch",
     "make_multi_step",
     "make_variables",
     "num_replicas",
     "read",
     "replaying",
     "scaled_for_replicas",
+    "seeded_generators",
     "set_shuffling_state",
     "shard_rows",
+    "shuffling_generator",
     "shuffling_seed",
     "shuffling_state",
     "strategy_scope",

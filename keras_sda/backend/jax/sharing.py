@@ -1,0 +1,70 @@
+"""Compiled functions that models of the same structure share.
+
+Under JAX a function takes a model's state and returns the new one, so that what was compiled for
+one model serves another of the same structure as it is. What is kept is the compiled program: the
+function, and with it the model, is not needed any more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import keras
+
+from keras_sda.backend.common import LatestUsed
+from keras_sda.backend.structure import structure_of
+
+latest = LatestUsed()
+
+
+def compiled_for(
+    model: keras.Model, kind: Any, function: Callable[..., Any], **options: Any
+) -> Callable[..., Any]:
+    """Returns a function of a model compiled, once for all models of the same structure.
+
+    A model of unknown structure gets programs of its own; see `structure.structure_of`.
+
+    Args:
+        model: A compiled model.
+        kind: What the function depends on besides the structure of its model and its arguments.
+        function: The function, whose first argument is the model's state.
+        **options: As in `jax.jit`.
+    """
+    own = jax.jit(function, **options)
+    digest: str | None = None
+    is_asked = False
+
+    def call(*arguments):
+        nonlocal digest, is_asked
+        if not is_asked:  # When it is called, the model is as it is trained.
+            structure, is_asked = structure_of(model), True
+            digest = None if structure is None else structure.digest
+        if digest is None:
+            return own(*arguments)
+        leaves, tree = jax.tree.flatten(arguments)
+        key = (
+            digest,
+            kind,
+            tree,
+            *map(jax.typeof, leaves),
+            jax.config.jax_default_matmul_precision,
+        )
+        program = latest.get(key, lambda: _program(own, arguments))
+        if program is None:
+            return own(*arguments)
+        return program(*arguments)
+
+    return call
+
+
+def _program(function, arguments):
+    """Returns the compiled program, or `None` if it holds arrays that are not arguments."""
+    traced = function.trace(*arguments)
+    if any(isinstance(constant, jax.Array) for constant in traced.jaxpr.consts):
+        return None
+    return traced.lower().compile()
+
+
+def forget() -> None:
+    """Frees all programs; models that have one keep it."""
+    latest.clear()
