@@ -1,9 +1,9 @@
 """All that this package changes in objects of Keras and TensorFlow, each for a block of code.
 
 Four things have no other door: how an optimizer updates one variable, which seed a generator gives
-each replica, which random numbers XLA draws, and which variables a graph refers to. Each change stands while something is traced,
-everything is as before when the block is left, also after an error, and a block inside a block of
-the same kind changes nothing more.
+each replica, which random numbers XLA draws, and which variables a graph refers to. Each change
+stands while something is traced, everything is as before when the block is left, also after an
+error, and a block inside a block of the same kind changes nothing more.
 """
 
 import contextlib
