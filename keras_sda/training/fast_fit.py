@@ -5,11 +5,8 @@ each other, and that rows are shuffled anew before every epoch: under TensorFlow
 set, Keras' own `fit` draws the same order again and again.
 """
 
-import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -21,6 +18,7 @@ from keras_sda.training.hooks import (
     accepts_epoch_groups,
     backup_among,
     listed,
+    may_test_at_once,
     wants_every_batch,
 )
 from keras_sda.training.plan import (
@@ -37,50 +35,11 @@ from keras_sda.training.plan import (
     one_by_one,
     to_device,
 )
+from keras_sda.training.work import KeptForLoss, Work
 
 _FIT = inspect.signature(keras.Model.fit)
 # What only Keras' own way has.
 _KERAS_ONLY = ("class_weight", "validation_split", "steps_per_epoch")
-
-
-class KeptForLoss:
-    """Tensors of the latest `call`, by name, for `compute_loss`, which comes next in the same step.
-
-    Keras hands `compute_loss` what `call` returns, and that alone. But a loss may need more: the
-    logits or the preactivation behind probabilities that are rounded to 0 and 1, or the codes
-    behind a reconstruction. So `call` keeps them by `self.keep_for_loss(codes=codes)`, and
-    `compute_loss` finds them as `self.kept.codes`. They belong to one step, or to one tracing of
-    it, and are good for nothing afterwards. They lie in an object of their own, as Keras tracks
-    whatever is an attribute of a model.
-    """
-
-    def __getattr__(self, name: str) -> Any:  # reached only if nothing is kept by this name
-        raise AttributeError(f"The latest call has kept no `{name}` for the loss.")
-
-
-@dataclass
-class _Work:
-    """What `fit` and `evaluate` are working on, and the functions that they have made.
-
-    An object of its own: in attributes of the model, Keras would track arrays and functions as
-    parts of it, and save them.
-    """
-
-    functions: dict[Any, Callable[..., Any]] = field(default_factory=dict)
-    plan: FitPlan | None = None
-    evaluation: EvaluationPlan | None = None
-    progress: Progress = field(default_factory=Progress)
-    example: Any = None
-    may_replay: bool = False
-
-    @contextlib.contextmanager
-    def showing(self, example: Any) -> Iterator[None]:
-        """Has the model built by an example of the rows, inside the `with` block."""
-        before, self.example = self.example, example
-        try:
-            yield
-        finally:
-            self.example = before
 
 
 class FastFit(backend.Trainer):
@@ -110,7 +69,7 @@ class FastFit(backend.Trainer):
     _given_jit_compile: bool | str = "auto"
 
     def __init__(self, *args, **kwargs):
-        self._work = _Work()
+        self._work = Work()
         self.kept = KeptForLoss()
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
@@ -192,6 +151,7 @@ class FastFit(backend.Trainer):
         finally:
             self.steps_per_execution = asked
             self._work.plan = None
+            self._work.held_out = {}
 
     def _choose_steps(self, arguments, tables, batch_size, backup):
         """Returns how many steps to take per call, or `None` for Keras' own way."""
@@ -236,22 +196,56 @@ class FastFit(backend.Trainer):
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
-        given = [table for table in (x, y, kwargs.get("sample_weight")) if table is not None]
+        tables = [x, y, kwargs.get("sample_weight")]
+        given = [table for table in tables if table is not None]
         if (
-            backend.is_distributed(self)
-            and backend.can_group_steps(self)
+            backend.can_group_steps(self)
             and all(isinstance(table, np.ndarray) and is_table(table) for table in given)
             and not any(map(is_outside_memory, given))
             and not kwargs.get("steps")
         ):
-            return self._evaluate_at_once(x, y, batch_size or 32, *args, **kwargs)
+            if backend.is_distributed(self):
+                return self._evaluate_on_replicas(x, y, batch_size or 32, *args, **kwargs)
+            if not args and not self.run_eagerly and may_test_at_once(kwargs):
+                return self._evaluate_at_once(tables, batch_size or 32, kwargs)
         if is_outside_memory(x):
             weight = kwargs.pop("sample_weight", None)
             x = RowBatches(x, y, weight, batch_size=batch_size or 32)
             y = batch_size = None
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
-    def _evaluate_at_once(self, x, y, batch_size, *args, sample_weight=None, **kwargs):
+    def _evaluate_at_once(self, tables, batch_size, options):
+        """Evaluates in one call, as Keras' own way takes longer than computing on few rows."""
+        self._assert_compile_called("evaluate")
+        plan = self._evaluation_plan(tables, batch_size)
+        with self._work.showing(first_rows(tables)):
+            function = self._work.functions.get(("test", plan.kind))
+            if function is None:
+                if self._compile_metrics is not None and not self._compile_metrics.built:
+                    self._symbolic_build()
+                function = backend.make_evaluation(self, plan.data)
+                self._work.functions["test", plan.kind] = function
+        callbacks = options.get("callbacks")
+        if callbacks:
+            callbacks.on_test_begin()
+        logs = function(plan.data, np.int32(batch_size))
+        logs = {name: float(value) for name, value in logs.items()}
+        if callbacks:
+            callbacks.on_test_end(logs)
+        return logs if options.get("return_dict") else self._flatten_metrics_in_order(logs)
+
+    def _evaluation_plan(self, tables, batch_size):
+        """Returns a plan of `evaluate`, inside `fit` the one of the epoch before."""
+        key = (*map(id, tables), batch_size)
+        if self._work.held_out.get("key") != key:
+            data = to_device(keras.utils.pack_x_y_sample_weight(*tables))
+            plan = EvaluationPlan(data, batch_size)
+            if self._work.plan is None:
+                return plan
+            self._work.held_out = {"key": key, "plan": plan, "tables": tables}
+        return self._work.held_out["plan"]
+
+    def _evaluate_on_replicas(self, x, y, batch_size, *args, sample_weight=None, **kwargs):
         """Evaluates on several devices in one call, which Keras' distributed iterators slow down.
 
         Callbacks hear of one batch, which is all of them.
@@ -401,7 +395,7 @@ class FastFit(backend.Trainer):
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._work.plan is None or self._compile_metrics is None or self._compile_metrics.built:
+        if self._compile_metrics is None or self._compile_metrics.built:
             return
         x, y, weight = keras.utils.unpack_x_y_sample_weight(to_device(self._work.example))
 

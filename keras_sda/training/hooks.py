@@ -28,11 +28,13 @@ def wants_every_batch(callback: Any) -> bool:
         return False
     if isinstance(callback, keras.callbacks.ProgbarLogger):
         return False
-    return any(
-        getattr(getattr(callback, hook), "__func__", None)
-        is not getattr(keras.callbacks.Callback, hook)
-        for hook in _BATCH_HOOKS
-    )
+    return any(_has_hook(callback, hook) for hook in _BATCH_HOOKS)
+
+
+def _has_hook(callback, hook):
+    """Whether a callback does anything at a hook."""
+    own = getattr(getattr(callback, hook), "__func__", None)
+    return own is not getattr(keras.callbacks.Callback, hook)
 
 
 def accepts_epoch_groups(callback: Any) -> bool:
@@ -42,6 +44,19 @@ def accepts_epoch_groups(callback: Any) -> bool:
     """
     return getattr(callback, "accepts_epoch_groups", False) or type(callback) is (
         keras.callbacks.History
+    )
+
+
+def may_test_at_once(arguments: dict[str, Any]) -> bool:
+    """Whether `evaluate` with these arguments shows no batches to anyone, inside `fit` or alone."""
+    callbacks = arguments.get("callbacks")
+    if callbacks is None:
+        return arguments.get("verbose", "auto") == 0
+    return isinstance(callbacks, keras.callbacks.CallbackList) and not any(
+        _has_hook(callback, hook)
+        for callback in callbacks.callbacks
+        for hook in ("on_test_batch_begin", "on_test_batch_end")
+        if not isinstance(callback, keras.callbacks.ProgbarLogger)
     )
 
 

@@ -1,5 +1,6 @@
 """Many training steps in one call."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -93,33 +94,77 @@ def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Cal
     """
     most = 0
 
+    @functools.cache
+    def epochs(batch_size):
+        function = _epochs(model, batch_size)
+        return compiled_for(model, ("epochs", batch_size), function, donate_argnums=0)
+
     def train(state, data, orders, batch_size):
         nonlocal most
-        most = max(most, len(orders))
-        # As many lines in every call, so that one compilation serves them all.
-        lines = np.pad(orders, ((0, most - len(orders)), (0, 0)))
-        epochs = functions[int(batch_size)]
-        logs, finite, state = epochs(state, data, lines, len(orders))
         count = len(orders)
+        most = max(most, count)
+        # As many lines in every call, so that one compilation serves them all.
+        lines = np.pad(orders, ((0, most - count), (0, 0)))
+        logs, finite, state = epochs(int(batch_size))(state, data, lines, count)
         return {name: values[:count] for name, values in logs.items()}, finite[:count], state
 
-    functions = _ByBatchSize(model)
     return train
 
 
-class _ByBatchSize(dict):
-    """The functions that train for several epochs, by the number of rows in a batch."""
+def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
+    """Returns a function that tests a model on all rows of data in one call.
 
-    def __init__(self, model):
-        super().__init__()
-        self._model = model
+    Args:
+        model: A compiled model.
+        data: Not needed here.
 
-    def __missing__(self, batch_size):
-        function = _epochs(self._model, batch_size)
-        self[batch_size] = compiled_for(
-            self._model, ("epochs", batch_size), function, donate_argnums=0
+    Returns:
+        A function of data as in `make_multi_step` and of the number of rows in a batch, which
+        returns the logs, and leaves the metrics as they are after the last batch.
+    """
+
+    @functools.cache
+    def program(batch_size):
+        return compiled_for(model, ("evaluation", batch_size), _evaluation(model, batch_size))
+
+    def evaluate(data, batch_size):
+        kept = model.trainable_variables, model.non_trainable_variables, model.metrics_variables
+        state = tuple([variable.value for variable in variables] for variables in kept)
+        logs, state = program(int(batch_size))(state, data)
+        for variables, values in zip(kept[1:], state[1:], strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        return logs
+
+    return evaluate
+
+
+def _evaluation(model, batch_size):
+    """Returns a loop over the batches of data."""
+
+    def evaluate(state, data):
+        state = _with_metrics_reset(model, state)
+        count = len(jax.tree.leaves(data)[0])
+        whole = count // batch_size * batch_size
+        first = jax.tree.map(
+            lambda table: table[:whole].reshape(-1, batch_size, *table.shape[1:]), data
         )
-        return self[batch_size]
+        logs = None
+        if whole:
+            batch = jax.tree.map(lambda table: table[0], first)
+            logs, _ = jax.eval_shape(model.test_step, state, batch)
+
+            def step(index, carry):
+                _, state = carry
+                batch = jax.tree.map(lambda table: table[index], first)
+                return model.test_step(state, batch)
+
+            logs, state = jax.lax.fori_loop(0, whole // batch_size, step, (_zeros(logs), state))
+        if whole < count:
+            logs, state = model.test_step(state, jax.tree.map(lambda table: table[whole:], data))
+        return logs, state
+
+    return evaluate
 
 
 def _steps(model):

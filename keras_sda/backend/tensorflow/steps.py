@@ -110,6 +110,30 @@ def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Cal
     return xla.or_usual(model, mixed, usual)
 
 
+def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
+    """Returns a function that tests a model on all rows of data in one call.
+
+    Args:
+        model: A compiled model that does not run eagerly, not under a strategy.
+        data: As in `make_multi_step`.
+
+    Returns:
+        A function of data as tensors and of the number of rows in a batch, which returns the logs,
+        and leaves the metrics as they are after the last batch.
+    """
+    model.build_metrics()
+    steps = _steps(_function(model, model.test_step))
+
+    def evaluate(data, batch_size):
+        for metric in model.metrics:
+            metric.reset_state()
+        rows = tf.range(tf.shape(tf.nest.flatten(data)[0])[0])
+        logs, _ = steps(data, rows, batch_size)
+        return logs
+
+    return graph_for(model, "evaluation", evaluate, (any_rows_of(data), row_numbers(1)[1]))
+
+
 def _step_of(model, training):
     """Returns what trains or tests on a batch."""
     if not training:

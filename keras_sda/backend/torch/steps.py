@@ -40,6 +40,11 @@ def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Cal
     raise NotImplementedError(_ONE_STEP)
 
 
+def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
+    """Refuses; see `can_group_steps`."""
+    raise NotImplementedError(_ONE_STEP)
+
+
 _ONE_STEP = "Under PyTorch a call takes one training step: ask `can_group_steps` first."
 
 
