@@ -186,10 +186,6 @@ def read(variable: keras.Variable) -> Any:
     return keras.ops.convert_to_tensor(variable)
 
 
-def make_variables(function: Callable[[], None]) -> None:
-    """Does nothing: Keras has made all variables before the first step."""
-
-
 def without_gradients() -> contextlib.AbstractContextManager[None]:
     """Keeps from recording, inside the `with` block, what a gradient would need.
 

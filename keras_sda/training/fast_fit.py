@@ -221,8 +221,7 @@ class FastFit(backend.Trainer):
         with self._work.showing(first_rows(tables)):
             function = self._work.functions.get(("test", plan.kind))
             if function is None:
-                if self._compile_metrics is not None and not self._compile_metrics.built:
-                    self._symbolic_build()
+                self.build_metrics()
                 function = backend.make_evaluation(self, plan.data)
                 self._work.functions["test", plan.kind] = function
         callbacks = options.get("callbacks")
@@ -395,16 +394,9 @@ class FastFit(backend.Trainer):
 
     def build_metrics(self) -> None:
         """Makes the variables of the metrics, which under TensorFlow come with the first step."""
-        if self._compile_metrics is None or self._compile_metrics.built:
-            return
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(to_device(self._work.example))
-
-        def test():
-            outputs = self(x, training=False)
-            self.compute_loss(x, y, outputs, weight, training=False)
-            self.compute_metrics(x, y, outputs, weight)
-
-        backend.make_variables(test)
+        metrics = self._compile_metrics
+        if metrics is not None and not metrics.built and self._work.example is not None:
+            self._symbolic_build()
 
     def make_test_function(self, force=False):
         """Makes the function that Keras' `evaluate` calls for each group of steps."""

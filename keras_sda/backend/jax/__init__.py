@@ -10,7 +10,6 @@ import keras
 from keras_sda.backend import common
 from keras_sda.backend.common import (
     loss_dtype,
-    make_variables,
     read,
     set_shuffling_state,
     shuffling_generator,
@@ -93,7 +92,6 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
-    "make_variables",
     "num_replicas",
     "read",
     "replaying",

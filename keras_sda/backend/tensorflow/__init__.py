@@ -98,11 +98,6 @@ def read(variable: keras.Variable) -> Any:
     return tf.convert_to_tensor(variable.value)
 
 
-def make_variables(function: Callable[[], None]) -> None:
-    """Makes the variables that a function makes when first called; nothing is computed."""
-    tf.function(function).get_concrete_function()
-
-
 def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
     """Returns each row's derivatives of a function's outputs, by automatic differentiation.
 
@@ -146,7 +141,6 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
-    "make_variables",
     "num_replicas",
     "read",
     "replaying",

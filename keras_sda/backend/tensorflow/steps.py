@@ -75,10 +75,10 @@ def make_multi_step(
     step = _step_of(model, training)
     if model.run_eagerly:
         return _steps(step)
+    model.build_metrics()  # a graph that is shared makes no variables
     usual = _graph(model, ("steps", training), _steps(_function(model, step)), data)
     if not by_xla:
         return usual
-    model.build_metrics()  # a loop cannot make variables
     signature = (any_rows_of(data), *row_numbers(2))
     compiled = graph_for(model, "xla", xla.steps(model, step), signature, jit_compile=True)
     return xla.whole_batches_first(model, compiled, usual)

@@ -11,7 +11,6 @@ from keras_sda.backend import common
 from keras_sda.backend.common import (
     compute_in_float64,
     loss_dtype,
-    make_variables,
     read,
     shard_rows,
     shuffling_generator,
@@ -118,7 +117,6 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
-    "make_variables",
     "num_replicas",
     "read",
     "replaying",
