@@ -50,12 +50,20 @@ class Worker:
 
     Args:
         script: File to run, which ends in `serve`.
+        *arguments: Its arguments.
+        python: The Python that runs it; by default this one.
         **environment: Environment variables to add.
     """
 
-    def __init__(self, script: str | Path, *arguments: str, **environment: str):
+    def __init__(
+        self,
+        script: str | Path,
+        *arguments: str,
+        python: str = sys.executable,
+        **environment: str,
+    ):
         self._process = subprocess.Popen(  # noqa: S603  (this repository's own scripts)
-            [sys.executable, str(script), *arguments],
+            [python, str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

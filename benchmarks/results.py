@@ -127,6 +127,29 @@ def _ratio(ratio):
     return f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"
 
 
+def _spread(figure, digits):
+    low, high = figure["lowest"], figure["highest"]
+    return f"{figure['median']:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def small_data() -> str:
+    """Returns the table of what a few hundred rows take, in Markdown."""
+    content = report.read(RESULTS / "speed" / "small_data.json")
+    names = list(content["tasks"]["first fit"])
+    lines = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
+    for title, task, digits in (
+        ("the first fit of a process, s", "first fit", 2),
+        ("a later fit, s", "later fit", 3),
+        ("a grid search, 30 fits, s", "grid search", 1),
+        ("`keras-sda train`, digits, s", "first run", 1),
+        ("`predict` of one row, ms", "one row", 2),
+    ):
+        found = content["tasks"][task]
+        texts = [_spread(found[name], digits) if name in found else "" for name in names]
+        lines.append(f"| {title} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
 def few_labels() -> str:
     """Returns the table of what pretraining is worth with few labels, in Markdown."""
     content = report.read(RESULTS / "few_labels.json")
@@ -181,7 +204,7 @@ BLOCKS = {
         "comparison": comparison,
     },
     "docs/few_labels.md": {"few labels": few_labels},
-    "docs/speed.md": {"speed": speed},
+    "docs/speed.md": {"speed": speed, "small data": small_data},
 }
 
 

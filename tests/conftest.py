@@ -4,6 +4,7 @@ What takes seconds to import is imported where it is used: with `pytest -n`, the
 out the tests reads this file, too.
 """
 
+import gc
 import os
 import signal
 
@@ -55,6 +56,12 @@ def _float64(request):
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", False)
+
+
+def pytest_collection_finish():
+    """Keeps Python from looking for garbage among the million objects of imported libraries."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

@@ -74,6 +74,16 @@ def test_scaling(tmp_path):
 
 
 @pytest.mark.full
+def test_small_data(tmp_path):
+    content = run("small_data", tmp_path)
+    assert content["tasks"].keys() >= {"first fit", "later fit", "grid search", "one row"}
+    for task, by_name in content["tasks"].items():
+        assert by_name["ours, TensorFlow"]["median"] > 0
+        assert by_name["ours, TensorFlow"]["ratio"]["median"] == 1
+        assert ("plain Keras" in by_name) == (task not in ("grid search", "first run"))
+
+
+@pytest.mark.full
 def test_inference(tmp_path):
     content = run("inference", tmp_path)
     for tasks in content["sizes"].values():

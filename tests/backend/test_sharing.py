@@ -5,6 +5,7 @@ import importlib
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -207,6 +208,50 @@ def test_threads_give_what_one_after_the_other_gives(rows, sharing):
     for seed in range(4):
         assert_same(found[seed], expected[seed])
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("way", ["threading", "loky"])
+def test_cross_validation_in_two_jobs_gives_what_one_gives(way, digits):
+    import joblib
+    from sklearn.model_selection import cross_val_predict
+
+    x, y = (table[:200] for table in digits)
+
+    def predicted(jobs):
+        classifier = ks.sklearn.SDAClassifier(
+            pretrain_epochs=3, epochs=5, hidden_units=(12,), random_state=0
+        )
+        return cross_val_predict(classifier, x, y, cv=4, n_jobs=jobs, method="predict_proba")
+
+    one_after_the_other = predicted(1)
+    with joblib.parallel_backend(way):
+        np.testing.assert_array_equal(predicted(2), one_after_the_other)
+
+
+@pytest.mark.full
+def test_many_fits_take_no_more_memory_than_a_few(digits):
+    x, y = (table[:200] for table in digits)
+    sizes = []
+    for count in (30, 120):
+        for seed in range(count):
+            ks.sklearn.SDAClassifier(
+                pretrain_epochs=2, epochs=3, noise_level=0.1 + 0.001 * seed, random_state=seed
+            ).fit(x, y)
+        gc.collect()
+        sizes.append(anonymous_memory())
+    if None in sizes:
+        pytest.skip("this system does not tell")
+    assert sizes[1] < sizes[0] + 40e6
+
+
+def anonymous_memory():
+    """Returns the anonymous memory of this process in bytes, or `None` where it is not told."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["RssAnon"].split()[0]) * 1024
 
 
 def test_a_class_from_outside_trains_on_a_graph_of_its_own(rows, sharing):
