@@ -41,7 +41,8 @@ HOOKS = frozenset((
     "compute_reconstruction_loss", "corrupt", "example_batch", "first_bad_step", "from_config",
     "get_compile_config", "get_config", "has_given_loss", "keep_arguments", "make_test_function",
     "make_train_function", "of_data", "outputs_to_export", "preactivation", "pretraining_arguments",
-    "reset_metrics", "settle_reconstruction_loss", "settled_arguments", "target", "test_function", "train_function",
+    "reset_metrics", "settle_reconstruction_loss", "settled_arguments", "target", "test_function",
+    "train_function",
     "trainable_variables", "trainable_weights",
 ))
 # fmt: on
