@@ -38,27 +38,27 @@ def test_names_seeds_rates_and_levels_are_values_and_not_structure():
     assert digest(make_mlp(slow)) == digest(make_mlp(fast))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"hidden_units": [4]},
-        {"hidden_units": [5, 5]},
-        {"activation": "elu"},
-        {"dropout": 0.1},
-        {"dtype": "mixed_bfloat16"},
-        {"optimizer": "sgd"},
-        {"optimizer": keras.optimizers.Adam(beta_1=0.8)},
-        {"optimizer": keras.optimizers.Adam(clipnorm=1.0)},
-        {
-            "optimizer": keras.optimizers.Adam(
-                keras.optimizers.schedules.CosineDecay(0.1, decay_steps=10)
-            )
-        },
-        {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2)},
-        {"metrics": ["accuracy"]},
-    ],
-    ids=str,
-)
+# Named, as a worker of pytest would print other addresses of the objects than the next one.
+DIFFERENCES = {
+    "units": {"hidden_units": [4]},
+    "depth": {"hidden_units": [5, 5]},
+    "activation": {"activation": "elu"},
+    "dropout": {"dropout": 0.1},
+    "dtype": {"dtype": "mixed_bfloat16"},
+    "optimizer": {"optimizer": "sgd"},
+    "beta": {"optimizer": keras.optimizers.Adam(beta_1=0.8)},
+    "clipnorm": {"optimizer": keras.optimizers.Adam(clipnorm=1.0)},
+    "schedule": {
+        "optimizer": keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(0.1, decay_steps=10)
+        )
+    },
+    "loss": {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2)},
+    "metrics": {"metrics": ["accuracy"]},
+}
+
+
+@pytest.mark.parametrize("options", DIFFERENCES.values(), ids=DIFFERENCES)
 def test_what_changes_a_step_changes_the_structure(options):
     assert digest(make_mlp(**options)) != digest(make_mlp())
 
