@@ -60,7 +60,7 @@ def main():
             for name, values in by_name.items()
         }
     _measuring.save(report, options.output, NAME, plot(report))
-    print_table(report)
+    print_tables(report)
 
 
 def contestants():
@@ -220,7 +220,7 @@ def pyod(quick):
 MAKERS = {OURS: ours, JAX: ours, MLP: mlp, KERAS: plain_keras, PYOD: pyod}
 
 
-def print_table(report):
+def print_tables(report):
     names = list(report["tasks"]["first fit"])
     rows = []
     for task, (unit, title) in TASKS.items():

@@ -228,7 +228,7 @@ class FastFit(backend.Trainer):
         if callbacks:
             callbacks.on_test_begin()
         logs = function(plan.data, np.int32(batch_size))
-        logs = {name: float(value) for name, value in logs.items()}
+        logs = {name: keras.ops.convert_to_numpy(value).tolist() for name, value in logs.items()}
         if callbacks:
             callbacks.on_test_end(logs)
         return logs if options.get("return_dict") else self._flatten_metrics_in_order(logs)
