@@ -65,7 +65,7 @@ class Autoencoder(CheckedModel):
             activation = self.given_output_activation
         self.output_activation = keras.activations.get(activation)
         # What was traced with another activation is void.
-        self.train_function = self.test_function = self.predict_function = None
+        self.forget_functions()
 
     def preactivation(self, inputs, training=False):
         """Returns the reconstruction before its last activation; corrupts first in training."""

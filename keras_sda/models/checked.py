@@ -181,8 +181,8 @@ class CheckedModel(KeepsArguments, FastFit):
     def predict(self, x, batch_size=None, *args, **kwargs):
         """Returns the model's output by Keras' own `predict`, once the data are checked.
 
-        An array that is one batch is computed directly, in 2 ms instead of some 50, and without a
-        progress bar unless `verbose` asks for one.
+        An array that is one batch is computed in one call, in about 1 ms instead of some 50 under
+        TensorFlow, and without a progress bar unless `verbose` asks for one.
 
         Args:
             x: Array of rows, or a dataset of batches.
@@ -209,13 +209,16 @@ class CheckedModel(KeepsArguments, FastFit):
             and verbose in ("auto", 0)
             and steps is None
             and not callbacks
-            and not backend.is_distributed(self)
+            and not (backend.is_distributed(self) or self.run_eagerly)
             and type(self).predict_step is FastFit.predict_step
         )
 
     def _predict_at_once(self, x):
+        functions, key = self._work.functions, ("predict", x.shape[1:], x.dtype)
+        if key not in functions:
+            functions[key] = backend.make_prediction(self, x)
         with backend.without_gradients():
-            outputs = self(backend.shard_rows(to_device(x)), training=False)
+            outputs = functions[key](backend.shard_rows(to_device(x)))
             return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
     def check_rows(self, x: Any, owner: str, shape: tuple[int, ...] | None = None) -> None:

@@ -302,7 +302,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         before = self.autoencoder.reconstruction_loss
         yield
         if self.autoencoder.reconstruction_loss != before:
-            self.train_function = self.test_function = self.predict_function = None
+            self.forget_functions()
 
     def check_data(self, x, y=None, owner=""):
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
@@ -341,7 +341,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
     def untie(self):
         """Gives every tied level a decoding kernel of its own; compile again afterwards."""
         self.autoencoder.untie()
-        self.train_function = self.test_function = self.predict_function = None
+        self.forget_functions()
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes the model for another runtime, and checks there that it computes the same.

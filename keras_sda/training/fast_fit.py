@@ -81,6 +81,18 @@ class FastFit(backend.Trainer):
         """Keeps tensors of `call` for `compute_loss`, as `self.kept`; see `KeptForLoss`."""
         vars(self.kept).update(tensors)
 
+    def compile(self, *args, **kwargs):
+        """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
+        self.forget_functions()
+        super().compile(*args, **kwargs)
+
+    def forget_functions(self) -> None:
+        """Forgets what was traced or compiled, after a change in what the model computes."""
+        # Setting `train_function` to None, as Keras does, does nothing under TensorFlow, whose
+        # attributes are left alone if they are None already: that of no `fit` is.
+        self._work.functions.clear()
+        self.predict_function = None
+
     def compile_from_config(self, config):
         """Compiles a loaded model as the saved one was."""
         # Keras leaves this to classes with a `compile` of their own, even one with its arguments.
@@ -260,8 +272,7 @@ class FastFit(backend.Trainer):
             self._work.evaluation = None
 
     # Keras keeps one function for training and one for testing. What was traced for one number of
-    # steps per call is wrong for another, so that there is one for each; setting one to None, as
-    # `compile` does, forgets them all.
+    # steps per call is wrong for another, so that there is one for each.
 
     @property
     def train_function(self):
@@ -284,12 +295,8 @@ class FastFit(backend.Trainer):
         return name, kind, getattr(self, "steps_per_execution", 1)
 
     def _keep(self, name, plan, function):
-        functions = self._work.functions
         if function is not None:
-            functions[self._key(name, plan)] = function
-            return
-        for key in [key for key in functions if key[0] == name]:
-            del functions[key]
+            self._work.functions[self._key(name, plan)] = function
 
     def make_train_function(self, force=False):
         """Makes the function that Keras' `fit` calls for each group of steps."""

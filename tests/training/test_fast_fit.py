@@ -159,6 +159,22 @@ def test_the_step_that_diverged_is_named(bad_step):
         )
 
 
+def test_compiling_again_trains_and_tests_by_the_new_loss(split_digits):
+    x, _ = split_digits.train
+    model = DenoisingAutoencoder(64, 8, noise=None, seed=0)
+    model.compile("sgd")
+    first = model.fit(x, epochs=2, verbose=0).history["loss"]
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    second = model.fit(x, epochs=2, verbose=0).history["loss"]
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    expected = np.mean((model.predict(x, verbose=0) - x) ** 2)
+    np.testing.assert_allclose(second, expected, rtol=1e-4)
+    np.testing.assert_allclose(model.evaluate(x, verbose=0), expected, rtol=1e-4)
+    assert first[1] > 100 * second[0]
+
+
 class LooksOn(keras.callbacks.Callback):
     """Wants to see the model after each epoch."""
 

@@ -26,6 +26,7 @@ from keras_sda.backend.jax.steps import (
     make_evaluation,
     make_multi_epoch,
     make_multi_step,
+    make_prediction,
     replaying,
     to_device,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
+    "make_prediction",
     "num_replicas",
     "read",
     "replaying",

@@ -139,6 +139,11 @@ def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
     return evaluate
 
 
+def make_prediction(model: keras.Model, rows: Any) -> Callable[..., Any]:
+    """Returns a function that computes a model's output for one batch, operation by operation."""
+    return functools.partial(model, training=False)
+
+
 def _evaluation(model, batch_size):
     """Returns a loop over the batches of data."""
 

@@ -27,6 +27,7 @@ from keras_sda.backend.tensorflow.steps import (
     make_evaluation,
     make_multi_epoch,
     make_multi_step,
+    make_prediction,
     replaying,
 )
 from keras_sda.backend.tensorflow.strategies import (
@@ -141,6 +142,7 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
+    "make_prediction",
     "num_replicas",
     "read",
     "replaying",

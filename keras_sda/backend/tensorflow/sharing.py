@@ -48,10 +48,11 @@ def graph_for(
 
 def _shared(model, kind, function, signature, options):
     """Returns a function of the arguments that runs the shared graph; `None` if there is none."""
-    structure = structure_of(model)
+    structure = None if tf.config.functions_run_eagerly() else structure_of(model)
     if structure is None:
         return None
-    key = (structure.digest, kind, repr(signature), *options.items(), *_circumstances())
+    devices = [device.name for device in tf.config.list_logical_devices()]
+    key = (structure.digest, kind, repr(signature), *options.items(), *devices)
     graph = latest.get(key, lambda: _traced(function, structure, signature, options))
     if graph is None:
         return None
@@ -75,12 +76,6 @@ def _own(function, signature, options):
 def forget() -> None:
     """Frees all graphs; models that have one keep it."""
     latest.clear()
-
-
-def _circumstances():
-    """Returns what a graph depends on besides the model."""
-    devices = [device.name for device in tf.config.list_logical_devices()]
-    return tf.config.functions_run_eagerly(), *devices
 
 
 def _traced(function, structure: Structure, signature, options):

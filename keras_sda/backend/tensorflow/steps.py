@@ -134,6 +134,20 @@ def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
     return graph_for(model, "evaluation", evaluate, (any_rows_of(data), row_numbers(1)[1]))
 
 
+def make_prediction(model: keras.Model, rows: Any) -> Callable[..., Any]:
+    """Returns a function that computes a model's output for one batch.
+
+    Args:
+        model: A built model that does not run eagerly, not under a strategy.
+        rows: An array like those to come; their number of rows may change.
+    """
+
+    def predict(rows):
+        return model(rows, training=False)
+
+    return graph_for(model, "prediction", predict, (any_rows_of(rows),))
+
+
 def _step_of(model, training):
     """Returns what trains or tests on a batch."""
     if not training:

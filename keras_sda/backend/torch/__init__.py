@@ -34,6 +34,7 @@ from keras_sda.backend.torch.steps import (
     make_evaluation,
     make_multi_epoch,
     make_multi_step,
+    make_prediction,
     replaying,
     to_device,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "make_evaluation",
     "make_multi_epoch",
     "make_multi_step",
+    "make_prediction",
     "num_replicas",
     "read",
     "replaying",

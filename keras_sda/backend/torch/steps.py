@@ -1,5 +1,6 @@
 """PyTorch takes one training step per call: there are no groups of steps to make."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,11 @@ def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Cal
 def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
     """Refuses; see `can_group_steps`."""
     raise NotImplementedError(_ONE_STEP)
+
+
+def make_prediction(model: keras.Model, rows: Any) -> Callable[..., Any]:
+    """Returns a function that computes a model's output for one batch, operation by operation."""
+    return functools.partial(model, training=False)
 
 
 _ONE_STEP = "Under PyTorch a call takes one training step: ask `can_group_steps` first."
