@@ -88,9 +88,13 @@ def test_the_command_line(other_backend, tmp_path):
         f"            '--pretrain-epochs', '1', '--output', {str(tmp_path / 'run')!r}]\n"
         "keras_sda_cli.__main__.main()\n"
     )
-    result = run(code, other_backend)
+    chosen = {"XDG_CACHE_HOME": str(tmp_path), "JAX_COMPILATION_CACHE_DIR": ""}
+    code = "import os\nos.environ.pop('JAX_COMPILATION_CACHE_DIR')\n" + code
+    result = run(code, other_backend, **chosen)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "run" / "model.keras").exists()
+    kept = list((tmp_path / "keras_sda").rglob("*"))
+    assert bool(kept) == (other_backend == "jax")
 
 
 def test_the_page_names_what_the_package_needs():
