@@ -25,7 +25,7 @@ _ASIDE = {
     name
     for names in (
         # Names, except those of metrics, which are keys of the logs.
-        "_name _path _parent_path output_names",
+        "_name _path _parent_path",
         # Seeds and levels that have become values of variables.
         "seed _seed _initial_seed _initial_level finetune_noise_level final_beta",
         # The constructor's arguments as they were given, and how Keras calls and saves a layer.
@@ -129,7 +129,8 @@ class _Reader:
         elif isinstance(value, (set, frozenset)):
             self._read_all(f"set {len(value)}", sorted(value, key=repr))
         elif isinstance(value, np.ndarray):
-            self.tokens.append(f"array {value.shape} {value.dtype} {value.tobytes()!r}")
+            digest = hashlib.sha256(value.tobytes()).hexdigest()
+            self.tokens.append(f"array {value.shape} {value.dtype} {digest}")
         elif isinstance(value, types.MethodType):
             self._read_all("method", (value.__func__, value.__self__))
         elif isinstance(value, functools.partial):
@@ -156,9 +157,13 @@ class _Reader:
             raise UnknownPartError
         with_name = isinstance(value, keras.metrics.Metric)
         for name, part in sorted(vars(value).items()):
-            if name in _ASIDE or name.startswith("_self_") or name.endswith("initializer"):
+            is_aside = name in _ASIDE or name.startswith("_self_") or name.endswith("initializer")
+            if is_aside and not isinstance(part, keras.Variable):
                 continue
             if name == "name" and not with_name:
+                continue
+            # Losses and metrics may be given by the names of outputs.
+            if name == "output_names" and isinstance(value, keras.Layer):
                 continue
             self.tokens.append(name)
             self.read(part)

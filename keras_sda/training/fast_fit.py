@@ -214,6 +214,7 @@ class FastFit(backend.Trainer):
             backend.can_group_steps(self)
             and all(isinstance(table, np.ndarray) and is_table(table) for table in given)
             and not any(map(is_outside_memory, given))
+            and (y is not None or tables[2] is None)
             and not kwargs.get("steps")
         ):
             if backend.is_distributed(self):

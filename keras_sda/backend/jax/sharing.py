@@ -15,6 +15,8 @@ from keras_sda.backend.common import LatestUsed
 from keras_sda.backend.structure import structure_of
 
 latest = LatestUsed()
+# What a program depends on besides its model and its arguments.
+_SETTINGS = ("jax_default_matmul_precision", "jax_enable_x64", "jax_default_device")
 
 
 def compiled_for(
@@ -39,16 +41,13 @@ def compiled_for(
         if not is_asked:  # When it is called, the model is as it is trained.
             structure, is_asked = structure_of(model), True
             digest = None if structure is None else structure.digest
-        if digest is None:
+        # In both, JAX has ways of its own to run a function.
+        is_debugged = jax.config.jax_disable_jit or jax.config.jax_debug_nans
+        if digest is None or is_debugged:
             return own(*arguments)
         leaves, tree = jax.tree.flatten(arguments)
-        key = (
-            digest,
-            kind,
-            tree,
-            *map(jax.typeof, leaves),
-            jax.config.jax_default_matmul_precision,
-        )
+        settings = [getattr(jax.config, name) for name in _SETTINGS]
+        key = (digest, kind, tree, *map(jax.typeof, leaves), *settings)
         program = latest.get(key, lambda: _program(own, arguments))
         if program is None:
             return own(*arguments)
