@@ -92,8 +92,8 @@ class _Reader:
     def __init__(self):
         self.tokens: list[str] = []
         self.variables: list[keras.Variable] = []
-        self._numbers: dict[int, int] = {}
-        self._alive: list[Any] = []  # an object that is gone would free its id
+        # The number of each object and itself, by its id, which would be free if it were gone.
+        self._met: dict[int, tuple[int, Any]] = {}
 
     def read(self, value: Any) -> None:
         """Adds the tokens of any value."""
@@ -110,12 +110,10 @@ class _Reader:
 
     def _is_new(self, value):
         """Whether an object was not met before; says which one it is if it was."""
-        number = self._numbers.setdefault(id(value), len(self._numbers))
+        count = len(self._met)
+        number, _ = self._met.setdefault(id(value), (count, value))
         self.tokens.append(f"object {number}")
-        if number < len(self._alive):
-            return False
-        self._alive.append(value)
-        return True
+        return number == count
 
     def _read_object(self, value):
         if isinstance(value, keras.Variable):

@@ -312,6 +312,8 @@ class FastFit(backend.Trainer):
             if self.optimizer is not None and not self.optimizer.built:
                 # Inside the traced function it would take a second tracing.
                 self.optimizer.build(self.trainable_variables)
+            if not self.run_eagerly:
+                self.build_metrics()  # a graph that is shared makes no variables
             several = plan.epochs_per_call > 1
             make = backend.make_multi_epoch if several else backend.make_multi_step
             train = make(self, plan.data, by_xla=plan.compiled_by_xla)

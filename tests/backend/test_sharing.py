@@ -23,7 +23,7 @@ ROWS = 90  # of which the last batch of 32 is a smaller one
 @pytest.fixture
 def sharing():
     module = importlib.import_module(f"keras_sda.backend.{BACKEND}.sharing")
-    module.forget()
+    module.latest.clear()
     return module
 
 
@@ -191,7 +191,7 @@ def test_threads_give_what_one_after_the_other_gives(rows, sharing):
     def train(seed):
         found[seed] = fit(MODELS["sda"], seed, rows)[:2]
 
-    sharing.forget()
+    sharing.latest.clear()
     before = np.random.get_state()[1].copy()
     threads = [threading.Thread(target=train, args=(seed,)) for seed in range(4)]
     interval = sys.getswitchinterval()

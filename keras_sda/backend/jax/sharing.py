@@ -5,6 +5,7 @@ one model serves another of the same structure as it is. What is kept is the com
 function, and with it the model, is not needed any more.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,25 +34,21 @@ def compiled_for(
         **options: As in `jax.jit`.
     """
     own = jax.jit(function, **options)
-    digest: str | None = None
-    is_asked = False
+
+    @functools.cache
+    def structure():  # when it is first called: the model is then as it is trained
+        return structure_of(model)
 
     def call(*arguments):
-        nonlocal digest, is_asked
-        if not is_asked:  # When it is called, the model is as it is trained.
-            structure, is_asked = structure_of(model), True
-            digest = None if structure is None else structure.digest
         # In both, JAX has ways of its own to run a function.
         is_debugged = jax.config.jax_disable_jit or jax.config.jax_debug_nans
-        if digest is None or is_debugged:
+        if is_debugged or structure() is None:
             return own(*arguments)
         leaves, tree = jax.tree.flatten(arguments)
         settings = [getattr(jax.config, name) for name in _SETTINGS]
-        key = (digest, kind, tree, *map(jax.typeof, leaves), *settings)
+        key = (structure().digest, kind, tree, *map(jax.typeof, leaves), *settings)
         program = latest.get(key, lambda: _program(own, arguments))
-        if program is None:
-            return own(*arguments)
-        return program(*arguments)
+        return (program or own)(*arguments)
 
     return call
 
@@ -62,8 +59,3 @@ def _program(function, arguments):
     if any(isinstance(constant, jax.Array) for constant in traced.jaxpr.consts):
         return None
     return traced.lower().compile()
-
-
-def forget() -> None:
-    """Frees all programs; models that have one keep it."""
-    latest.clear()

@@ -154,7 +154,6 @@ def _evaluation(model, batch_size):
         first = jax.tree.map(
             lambda table: table[:whole].reshape(-1, batch_size, *table.shape[1:]), data
         )
-        logs = None
         if whole:
             batch = jax.tree.map(lambda table: table[0], first)
             logs, _ = jax.eval_shape(model.test_step, state, batch)
@@ -230,8 +229,7 @@ def _with_metrics_reset(model, state):
     *others, values = state
     variables = model.metrics_variables
     with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
-        for metric in model.metrics:
-            metric.reset_state()
+        keras.Model.reset_metrics(model)
     return *others, [scope.get_current_value(variable) for variable in variables]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sda.backend.tensorflow.patches import noise_of_each_replica
+from keras_sda.backend.tensorflow.sharing import own_graph
 from keras_sda.backend.tensorflow.strategies import has_several_workers, scope_of
 from keras_sda.backend.tensorflow.tensors import any_rows_of, row_numbers, to_device
 
@@ -124,9 +125,7 @@ def make_multi_step(model: keras.Model, data: Any, training: bool) -> Callable[.
     if model.run_eagerly:
         return train
     one_step = tf.function(one_step, reduce_retracing=True)
-    function = tf.function(train, input_signature=(any_rows_of(data), *row_numbers(1)))
-    function._omit_frequent_tracing_warning = True  # as in `sharing`
-    return function
+    return own_graph(train, (any_rows_of(data), *row_numbers(1)))
 
 
 def _smallest(strategy, values):

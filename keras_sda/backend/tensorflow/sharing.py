@@ -40,7 +40,7 @@ def graph_for(
         nonlocal found
         if found is None:  # Traced when it is called, as not all that is made is needed.
             found = _shared(model, kind, function, signature, options)
-            found = found or _own(function, signature, options)
+            found = found or own_graph(function, signature, **options)
         return found(*arguments)
 
     return call
@@ -64,18 +64,13 @@ def _tensors(argument):
     return tf.nest.map_structure(tf.convert_to_tensor, argument)
 
 
-def _own(function, signature, options):
-    """Returns the function as a graph of this model alone."""
+def own_graph(function: Callable[..., Any], signature: Any, **options: Any) -> Callable[..., Any]:
+    """Returns a function as a graph that is not shared; arguments as in `graph_for`."""
     own = tf.function(function, input_signature=signature, **options)
     # Each model traces it once; TensorFlow counts by the line of code, over all models, and would
     # warn of one function that is traced again and again.
     own._omit_frequent_tracing_warning = True
     return own
-
-
-def forget() -> None:
-    """Frees all graphs; models that have one keep it."""
-    latest.clear()
 
 
 def _traced(function, structure: Structure, signature, options):

@@ -72,11 +72,10 @@ def make_multi_step(
     if is_distributed(model):
         return replicas.make_multi_step(model, data, training)
 
-    step = _step_of(model, training)
+    step = _step_of(model)
     if model.run_eagerly:
         return _steps(step)
-    model.build_metrics()  # a graph that is shared makes no variables
-    usual = _graph(model, ("steps", training), _steps(_function(model, step)), data)
+    usual = _graph(model, "steps", _steps(_function(model, step)), data)
     if not by_xla:
         return usual
     signature = (any_rows_of(data), *row_numbers(2))
@@ -98,8 +97,7 @@ def make_multi_epoch(model: keras.Model, data: Any, by_xla: bool = False) -> Cal
         as arrays, and after how many of its steps the loss was still finite. Under JAX it takes the
         model's state first, and returns the new state as well.
     """
-    model.build_metrics()
-    step = _step_of(model, training=True)
+    step = _step_of(model)
     steps = tf.function(_steps(_function(model, step)), reduce_retracing=True)
     usual = _graph(model, "epochs", _epochs(model, steps), data, rank=2)
     if not by_xla:
@@ -121,12 +119,10 @@ def make_evaluation(model: keras.Model, data: Any) -> Callable[..., Any]:
         A function of data as tensors and of the number of rows in a batch, which returns the logs,
         and leaves the metrics as they are after the last batch.
     """
-    model.build_metrics()
     steps = _steps(_function(model, model.test_step))
 
     def evaluate(data, batch_size):
-        for metric in model.metrics:
-            metric.reset_state()
+        keras.Model.reset_metrics(model)
         rows = tf.range(tf.shape(tf.nest.flatten(data)[0])[0])
         logs, _ = steps(data, rows, batch_size)
         return logs
@@ -148,10 +144,8 @@ def make_prediction(model: keras.Model, rows: Any) -> Callable[..., Any]:
     return graph_for(model, "prediction", predict, (any_rows_of(rows),))
 
 
-def _step_of(model, training):
-    """Returns what trains or tests on a batch."""
-    if not training:
-        return model.test_step
+def _step_of(model):
+    """Returns what trains on a batch."""
 
     def step(batch):
         with fused_updates(model.optimizer):
@@ -193,8 +187,7 @@ def _epochs(model, steps):
 
     def epochs(data, orders, batch_size):
         def epoch(number):
-            for metric in model.metrics:
-                metric.reset_state()
+            keras.Model.reset_metrics(model)
             logs, finite = steps(data, orders[number], batch_size)
             return {**logs, "": finite}
 
