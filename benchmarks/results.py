@@ -124,7 +124,7 @@ def _first_level(content):
 
 
 def _ratio(ratio):
-    return f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"
+    return _spread(ratio, 2)
 
 
 def _spread(figure, digits):

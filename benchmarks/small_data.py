@@ -100,11 +100,11 @@ def first_run(python, environment, seed, quick):
     """Returns the seconds of `keras-sda train` on the digits."""
     size = ["--units", "8", "--pretrain-epochs", "1", "--epochs", "1"] if quick else []
     with tempfile.TemporaryDirectory() as folder:
-        command = [python, "-m", "keras_sda", "train", *size, "--seed", str(seed), "--quiet"]
+        command = [python, "-m", "keras_sda_cli", "train", *size, "--seed", str(seed), "--quiet"]
         start = time.perf_counter()
         subprocess.run(  # noqa: S603  (this repository's own program)
             [*command, "--output", str(Path(folder) / "run")],
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, "XDG_CACHE_HOME": folder},  # nothing kept from before
             check=True,
             capture_output=True,
         )
