@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_sda import datasets
+from keras_sda import backend, datasets
 from keras_sda._validation import did_you_mean
 from keras_sda.experiments.experiment import (
     Data,
@@ -221,7 +221,8 @@ def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) 
         arguments["kernel_initializer"] = _initializer(arguments.get("activation", "sigmoid"))
     if "noise" in arguments and arguments["noise"] is None:
         arguments.pop("finetune_noise_level", None)  # there is nothing to set the level of
-    return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
+    with backend.anonymous_variables():  # A study makes many models.
+        return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
 
 
 def _shape_arguments(model: Model, data: datasets.Data) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from keras_sda import backend
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
@@ -109,18 +110,19 @@ class StackedEstimator(BaseEstimator):
         """
         self.scaling_ = self._choose_scaling(X)
         self._seed = self._draw_seed()
-        model = StackedDenoisingAutoencoder(
-            input_dim=X.shape[1],
-            hidden_units=_plain_list(self.hidden_units),
-            noise=self._fresh_noise(),
-            noise_level=self.noise_level,
-            activation=self.activation,
-            tied=self.tied,
-            kernel_initializer=self.kernel_initializer,
-            reconstruction_loss=self.reconstruction_loss,
-            seed=self._seed,
-            **head,
-        )
+        with backend.anonymous_variables():  # A grid search makes many models.
+            model = StackedDenoisingAutoencoder(
+                input_dim=X.shape[1],
+                hidden_units=_plain_list(self.hidden_units),
+                noise=self._fresh_noise(),
+                noise_level=self.noise_level,
+                activation=self.activation,
+                tied=self.tied,
+                kernel_initializer=self.kernel_initializer,
+                reconstruction_loss=self.reconstruction_loss,
+                seed=self._seed,
+                **head,
+            )
         rows = scaled_rows(X, self.scaling_)
         model.autoencoder.settle_reconstruction_loss(rows)
         self._pretrain(model, rows)

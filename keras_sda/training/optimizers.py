@@ -1,10 +1,11 @@
-"""Optimizers made from a name and a step size."""
+"""Optimizers made from a name and a learning rate."""
 
 from typing import Any
 
 import keras
 
 from keras_sda._validation import check_choice
+from keras_sda.backend import anonymous_variables
 
 SCHEDULES = ("constant", "cosine")
 
@@ -16,11 +17,11 @@ def make_optimizer(
     steps: int = 1,
     **options: Any,
 ) -> keras.optimizers.Optimizer:
-    """Returns a new Keras optimizer, its step size constant or falling to 0.
+    """Returns a new Keras optimizer, its learning rate constant or falling to 0.
 
     Args:
         name: Name of an optimizer, such as `"adam"`, or the class of one.
-        learning_rate: Step size, at the start for `schedule="cosine"`.
+        learning_rate: Learning rate, at the start for `schedule="cosine"`.
         schedule: `"constant"`, or `"cosine"`: down to 0 over `steps`, along half a cosine wave.
         steps: Training steps to come, over all epochs.
         **options: Further arguments of the optimizer, such as `momentum`.
@@ -43,10 +44,11 @@ def make_optimizer(
     if schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps)
     config = {"learning_rate": rate, **options}
-    if isinstance(name, type):
-        return name(**config)
     try:
-        return keras.optimizers.get({"class_name": name, "config": config})
+        with anonymous_variables():  # A grid search makes many optimizers.
+            if isinstance(name, type):
+                return name(**config)
+            return keras.optimizers.get({"class_name": name, "config": config})
     except (ValueError, TypeError) as error:
         taking = f" and take the options {sorted(options)}" if options else ""
         raise ValueError(

@@ -228,6 +228,23 @@ def test_cross_validation_in_two_jobs_gives_what_one_gives(way, digits):
         np.testing.assert_array_equal(predicted(2), one_after_the_other)
 
 
+def test_a_fit_gives_tensorflow_no_new_names_of_variables(digits):
+    # It keeps some memory for each name for good, which a grid search would fill.
+    tf = pytest.importorskip("tensorflow")
+    x, y = (table[:100] for table in digits)
+    names = set()
+
+    def noting(next_creator, **arguments):
+        variable = next_creator(**arguments)
+        names.add(variable.name)
+        return variable
+
+    with tf.variable_creator_scope(noting):
+        ks.sklearn.SDAClassifier(pretrain_epochs=1, epochs=1, random_state=0).fit(x, y)
+        ks.experiments.zoo.build(ks.experiments.default("sda"), ks.datasets.load("digits"), 10)
+    assert names == ({"variable:0"} if keras.backend.backend() == "tensorflow" else set())
+
+
 @pytest.mark.full
 def test_many_fits_leave_no_objects_behind(digits):
     x, y = (table[:200] for table in digits)

@@ -32,6 +32,7 @@ from keras_sda.backend.jax.steps import (
 )
 from keras_sda.backend.jax.trainer import Trainer
 from keras_sda.backend.one_device import (
+    anonymous_variables,
     from_chief,
     in_own_scope,
     in_parallel,
@@ -78,6 +79,7 @@ __all__ = [
     "IS_DEFAULT",
     "RESTORES_SHUFFLING",
     "Trainer",
+    "anonymous_variables",
     "batch_jacobian",
     "can_group_steps",
     "compute_in_float64",

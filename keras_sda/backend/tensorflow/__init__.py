@@ -31,6 +31,7 @@ from keras_sda.backend.tensorflow.steps import (
     replaying,
 )
 from keras_sda.backend.tensorflow.strategies import (
+    anonymous_variables,
     from_chief,
     in_own_scope,
     is_chief,
@@ -127,6 +128,7 @@ __all__ = [
     "IS_DEFAULT",
     "RESTORES_SHUFFLING",
     "Trainer",
+    "anonymous_variables",
     "batch_jacobian",
     "can_group_steps",
     "compute_in_float64",

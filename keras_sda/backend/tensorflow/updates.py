@@ -22,8 +22,8 @@ def fused_update_of(optimizer: keras.optimizers.Optimizer | None) -> Callable[..
         optimizer: A Keras optimizer.
 
     Returns:
-        A function of the optimizer, a gradient, its variable and the step size, in the variable's
-        dtype.
+        A function of the optimizer, a gradient, its variable and the learning rate, in the
+        variable's dtype.
     """
     if getattr(optimizer, "amsgrad", False):
         return None

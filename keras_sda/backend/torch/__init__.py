@@ -17,6 +17,7 @@ from keras_sda.backend.common import (
     shuffling_seed,
 )
 from keras_sda.backend.one_device import (
+    anonymous_variables,
     from_chief,
     in_own_scope,
     in_parallel,
@@ -103,6 +104,7 @@ __all__ = [
     "IS_DEFAULT",
     "RESTORES_SHUFFLING",
     "Trainer",
+    "anonymous_variables",
     "batch_jacobian",
     "can_group_steps",
     "compute_in_float64",
