@@ -158,7 +158,7 @@ PARAMETERS = (
     Parameter(
         "--pretrain-learning-rate",
         ("pretraining.learning_rate",),
-        "Its step size; one, or one per level.",
+        "Its learning rate; one, or one per level.",
         "0.1",
         _NUMBERS,
         "X[,X...]",
@@ -176,14 +176,14 @@ PARAMETERS = (
     Parameter(
         "--learning-rate",
         ("training.learning_rate",),
-        "Its step size at the start.",
+        "Its learning rate at the start.",
         "1.0",
         float,
     ),
     Parameter(
         "--schedule",
         ("training.schedule",),
-        "Step size over the epochs: down to zero along a cosine, or constant.",
+        "Learning rate over the epochs: down to zero along a cosine, or constant.",
         "cosine",
         click.Choice(["cosine", "constant"]),
     ),

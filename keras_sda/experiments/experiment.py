@@ -59,7 +59,7 @@ class Pretraining:
 
     Args:
         optimizer: Optimizer, by Keras' name.
-        learning_rate: Its step size, above 0.
+        learning_rate: Its learning rate, above 0.
         epochs: Passes over the data; 0 leaves a level as it is.
         batch_size: Rows per update.
         shuffle: Whether rows are shuffled before each epoch.
@@ -86,7 +86,7 @@ class Training:
 
     Args:
         optimizer: Optimizer, by Keras' name.
-        learning_rate: Its step size, above 0; at the start for `schedule="cosine"`.
+        learning_rate: Its learning rate, above 0; at the start for `schedule="cosine"`.
         schedule: `"cosine"`, down to zero at the last of `epochs`, or `"constant"`.
         optimizer_options: Further arguments of the optimizer, such as `{"momentum": 0.9}`.
         loss: Loss of a classifier, by Keras' name or as an object. `"auto"`: cross-entropy of class
@@ -95,7 +95,7 @@ class Training:
         batch_size: Rows per update.
         shuffle: Whether rows are shuffled before each epoch.
         patience: Epochs that are trained in any case; see `callbacks.PatienceStopping`. `None`: all
-            of them with a cosine schedule, 10 with a constant step size.
+            of them with a cosine schedule, 10 with a constant learning rate.
         keep_best: Whether validation rows, where there are any, choose the epoch whose weights
             remain.
         batches: `None` for batches of `batch_size` rows. Otherwise batches drawn at random, with

@@ -219,7 +219,7 @@ def _train(
         return
     title = "Fine-tuning" if metrics["pretraining"] else "Training"
     if saver.verbose != 0:
-        step = f"step size {how.learning_rate:g}, {how.schedule}"
+        step = f"learning rate {how.learning_rate:g}, {how.schedule}"
         print(f"{title}: {how.optimizer}, {step}", flush=True)
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
     stopping = None

@@ -45,7 +45,7 @@ class GreedyPretraining:
             batch_size: Rows per update, or one number per level.
             optimizer: Name, Keras optimizer (copied for each level), or a function of the level
                 (from 0) that returns either; or one per level.
-            learning_rate: Step size of an optimizer given by name, or one per level.
+            learning_rate: Learning rate of an optimizer given by name, or one per level.
             callbacks: List of Keras callbacks, copied for each level, or a function of the level
                 that returns one. Their `self.model` has `level`, `units` and `noise`; methods
                 `on_level_begin(level, logs)` and `on_level_end(level, logs)` are called too.

@@ -113,8 +113,8 @@ AGN = AGN_PROTOCOL.but(
     },
     at_most=634369,
     quick={"training.batches": None, "training.batch_size": 32},
-    note="Shuffled epochs instead of random blocks, 40 of them with a step size that falls from "
-    "0.002 along a cosine; noise of its own for each row.",
+    note="Shuffled epochs instead of random blocks, 40 of them with a learning rate that falls "
+    "from 0.002 along a cosine; noise of its own for each row.",
 )
 
 MASKING_AUTOENCODER = AGN.but(
@@ -213,8 +213,8 @@ CONV = Recipe(
         "training.learning_rate": 5e-3,
         "slack": 2.0,  # 1,400 images are few for convolutions
     },
-    note="15 epochs in batches of 32 with a step size that falls from 0.002 along a cosine; the "
-    "example: 50 in batches of 128 at 0.001.",
+    note="15 epochs in batches of 32 with a learning rate that falls from 0.002 along a cosine; "
+    "the example: 50 in batches of 128 at 0.001.",
 )
 
 CONV_DENOISER = CONV.but(
@@ -359,7 +359,7 @@ VAE_MLP = VAE_MLP_PROTOCOL.but(
         "training.batch_size": 64,
     },
     at_most=105.6,
-    note="The same 10 epochs in batches of 64, with a step size that falls from 0.002 along a "
+    note="The same 10 epochs in batches of 64, with a learning rate that falls from 0.002 along a "
     "cosine.",
 )
 

@@ -53,7 +53,7 @@ SOFTMAX = SOFTMAX_PROTOCOL.but(
     },
     at_most=7.6,
     seeds=3,
-    note="100 shuffled epochs, step size from 0.5 down along a cosine.",
+    note="100 shuffled epochs, learning rate from 0.5 down along a cosine.",
 )
 
 MLP_TUTORIAL_PROTOCOL = Recipe(
@@ -101,8 +101,8 @@ MLP_TUTORIAL = MLP_TUTORIAL_PROTOCOL.but(
     },
     at_most=1.75,
     seeds=3,
-    note="ReLU and dropout of 0.3 instead of tanh and weight decay; step size 0.1 falling along a "
-    "cosine over 60 shuffled epochs instead of 0.01 over up to 1,000 epochs in order.",
+    note="ReLU and dropout of 0.3 instead of tanh and weight decay; learning rate 0.1 falling "
+    "along a cosine over 60 shuffled epochs instead of 0.01 over up to 1,000 epochs in order.",
 )
 
 MLP_DROPOUT_ADAGRAD_PROTOCOL = Recipe(
@@ -169,8 +169,8 @@ LENET5 = Recipe(
         "training.learning_rate": 0.02,
         "slack": _QUICK_SLACK,
     },
-    note="Momentum 0.9 and a falling step size over 20 epochs; the tutorial: batches of 500, step "
-    "size 0.1, 200 epochs.",
+    note="Momentum 0.9 and a falling learning rate over 20 epochs; the tutorial: batches of 500, "
+    "learning rate 0.1, 200 epochs.",
     **_ERROR,
 )
 
@@ -319,7 +319,7 @@ SDA_DIGITS_UNPRETRAINED = SDA_DIGITS.but(
     "The same without pretraining",
     {"pretraining": None, "training.learning_rate": 2.0},
     at_most=None,
-    note="Its step size was chosen on the validation rows, too.",
+    note="Its learning rate was chosen on the validation rows, too.",
     quick={"pretraining": None, "training.learning_rate": 2.0},
 )
 

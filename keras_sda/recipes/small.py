@@ -15,7 +15,7 @@ class DelayedMomentum(keras.optimizers.Optimizer):
     `velocity = momentum * velocity + (1 - momentum) * gradient`.
 
     Args:
-        learning_rate: Step size.
+        learning_rate: Learning rate.
         momentum: Share of the velocity that is kept, in [0, 1).
         name: Name of the optimizer.
         **kwargs: As for every Keras optimizer.

@@ -79,7 +79,7 @@ def pretrain_layers(
             the first level.
         optimizer: Name, or instance (copied, so that each level starts afresh), or a function of
             the level (from 0) that returns either; or one per level.
-        learning_rate: Step size of an optimizer given by name, or one per level. Instances keep
+        learning_rate: Learning rate of an optimizer given by name, or one per level. Instances keep
             their own.
         callbacks: List of Keras callbacks, copied for each level so that none carries its state
             over, or a function of the level that returns such a list.
