@@ -28,6 +28,7 @@ _ASIDE = {
         "_name _path _parent_path",
         # Seeds and levels that have become values of variables.
         "seed _seed _initial_seed _initial_level finetune_noise_level final_beta",
+        "denoising_weights",
         # The constructor's arguments as they were given, and how Keras calls and saves a layer.
         "_arguments _auto_config _build_shapes_dict _call_signature call_signature_parameters",
         "_compile_config _given_loss _saved_model_arg_spec _saved_model_inputs_spec build quantize",

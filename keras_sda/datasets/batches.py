@@ -77,13 +77,18 @@ def run_in_batches(
 
 def outputs_by_batch(function, x, batch_size):
     """Yields a function's outputs batch by batch, as NumPy arrays."""
+    for rows in row_batches(x, batch_size):
+        yield compute_batch(function, rows)
+
+
+def row_batches(x, batch_size):
+    """Yields rows batch by batch: those of a dataset, or `batch_size` rows of an array."""
     if is_dataset(x):
-        for batch in _batches(x):
-            yield compute_batch(function, inputs_of(batch))
+        yield from map(inputs_of, batches_of(x))
         return
     rows = x if isinstance(x, ComputedRows) else np.asarray(x)
     for start in range(0, len(rows), batch_size):
-        yield compute_batch(function, rows[start : start + batch_size])
+        yield rows[start : start + batch_size]
 
 
 def compute_batch(function, rows):
@@ -92,7 +97,8 @@ def compute_batch(function, rows):
         return to_numpy(function(shard_rows(rows)))
 
 
-def _batches(dataset):
+def batches_of(dataset):
+    """Returns an iterator over the batches of one pass over a dataset."""
     if isinstance(dataset, keras.utils.PyDataset):
         return (dataset[index] for index in range(dataset.num_batches))
     return iter(dataset)

@@ -104,7 +104,7 @@ def _carry_out(
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
     if experiment.pretraining is not None:
         _pretrain(model, experiment.pretraining, data, metrics, saver)
-    if folder is not None and is_supervised(model) and hasattr(model, "reconstruct"):
+    if folder is not None and is_supervised(model) and hasattr(model, "pretrain"):
         # Now, as supervised training forgets how to reconstruct.
         draw_reconstructions(model, data, folder)
     training = experiment.training

@@ -25,6 +25,7 @@ from keras_sda.models import (
     ConvolutionalAutoencoder,
     DeepAutoencoder,
     DenoisingAutoencoder,
+    LadderNetwork,
     LeNet5,
     SoftmaxRegression,
     SparseAutoencoder,
@@ -79,6 +80,11 @@ ZOO: dict[str, Entry] = {
         MLP,
         Training("adam", 2e-3, batch_size=32),
         {"hidden_units": [256, 256], "dropout": 0.2},
+    ),
+    "ladder": Entry(
+        LadderNetwork,
+        Training("adam", 2e-3, epochs=100, batch_size=100),
+        {"hidden_units": [256, 256], "noise_level": 0.2},
     ),
     # As the recipe, on images for which it was made.
     "lenet5": Entry(

@@ -1,5 +1,6 @@
 """Keras layers of the denoising autoencoders."""
 
+from keras_sda.layers.ladder import LadderDecoder, LadderEncoder
 from keras_sda.layers.noise import (
     AdditiveGaussianNoise,
     MaskingNoise,
@@ -12,6 +13,8 @@ from keras_sda.layers.tied_dense import TiedDense
 
 __all__ = [
     "AdditiveGaussianNoise",
+    "LadderDecoder",
+    "LadderEncoder",
     "MaskingNoise",
     "SaltAndPepperNoise",
     "Sampling",

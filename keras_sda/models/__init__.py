@@ -4,6 +4,7 @@ from keras_sda.models.contractive import ContractiveAutoencoder
 from keras_sda.models.convolutional import ConvolutionalAutoencoder
 from keras_sda.models.deep import DeepAutoencoder
 from keras_sda.models.denoising import DenoisingAutoencoder
+from keras_sda.models.ladder import LadderNetwork
 from keras_sda.models.lenet5 import LeNet5
 from keras_sda.models.mlp import MLP
 from keras_sda.models.softmax_regression import SoftmaxRegression
@@ -18,6 +19,7 @@ __all__ = [
     "ConvolutionalAutoencoder",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
+    "LadderNetwork",
     "LeNet5",
     "SoftmaxRegression",
     "SparseAutoencoder",

@@ -81,10 +81,18 @@ class CheckedModel(KeepsArguments, FastFit):
         self._given_jit_compile = kwargs.get("jit_compile", "auto")
         self._given_loss = loss
         of_logits = None
-        if not backend.FINDS_LOGITS and _is_softmax(getattr(self, "head", None)):
+        if self.gives_logits:
             of_logits = losses.on_logits(loss)
         self._loss_takes_logits = of_logits is not None
         super().compile(optimizer, of_logits or loss, *args, **kwargs)
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether `call` can keep the logits behind class probabilities for the loss.
+
+        Not asked for where Keras finds them by itself.
+        """
+        return not backend.FINDS_LOGITS and _is_softmax(getattr(self, "head", None))
 
     def classify(self, codes):
         """Returns what the head gives for the outputs of the last hidden layer, as a tensor."""

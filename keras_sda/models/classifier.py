@@ -1,4 +1,4 @@
-"""What the plain classifiers share: layers with kernel and bias, and a start from given values."""
+"""What classifiers share: hidden layers, export, and a start from given values."""
 
 import keras
 import numpy as np
@@ -11,6 +11,46 @@ from keras_sda.models.checked import CheckedModel
 
 class Classifier(CheckedModel):
     """A network of hidden layers and a head; a subclass sets `levels`, `head` and `call`."""
+
+    def encode(self, x, level=-1):
+        """Returns what a hidden layer gives, the last one by default, as a NumPy array."""
+        count = len(self.levels)
+        if not isinstance(level, int) or not -count <= level < count:
+            raise ValueError(
+                f"Argument `level` of {type(self).__name__} must name one of {count} hidden "
+                f"layers. Received: level={level!r}"
+            )
+        self.check_rows(x, "encode()")
+        return run_in_batches(lambda rows: self.hidden(rows, level % count), x)
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Writes the model for another runtime, and checks there that it computes the same.
+
+        As `Autoencoder.export`, but the outputs are `serve`, which is `predict`, and `encode`, the
+        last hidden layer. Only a `LadderNetwork` has a reconstruction that can be scored.
+
+        Args:
+            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
+            **kwargs: `scaling`, `rows` and `tolerance`, as in `Autoencoder.export`; others are as
+                in `keras.Model.export`.
+
+        Returns:
+            The largest difference of each output between the exported model and this one.
+
+        Raises:
+            ValueError: As in `Autoencoder.export`, or if a `threshold` is given.
+            ImportError: If a package is missing.
+        """
+        return export_model(self, self.outputs_to_export(), filepath, format, **kwargs)
+
+    def outputs_to_export(self):
+        """Returns functions of rows that give the outputs of `export`, by name."""
+        return {"serve": self, "encode": self.hidden}
+
+
+class PlainClassifier(Classifier):
+    """A classifier whose layers all have a kernel and a bias, and can start from given values."""
 
     def start_from(self, source):
         """Copies kernels and biases into the first layers; the others keep their initial values.
@@ -54,39 +94,6 @@ class Classifier(CheckedModel):
                 )
         for variable, array in zip(own, given, strict=False):
             variable.assign(array)
-
-    def encode(self, x, level=-1):
-        """Returns what a hidden layer gives, the last one by default, as a NumPy array."""
-        count = len(self.levels)
-        if not isinstance(level, int) or not -count <= level < count:
-            raise ValueError(
-                f"Argument `level` of {type(self).__name__} must name one of {count} hidden "
-                f"layers. Received: level={level!r}"
-            )
-        self.check_rows(x, "encode()")
-        return run_in_batches(lambda rows: self.hidden(rows, level % count), x)
-
-    def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Writes the model for another runtime, and checks there that it computes the same.
-
-        As `Autoencoder.export`, but the outputs are `serve`, which is `predict`, and `encode`, the
-        last hidden layer: there is no reconstruction that could be scored.
-
-        Args:
-            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
-            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
-            **kwargs: `scaling`, `rows` and `tolerance`, as in `Autoencoder.export`; others are as
-                in `keras.Model.export`.
-
-        Returns:
-            The largest difference of each output between the exported model and this one.
-
-        Raises:
-            ValueError: As in `Autoencoder.export`, or if a `threshold` is given.
-            ImportError: If a package is missing.
-        """
-        outputs = {"serve": self, "encode": self.hidden}
-        return export_model(self, outputs, filepath, format, **kwargs)
 
 
 def make_head(num_classes, head, owner, dtype, **options):

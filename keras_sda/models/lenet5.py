@@ -4,13 +4,13 @@ import keras
 
 from keras_sda import initializers
 from keras_sda._validation import check_fraction, check_positive_int
-from keras_sda.models.classifier import Classifier, make_head
+from keras_sda.models.classifier import PlainClassifier, make_head
 
 _OWNER = "LeNet5"
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class LeNet5(Classifier):
+class LeNet5(PlainClassifier):
     """A small convolutional network: twice convolution and max-pooling, a dense layer, a softmax.
 
     It differs from LeCun's LeNet-5 in four things, as the Theano tutorial does: pooling has no gain

@@ -9,12 +9,12 @@ from keras_sda._validation import (
     check_positive_int,
     per_level,
 )
-from keras_sda.models.classifier import Classifier, make_head
+from keras_sda.models.classifier import PlainClassifier, make_head
 from keras_sda.models.levels import check_hidden_units
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class MLP(Classifier):
+class MLP(PlainClassifier):
     """A network of dense hidden layers with a softmax on top.
 
     What a pretrained stack is compared with, and what it becomes: `start_from(sda)` copies a

@@ -65,6 +65,8 @@ class FastFit(backend.Trainer):
     """
 
     steps_per_execution: int
+    # How `fit` takes its rows.
+    plan_kind: type[FitPlan] = FitPlan
     # What `compile` was given; Keras keeps what "auto" resolved to.
     _given_jit_compile: bool | str = "auto"
 
@@ -132,13 +134,17 @@ class FastFit(backend.Trainer):
         ):
             if self.steps_per_call is not None:
                 return self._fit_by_plan(arguments, tables, self.steps_per_call, batch_size)
-            if is_outside_memory(tables[0]):
-                feed_by_batches(arguments, tables, batch_size)
+            self.feed_keras(arguments, tables, batch_size)
             return super().fit(**arguments)
+
+    def feed_keras(self, arguments: dict[str, Any], tables: list[Any], batch_size: int) -> None:
+        """Changes the arguments of Keras' own `fit` where it should get rows in another way."""
+        if is_outside_memory(tables[0]):
+            feed_by_batches(arguments, tables, batch_size)
 
     def _fit_by_plan(self, arguments, tables, steps_per_call, batch_size):
         """Fits with many steps per call; what Keras iterates over holds no rows."""
-        plan = FitPlan.of(
+        plan = self.plan_kind.of(
             self,
             tables,
             steps_per_call,
@@ -362,7 +368,7 @@ class FastFit(backend.Trainer):
         if not progress.untold_epochs:
             orders = plan.orders(min(plan.epochs_per_call, progress.epochs_left))
             progress.epochs_left -= len(orders)
-            logs, finite, *state = train(*state, plan.data, orders, np.int32(plan.batch_size))
+            logs, finite, *state = train(*state, plan.data, orders, np.int32(plan.rows_per_step))
             progress.untold_epochs = one_by_one(logs, finite)
         logs, progress.finite_steps = progress.untold_epochs.pop(0)
         return logs, *state
@@ -373,9 +379,9 @@ class FastFit(backend.Trainer):
         progress = self._work.progress
         if len(progress.remaining_rows) == 0:  # an epoch begins
             progress.remaining_rows = plan.order()
-        now = plan.steps_per_call * plan.batch_size
+        now = plan.steps_per_call * plan.rows_per_step
         rows, progress.remaining_rows = np.split(progress.remaining_rows, [now])
-        return *plan.take(rows), np.int32(plan.batch_size)
+        return *plan.take(rows), np.int32(plan.rows_per_step)
 
     # What `callbacks.Backup` asks in order to resume from within an epoch. Keras counts the steps
     # of an epoch from its beginning; those that were taken before pass without training.

@@ -80,6 +80,11 @@ class FitPlan:
         """Batches of an epoch, the last one possibly smaller."""
         return math.ceil(self.num_rows / self.batch_size)
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step takes."""
+        return self.batch_size
+
     @functools.cached_property
     def kind(self) -> tuple[Any, ...]:
         """What a training function is made for: data of the same kind can be given to it again."""

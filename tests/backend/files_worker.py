@@ -69,6 +69,7 @@ MODELS = {
     ),
     "softmax": lambda: classifier(ks.SoftmaxRegression(64, 10)),
     "mlp": lambda: classifier(ks.MLP(64, [16, 12], num_classes=10, dropout=0.2, l2=1e-4)),
+    "ladder": lambda: classifier(ks.LadderNetwork(64, [16, 12], 10)),
     "lenet": lambda: classifier(ks.LeNet5((16, 16, 1), kernels=(3, 4), hidden_units=8), IMAGES),
 }
 

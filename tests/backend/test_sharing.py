@@ -79,6 +79,7 @@ MODELS = {
     "vae": autoencoder(ks.VariationalAutoencoder, 64, [12], 2),
     "softmax": softmax,
     "mlp": classifier(dropout=0.3),
+    "ladder": classifier(ks.LadderNetwork, hidden_units=[12]),
     "lenet5": lenet5,
     **{f"noise {name}": autoencoder(noise=name, noise_level=0.3) for name in layers.noise_names()},
     "sgd": stack(optimizer="sgd"),

@@ -23,6 +23,7 @@ SMALL = {
     "vae": ["hidden_units=12", "latent_dim=2"],
     "softmax": [],
     "mlp": ["hidden_units=12,6"],
+    "ladder": ["hidden_units=12,6"],
     "lenet5": ["kernels=2,3", "hidden_units=8", "data.name=digits28"],
 }
 CODES = {
@@ -35,9 +36,10 @@ CODES = {
     "vae": (2,),
     "softmax": "SoftmaxRegression has no codes, as it has no hidden layer.",
     "mlp": (6,),
+    "ladder": (6,),
     "lenet5": (8,),
 }
-CLASSIFIERS = ("sda", "softmax", "mlp", "lenet5")
+CLASSIFIERS = ("sda", "softmax", "mlp", "ladder", "lenet5")
 WITHOUT_DECODER = ("softmax", "mlp", "lenet5")
 
 

@@ -27,6 +27,7 @@ SMALLEST = {
     "ConvolutionalAutoencoder": dict(input_shape=(4, 4, 1), filters=2),
     "DeepAutoencoder": dict(input_dim=4, hidden_units=[3, 2]),
     "DenoisingAutoencoder": dict(input_dim=4, hidden_units=3),
+    "LadderNetwork": dict(input_dim=4, hidden_units=[3, 2], num_classes=2),
     "LeNet5": dict(input_shape=(8, 8, 1), kernels=(1, 1), hidden_units=2, kernel_size=2),
     "MLP": dict(input_dim=4, hidden_units=[3], num_classes=2),
     "SoftmaxRegression": dict(input_dim=4, num_classes=2),
