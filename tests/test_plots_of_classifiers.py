@@ -29,6 +29,22 @@ def test_confusion_with_names():
     assert axes.get_title() == "Confusion: 50.00 % wrong, 1 of 2 rows"
 
 
+def test_names_are_no_formulas_and_titles_are_whole(tmp_path, rng):
+    names = ["a rather long name of a class", "$\\frac{$ to $5"]
+    figure = plots.plot_confusion([0, 1, 1], [1, 1, 0], classes=names)
+    figure.savefig(tmp_path / "confusion.png")  # a formula that is none would be refused here
+    title = figure.axes[0].title.get_window_extent()
+    assert title.x0 >= 0
+    assert title.x1 <= figure.bbox.width
+    x, y = rng.uniform(size=(20, 2)), np.arange(20) % 2
+    model = ks.MLP(2, [3], num_classes=2, seed=0)
+    surface = plots.plot_decision_surface(model, x, y, names, feature_names=names)
+    codes = plots.plot_codes(x, y, classes=names)
+    short = plots.plot_codes(x, y, classes=["$_$", "b"])
+    for number, figure in enumerate((surface, codes, short)):
+        figure.savefig(tmp_path / f"{number}.png")
+
+
 def test_confusion_refusals():
     with pytest.raises(ValueError, match="one label per row"):
         plots.plot_confusion([0, 1], [1])

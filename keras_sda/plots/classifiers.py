@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from keras_sda._validation import check_same_length
-from keras_sda.plots.images import class_colour
+from keras_sda.plots.images import class_colour, show_as_written
 
 # The colours of wrong and of right predictions.
 _WRONG, _RIGHT = np.array(to_rgb("#D55E00")), np.array(to_rgb("#0072B2"))
@@ -62,6 +62,7 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
     turned = 90 if max(map(len, names)) > 3 else 0
     axes.set_xticks(range(size), names, rotation=turned)
     axes.set_yticks(range(size), names)
+    show_as_written([*axes.get_xticklabels(), *axes.get_yticklabels()])
     axes.set_xticks(np.arange(1, size) - 0.5, minor=True)
     axes.set_yticks(np.arange(1, size) - 0.5, minor=True)
     axes.grid(which="minor", color="0.85", linewidth=0.8)
@@ -72,6 +73,7 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
         ylabel="class",
         title=f"{title}: {100 * wrong / len(labels):.2f} % wrong, {wrong} of {len(labels)} rows",
     )
+    axes.title.set_wrap(True)  # few classes of long names leave it little room
     return figure
 
 
@@ -158,9 +160,10 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
                 linewidths=0.6,
                 label=f"class {names[number]}",
             )
-        axes.legend(loc="best", framealpha=0.9)
+        show_as_written(axes.legend(loc="best", framealpha=0.9).get_texts())
     axis_names = feature_names or ("feature 0", "feature 1")
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title="Class probabilities")
+    show_as_written([axes.xaxis.label, axes.yaxis.label])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6))
     if y is not None:

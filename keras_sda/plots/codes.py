@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_sda._validation import check_choice, check_same_length
-from keras_sda.plots.images import class_colour
+from keras_sda.plots.images import class_colour, show_as_written
 
 METHODS = ("pca", "tsne")
 
@@ -147,12 +147,13 @@ def _draw_labels(axes, points, labels, classes):
                 ha="center",
                 va="center",
                 clip_on=True,
+                parse_math=False,
             )
         return
     for value, number in numbers.items():
         of_class = points[labels == value]
         _draw_points(axes, of_class, class_colour(number), texts[value])
-    axes.legend(loc="best")
+    show_as_written(axes.legend(loc="best").get_texts())
 
 
 def _draw_points(axes, points, colour, label=None):

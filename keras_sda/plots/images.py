@@ -25,6 +25,12 @@ def class_colour(number):
     return _CLASS_COLOURS[int(number) % len(_CLASS_COLOURS)]
 
 
+def show_as_written(texts):
+    """Keeps Matplotlib from reading names with dollar signs as formulas."""
+    for text in texts:
+        text.set_parse_math(False)
+
+
 def tile_images(images, columns=None, gap=1, background=1.0):
     """Tiles images into one large image.
 
