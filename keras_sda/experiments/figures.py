@@ -32,11 +32,29 @@ def error_interval(errors: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval (Student's t) of a mean, from at least two values.
+
+    Args:
+        values: One value for each row.
+
+    Example:
+
+    >>> [round(bound, 3) for bound in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [-0.484, 4.484]
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype="float64")
+    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
 def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
     """Returns how well a model does on rows: one entry of `metrics.json`.
 
-    For a classifier the share of rows put into a wrong class, with its 95 % interval; for an
-    autoencoder the mean reconstruction error; otherwise the loss.
+    For a classifier the share of rows put into a wrong class, for an autoencoder the mean
+    reconstruction error, each with its 95 % interval; otherwise the loss.
 
     Args:
         model: The model.
@@ -48,8 +66,11 @@ def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
     count = len(rows.x)
     has_head = getattr(model, "head", None) is not None
     if not has_head and hasattr(model, "reconstruction_error"):
-        error = float(model.reconstruction_error(rows.x).mean())
-        return {"reconstruction_error": error, "rows": count}
+        errors_of_rows = model.reconstruction_error(rows.x)
+        figure: dict[str, Any] = {"reconstruction_error": float(errors_of_rows.mean())}
+        if count > 1:
+            figure["interval"] = mean_interval(errors_of_rows)
+        return {**figure, "rows": count}
     if rows.y is None:
         raise ValueError(
             "A classifier is evaluated on rows with labels. Received rows without: name the label "
@@ -73,7 +94,11 @@ def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
 def describe(figure: Mapping[str, Any]) -> str:
     """Returns what `measure` has returned, in words."""
     if "reconstruction_error" in figure:
-        return f"reconstruction error {figure['reconstruction_error']:.4f} a row"
+        text = f"reconstruction error {figure['reconstruction_error']:.4f} a row"
+        if "interval" not in figure:  # of one row, or in a run of an earlier version
+            return text
+        low, high = figure["interval"]
+        return f"{text} (95 % interval {low:.4f} to {high:.4f}; {figure['rows']} rows)"
     if "error" not in figure:
         return f"loss {figure['loss']:.4f}"
     low, high = figure["interval"]
