@@ -195,12 +195,30 @@ def save_config(
             "classes": data.classes,
             "image_shape": data.image_shape,
             "scaling": data.scaling.to_dict(),
+            "rows": count_rows(data),
             "backup_steps": backup_steps,
             "replicas": num_replicas(),
             "versions": versions(),
         },
     }
     save_json(config, folder / CONFIG)
+
+
+def count_rows(data: datasets.Data) -> dict[str, dict[str, int]]:
+    """Returns how many rows each part of the data has, and how many of them have a label."""
+    parts = {"train": data.train, "valid": data.valid, "test": data.test}
+    return {
+        name: {"rows": len(part.x), "labelled": int(np.count_nonzero(has_label(part.y)))}
+        for name, part in parts.items()
+        if part is not None
+    }
+
+
+def has_label(y: np.ndarray | None) -> np.ndarray:
+    """Returns for each row whether it has a label: a class number, or a number that is not NaN."""
+    if y is None:
+        return np.zeros(0, bool)
+    return np.isfinite(y) if y.dtype.kind == "f" else y >= 0
 
 
 def read_backup_steps(folder: Path) -> int | None:
