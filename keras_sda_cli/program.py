@@ -46,7 +46,7 @@ def program() -> None:
 
 for command in (
     *(train.train, train.launch),
-    *(use.evaluate, use.encode, use.reconstruct, use.plot, use.export),
+    *(use.evaluate, use.encode, use.reconstruct, use.plot, use.report, use.export),
     *(reproduce.reproduce, reproduce.recipes),
     *(listing.models, listing.datasets),
 ):

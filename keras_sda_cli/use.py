@@ -1,4 +1,4 @@
-"""The commands that use a run: evaluate, encode, reconstruct, plot, export."""
+"""The commands that use a run: evaluate, encode, reconstruct, plot, report, export."""
 
 import contextlib
 import os
@@ -156,6 +156,34 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
         path = writable_folder(folder) / f"{name}.{suffix}"
         figure.savefig(path, dpi=120)
         click.echo(path)
+
+
+@click.command(short_help="Write one HTML page on a run.")
+@click.argument("run", type=click.Path())
+@click.option(
+    "--output", type=click.Path(), help="File to write, .html. [default: report.html in RUN]"
+)
+@click.option(
+    "--rows/--no-rows",
+    default=True,
+    show_default=True,
+    help="Whether the page may show rows of the data: examples, reconstructions, codes.",
+)
+@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+def report(run, output, rows, data_dir):
+    """Write one HTML page on the finished run in RUN, to read, print or pass on.
+
+    It says what was trained, on what and how, with the figures and their 95 % intervals, learning
+    curves, the pictures that suit the model, and commands that use it. The file loads nothing and
+    runs no scripts. Where the data cannot be read any more, what needs them is left out.
+
+    With --no-rows nothing is shown from which a row of the data could be read, as where rows are
+    people: no example rows, reconstructions, codes or decision surface, and nothing that a decoder
+    draws. Names of columns and classes, and counts of rows, stay.
+    """
+    from keras_sda import experiments
+
+    click.echo(experiments.report(run, output, rows, data_dir))
 
 
 @click.command(short_help="Write a SavedModel, or an ONNX or LiteRT file.")

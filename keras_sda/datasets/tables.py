@@ -5,6 +5,20 @@ from pathlib import Path
 import numpy as np
 
 
+def read_column_names(path: Path, target: str | None) -> list[str]:
+    """Returns the names of the columns that `read_table` reads as `x`.
+
+    Args:
+        path: A table that `read_table` can read.
+        target: Name of the label column, or `None`.
+    """
+    import pandas as pd
+
+    is_parquet = path.suffix.lower() == ".parquet"
+    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, nrows=0)
+    return [name for name in map(str, table.columns) if name != target]
+
+
 def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads the numeric columns of a table, and its label column.
 

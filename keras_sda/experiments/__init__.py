@@ -9,6 +9,7 @@
 
 from keras_sda.experiments.experiment import Data, Experiment, Model, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_run
+from keras_sda.experiments.reporting import report
 from keras_sda.experiments.running import run
 from keras_sda.experiments.zoo import default, names
 
@@ -22,5 +23,6 @@ __all__ = [
     "default",
     "load_run",
     "names",
+    "report",
     "run",
 ]

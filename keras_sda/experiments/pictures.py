@@ -116,12 +116,12 @@ class RunPictures:
             ValueError: Before the first is drawn, if a kind does not suit the model, its history
                 or the rows.
         """
-        obstacles = {kind: _WAYS[kind][0](self) for kind in kinds or KINDS}
+        obstacles = {kind: self.obstacle(kind) for kind in kinds or KINDS}
         if not kinds and self.level is not None and all(map(obstacles.get, _OF_LEVELS)):
             kinds = _OF_LEVELS  # a level that is nowhere is refused, too
         for kind, obstacle in obstacles.items():
             if kind in kinds and obstacle:
-                suiting = [other for other, (hinders, _) in _WAYS.items() if not hinders(self)]
+                suiting = [other for other in KINDS if not self.obstacle(other)]
                 raise ValueError(
                     f"No picture `{kind}` of this {type(self.model).__name__}: {obstacle}. What "
                     f"suits it: {', '.join(suiting)}."
@@ -129,6 +129,10 @@ class RunPictures:
         for kind, obstacle in obstacles.items():
             if not obstacle:
                 yield from _WAYS[kind][1](self)
+
+    def obstacle(self, kind: str) -> str:
+        """Returns why there is no picture of a kind: nothing, an empty text, where there is one."""
+        return _WAYS[kind][0](self)
 
     @property
     def rows(self) -> datasets.Split:
@@ -290,3 +294,8 @@ _WAYS: dict[str, tuple[Callable[[Any], str], Callable[[Any], Iterator[Any]]]] = 
     "traversals": (RunPictures._hinders_traversals, RunPictures._draw_traversals),
 }
 KINDS = tuple(_WAYS)
+
+# The kinds that need rows, and those in which somebody could find a row of the data again: what a
+# decoder draws may be a row that it has learned by heart.
+OF_ROWS = ("reconstructions", "codes", "activations", "confusion", "surface")
+SHOWING_ROWS = ("reconstructions", "codes", "surface", "manifold", "traversals")

@@ -321,14 +321,17 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
     counts = [f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None]
+    return f"{data.name}: {', '.join(counts)}; {describe_network(model)}"
+
+
+def describe_network(model: Any) -> str:
+    """Returns the widths of a model's levels, or else its class and how many weights it has."""
     units = model.hidden_units if hasattr(model, "levels") and not _has_maps(model) else None
     if units is None:
-        network = f"{type(model).__name__} of {model.count_params():,} weights"
-    else:
-        widths = [*model.row_shape, *(units if isinstance(units, (list, tuple)) else [units])]
-        widths += [] if model.num_classes is None else [model.num_classes]
-        network = f"network {'-'.join(map(str, widths))}"
-    return f"{data.name}: {', '.join(counts)}; {network}"
+        return f"{type(model).__name__} of {model.count_params():,} weights"
+    widths = [*model.row_shape, *(units if isinstance(units, (list, tuple)) else [units])]
+    widths += [] if model.num_classes is None else [model.num_classes]
+    return f"network {'-'.join(map(str, widths))}"
 
 
 def _has_maps(model: Any) -> bool:

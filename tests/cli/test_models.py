@@ -4,6 +4,7 @@ import json
 import tomllib
 
 import numpy as np
+import pages
 import pytest
 from commands import call, refused
 
@@ -119,6 +120,33 @@ def test_plot(trained, tmp_path):
     expected |= set() if name in WITHOUT_DECODER else {"reconstructions"}
     expected |= {"manifold", "traversals"} if name == "vae" else set()
     assert drawn == expected
+
+
+@pytest.mark.full
+def test_report(trained, tmp_path):
+    name, folder = trained
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    for options in ((), ("--no-rows",)):
+        result = call("report", folder, "--output", tmp_path / "page.html", *options)
+        assert result.exit_code == 0, result.output
+        page = pages.read((tmp_path / "page.html").read_text(encoding="utf-8"))
+        figure = metrics.get("reconstruction_error")
+        text = f"{100 * metrics['error']:.2f} %" if figure is None else f"{figure:.4f}"
+        assert text in page.cells
+        drawn = {words.split(":")[0].split(" of ")[0] for words in page.alternatives}
+        expected = {"Learning curves"}
+        expected |= set() if name == "softmax" else {"Filters", "Activations"}
+        expected |= {"Confusion"} if name in CLASSIFIERS else set()
+        if not options:
+            expected |= set() if name == "softmax" else {"Codes"}
+            expected |= set() if name in WITHOUT_DECODER else {"Reconstructions"}
+            expected |= {"Manifold", "Traversals"} if name == "vae" else set()
+        assert drawn == expected
+    python = page.code[0]
+    exec(compile(python, "page", "exec"), {})  # noqa: S102 (what we have written)
+    shape = CODES[name]
+    if name != "softmax":
+        assert f"codes, (n, {', '.join(map(str, shape))})" in python
 
 
 @pytest.mark.tensorflow_only

@@ -1,0 +1,123 @@
+"""How the model of a run is used, in a report: commands and lines of Python that can be copied."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_sda import datasets
+from keras_sda.experiments.html import Html, block, code, element, paragraph
+from keras_sda.experiments.report_material import Material
+
+# What new rows are read from; data of other kinds, such as a folder of IDX files, have no rows
+# without parts.
+_FILES = (".csv", ".npy", ".npz", ".parquet")
+
+
+def explain(material: Material) -> Iterator[Html]:
+    """Yields how to use the model from Python, the command line and as a SavedModel."""
+    if material.run.folder is None:
+        yield paragraph(
+            *("This run is not in a folder: save its model by ", code("run.model.save(...)")),
+            *(", or give ", code("experiments.run"), " a folder."),
+        )
+        return
+    usage = _Usage(material)
+    yield element("h3", "From Python")
+    yield paragraph("New rows are scaled as the training rows were.")
+    yield block("\n".join(usage.python()))
+    yield element("h3", "From the command line")
+    yield block("\n".join(usage.commands()))
+    yield element("h3", "As a SavedModel")
+    yield paragraph(
+        *("The exported model takes raw rows, float32 of shape ", code(usage.shape("n"))),
+        ", scales them itself, and needs TensorFlow alone. ",
+        *("For other runtimes: ", code("--format onnx"), " or ", code("--format litert"), "."),
+    )
+    yield block(f"keras-sda export {usage.quoted}")
+    yield block("\n".join(usage.saved_model()))
+
+
+class _Usage:
+    """Lines of code for one run."""
+
+    def __init__(self, material: Material) -> None:
+        run = material.run
+        self.run = run
+        self.model: Any = run.model
+        self.folder = run.folder or Path()
+        self.quoted = shlex.quote(str(self.folder))
+        self.own = run.experiment.data
+        self.is_named = self.own.name in datasets.names() or self.own.name.startswith("tfds:")
+        self.is_readable = material.data is not None
+        self.part = material.part if self.is_readable else "test"
+        suffix = Path(self.own.name).suffix.lower()
+        self.new_file = f"new{suffix if suffix in _FILES else '.csv'}"
+        self.has_codes = hasattr(self.model, "encode") and getattr(self.model, "levels", None) != []
+        # A stack that was trained on labels has forgotten how.
+        has_head = getattr(self.model, "head", None) is not None
+        self.reconstructs = hasattr(self.model, "reconstruct") and not has_head
+
+    def shape(self, count: Any, shape: Any = None) -> str:
+        """Returns the shape of so many rows as Python writes it; by default that of the input."""
+        inner = self.model.row_shape if shape is None else shape
+        return f"({', '.join(map(str, (count, *inner)))})"
+
+    def python(self) -> Iterator[str]:
+        """Yields lines that read the run and use its model."""
+        row = np.zeros((1, *self.model.row_shape), "float32")
+        target = "" if self.own.target is None else f", target={self.own.target!r}"
+        new_rows = f"run.rows({self.new_file!r}{target})"
+        yield "from keras_sda import experiments"
+        yield ""
+        yield f"run = experiments.load_run({str(self.folder)!r})"
+        if self.is_readable:
+            given = [] if self.part == "test" else [f"part={self.part!r}"]
+            given += [] if self.own.data_dir is None else [f"data_dir={self.own.data_dir!r}"]
+            yield f"x, y = run.rows({', '.join(given)})  # or {new_rows}"
+        else:
+            yield f"x, y = {new_rows}"
+        outputs = "reconstructions" if self.reconstructs else "predictions"
+        outputs = outputs if self.model.num_classes is None else "class probabilities"
+        of_row = self.model.predict(row, verbose=0).shape[1:]
+        yield f"run.model.predict(x)  # {outputs}, {self.shape('n', of_row)}"
+        if self.has_codes:
+            yield f"run.encode(x)  # codes, {self.shape('n', self.run.encode(row).shape[1:])}"
+        if self.reconstructs:
+            yield "run.model.reconstruction_error(x)  # (n,): the larger, the stranger the row"
+
+    def commands(self) -> Iterator[str]:
+        """Yields commands that use the run."""
+        own = "" if self.part == "test" else f" --part {self.part}"
+        if self.own.data_dir is not None:
+            own += f" --data-dir {shlex.quote(self.own.data_dir)}"
+        rows = f"{shlex.quote(self.own.name)}{own}" if self.is_named else self.new_file
+        target = "" if self.own.target is None else f" --target {shlex.quote(self.own.target)}"
+        if self.is_readable:
+            yield f"keras-sda evaluate {self.quoted}{own}"
+        if not self.is_named:
+            yield f"keras-sda evaluate {self.quoted} --data {self.new_file}{target}"
+        if self.has_codes:
+            yield f"keras-sda encode {self.quoted} {rows} --output codes.npy"
+        if self.reconstructs:
+            yield f"keras-sda reconstruct {self.quoted} {rows}"
+        if self.is_readable:
+            yield f"keras-sda plot {self.quoted}{own}"
+        again = shlex.quote(f"{self.folder}-again")
+        yield f"keras-sda train --like {self.quoted} --output {again}  # the same once more"
+
+    def saved_model(self) -> Iterator[str]:
+        """Yields lines that use the exported model."""
+        yield "import numpy as np"
+        yield "import tensorflow as tf"
+        yield ""
+        yield f"model = tf.saved_model.load({str(self.folder / 'saved_model')!r})"
+        yield f'rows = np.zeros({self.shape(2)}, "float32")  # two raw rows'
+        yield "model.serve(rows)  # what predict returns"
+        if self.has_codes:
+            yield "model.encode(rows)"
+        if self.reconstructs:
+            yield "model.reconstruct(rows)"
+            yield "model.score(rows)  # the reconstruction error of each row"

@@ -1,0 +1,218 @@
+"""The report of a run: what is on the page, what is left out, and what is refused."""
+
+import base64
+import dataclasses
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pages
+import pytest
+
+from keras_sda import experiments
+from keras_sda.experiments import pictures, run_folder, zoo
+from keras_sda_cli.program import program
+
+pd = pytest.importorskip("pandas")
+
+SAVED = Path(__file__).parents[1] / "saved" / "run_0_2_0"
+CLASSES = ("</td><script>alert(1)</script>", "well & <b>good</b> for $\\frac{$")
+COLUMNS = ["age", "<img src=x onerror=alert(1)>", 'a "b"', "$\\frac{$", "rate", "dose", "weight"]
+
+
+def read_report(run, path=None, **options):
+    return pages.read(Path(experiments.report(run, path, **options)).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory):
+    """A stack that was trained on a table with names from somebody who means harm."""
+    folder = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(5, 2, (120, 7)).round(5), columns=COLUMNS)
+    table["what"] = np.where(table["age"] > 5, *CLASSES)
+    table.to_csv(folder / "rows.csv", index=False)
+    experiment = zoo.default("sda").but(
+        {
+            **{"hidden_units": [6, 3], "pretraining.epochs": 1, "training.epochs": 2},
+            **{"data.name": str(folder / "rows.csv"), "data.target": "what"},
+        }
+    )
+    experiments.run(experiment, folder / "my run's", verbose=0)
+    return folder / "my run's"
+
+
+@pytest.fixture(scope="module")
+def vae_run(tmp_path_factory):
+    """A variational autoencoder of images."""
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    options = {"hidden_units": [12], "latent_dim": 2, "training.epochs": 2}
+    experiments.run(zoo.default("vae").but(options), folder, verbose=0)
+    return folder
+
+
+def headings(page):
+    """Returns the headings of the pictures."""
+    after = page.source.split('<section id="pictures">')[1]
+    return re.findall("<h3>(.*?)</h3>", after.split("</section>")[0])
+
+
+def test_a_run_on_a_table(table_run):
+    page = read_report(table_run)
+    metrics = json.loads((table_run / "metrics.json").read_text())
+    for part in ("valid", "test"):
+        low, high = metrics[part]["interval"]
+        for text in (
+            f"{100 * metrics[part]['error']:.2f} %",
+            f"{100 * low:.2f} to {100 * high:.2f} %",
+            *(str(metrics[part]["errors"]), str(metrics[part]["rows"])),
+        ):
+            assert text in page.cells
+    for history in [*metrics["pretraining"], metrics["training"]]:
+        for name in ("loss", "val_loss"):
+            assert f"{history[name][-1]:.4f}" in page.cells
+    for name in (*CLASSES, *COLUMNS, str(table_run), "what", "rows.csv"):
+        assert name in page.text
+    assert page.titles[0] == "StackedDenoisingAutoencoder on rows.csv"
+    assert {"84", "12", "24"} <= set(page.cells), "training, validation and test rows"
+    assert "gaussian" in page.cells, "an option of the model"
+    assert str(metrics["best_epoch"]) in page.cells
+    expected = ["Confusion", "Reconstructions", "Codes", "Filters", "Activations"]
+    assert headings(page) == expected
+    assert len(page.pictures) == 1 + 1 + 1 + 1 + 2 + 1
+    raw = pd.read_csv(table_run.parent / "rows.csv")
+    shown = [float(cell) for cell in page.cells if re.fullmatch(r"-?\d+\.\d{3,5}", cell)]
+    assert len(set(shown) & set(raw[COLUMNS].to_numpy().ravel().round(5))) >= 20, "example rows"
+    before = (table_run / "report.html").read_bytes()
+    assert experiments.report(table_run).read_bytes() == before, "the same page each time"
+
+
+def test_what_can_be_copied_runs(table_run, monkeypatch):
+    monkeypatch.chdir(table_run.parent)
+    page = read_report(Path(table_run.name))
+    python, shell, export, saved_model = page.code
+    namespace = {}
+    exec(compile(python, "page", "exec"), namespace)  # noqa: S102 (what we have written)
+    assert namespace["x"].shape == (24, 7)
+    assert "class probabilities, (n, 2)" in python
+    assert "codes, (n, 3)" in python
+    assert "reconstruct" not in python + shell + saved_model, "fine-tuning has forgotten how"
+    commands = [shlex.split(line, comments=True) for line in (shell + "\n" + export).splitlines()]
+    assert [words[1] for words in commands] == [
+        *("evaluate", "evaluate", "encode", "plot", "train", "export")
+    ]
+    for _, name, *arguments in commands:
+        program.commands[name].make_context(name, list(arguments))
+        assert table_run.name in arguments
+    assert '"my run\'s/saved_model"' in saved_model
+    assert 'np.zeros((2, 7), "float32")' in saved_model
+
+
+def test_no_rows(table_run, vae_run, tmp_path):
+    page = read_report(table_run, tmp_path / "new" / "page.html", rows=False)
+    assert "Rows of the data were left out" in page.text
+    assert headings(page) == ["Confusion", "Filters", "Activations"]
+    values = set(pd.read_csv(table_run.parent / "rows.csv")[COLUMNS].to_numpy().ravel())
+    shown = {float(number) for number in re.findall(r"-?\d+\.\d{3,}", page.text)}
+    assert not values & shown
+    strip = base64.b64encode((table_run / "reconstructions.png").read_bytes()).decode()
+    assert not any(strip in picture for picture in page.pictures)
+    assert any(strip in picture for picture in read_report(table_run).pictures)
+    page = read_report(vae_run, tmp_path / "vae.html", rows=False)
+    assert headings(page) == ["Filters", "Activations"], "a decoder may know rows by heart"
+    assert set(pictures.OF_ROWS) | set(pictures.SHOWING_ROWS) <= set(pictures.KINDS)
+
+
+def test_an_autoencoder_without_labels(vae_run):
+    page = read_report(vae_run)
+    metrics = json.loads((vae_run / "metrics.json").read_text())
+    for part in ("valid", "test"):
+        low, high = metrics[part]["interval"]
+        assert f"{metrics[part]['reconstruction_error']:.4f}" in page.cells
+        assert f"{low:.4f} to {high:.4f}" in page.cells
+    expected = ["Reconstructions", "Codes", "Filters", "Activations", "Manifold", "Traversals"]
+    assert headings(page) == expected
+    assert "model.score(rows)" in page.code[-1]
+    assert "64, images of 8 x 8 x 1" in page.cells
+
+
+@pytest.mark.parametrize("trouble", ["moved", "changed"])
+def test_data_that_are_not_there_any_more(table_run, tmp_path, trouble):
+    rows = table_run.parent / "rows.csv"
+    kept = rows.read_bytes()
+    try:
+        if trouble == "moved":
+            rows.rename(tmp_path / "rows.csv")
+        else:
+            rows.write_bytes(kept + kept.splitlines(keepends=True)[1])
+        page = read_report(table_run, tmp_path / "page.html")
+        without_rows = read_report(table_run, tmp_path / "page.html", rows=False)
+    finally:
+        rows.write_bytes(kept)
+    # Of 121 rows, 25 are test rows and 13 validation rows: both are rounded up.
+    reason = {"moved": "No such data file", "changed": "they have 83 training rows now, and had 84"}
+    assert "could not be read when this report was written (" in page.text
+    assert reason[trouble] in page.text
+    assert headings(page) == ["Reconstructions", "Filters"], "those that need no data"
+    assert {"84", "12", "24"} <= set(page.cells), "as the run has noted"
+    metrics = json.loads((table_run / "metrics.json").read_text())
+    assert f"{100 * metrics['test']['error']:.2f} %" in page.cells
+    assert "run.rows('new.csv', target='what')" in page.code[0]
+    assert "written, so what needs them" in without_rows.text, "a reason may quote a value"
+
+
+def test_neither_validation_nor_test_rows(tmp_path):
+    experiment = zoo.default("mlp").but(
+        {"hidden_units": [4], "data.name": "xor", "data.split": "full", "training.epochs": 1}
+    )
+    run = experiments.run(experiment, verbose=0)
+    with pytest.raises(ValueError, match="not in a folder: name the file to write by path"):
+        experiments.report(run)
+    page = read_report(run, tmp_path / "page.html")
+    assert "neither validation nor test rows" in page.text
+    assert "How many of the training rows" in page.text
+    expected = ["Confusion", "Decision surface", "Codes", "Filters", "Activations"]
+    assert headings(page) == expected
+    assert "This run is not in a folder" in page.text
+
+
+def test_figures_of_ones_own(table_run, tmp_path):
+    """`run(measure=...)` may return anything that JSON holds."""
+    for figure, text in ((0.25, "0.2500"), ({"area_under_curve": 0.75}, "0.7500")):
+        run = dataclasses.replace(
+            experiments.load_run(table_run), folder=None, metrics={"test": figure}
+        )
+        page = read_report(run, tmp_path / "page.html")
+        assert page.cells[0] == text
+        assert "Learning curves" not in page.source
+
+
+def test_a_run_of_version_0_2_0(tmp_path):
+    page = read_report(shutil.copytree(SAVED, tmp_path / "run"))
+    metrics = json.loads((SAVED / "metrics.json").read_text())
+    assert f"{100 * metrics['test']['error']:.2f} %" in page.cells
+    assert headings(page) == ["Confusion", "Codes", "Filters", "Activations"]
+
+
+def test_what_is_refused(table_run, tmp_path):
+    with pytest.raises(ValueError, match=r"is not a finished run, as config.json and model.keras"):
+        experiments.report(tmp_path)
+    folder = shutil.copytree(table_run, tmp_path / "run")
+    (folder / "backup").mkdir()
+    sentence = r"was interrupted: finish it by `keras-sda train --resume .*run`\.$"
+    with pytest.raises(ValueError, match=sentence):
+        experiments.report(folder)
+    (folder / "backup").rmdir()
+    (folder / run_folder.METRICS).unlink()
+    with pytest.raises(ValueError, match=r"and .*run has no metrics.json: train it again\.$"):
+        experiments.report(folder)
+    kept = (table_run / "model.keras").read_bytes()
+    with pytest.raises(ValueError, match=r"must be a file name that ends in .html. Received: .*s$"):
+        experiments.report(table_run, table_run / "model.keras")
+    assert (table_run / "model.keras").read_bytes() == kept
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be written to .*file/page.html \(.*\): name"):
+        experiments.report(table_run, tmp_path / "file" / "page.html")
