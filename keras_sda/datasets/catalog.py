@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_choice, check_non_negative_int
+from keras_sda._validation import check_choice, check_non_negative_int, check_positive_int
 from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
+from keras_sda.datasets.labels import UNLABELLED, choose_labels, is_labelled
 from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 from keras_sda.datasets.synthetic import gaussian_clouds, xor
@@ -24,7 +25,8 @@ class Data:
     """Data ready to train on, as `load` returns it.
 
     Attributes:
-        train: `Split` of the training rows; every `Split` unpacks as `x, y`.
+        train: `Split` of the training rows; every `Split` unpacks as `x, y`, and its `labelled` are
+            the rows that have a label.
         valid: `Split` of the validation rows, or `None`.
         test: `Split` of the test rows, or `None`.
         name: Name of the data set, or of the file.
@@ -49,6 +51,37 @@ class Data:
         )
         return f"Data({self.name!r}, {', '.join(parts)})"
 
+    def keep_labels(self, labels: int, seed: int = 0) -> "Data":
+        """Returns the same data with all but some labels of the training rows hidden.
+
+        To see what few labels are worth where many are known. Validation and test rows keep theirs.
+
+        Args:
+            labels: How many labels stay: of each class as many as of any other, or one more, as
+                long as the class has so many.
+            seed: Seed of the draw.
+
+        Raises:
+            ValueError: If there are fewer labels, or more classes than `labels`.
+
+        Example:
+
+        >>> from keras_sda import datasets
+        >>> data = datasets.load("digits").keep_labels(50)
+        >>> len(data.train.x), len(data.train.labelled.x), int(data.train.y.min())
+        (1257, 50, -1)
+        """
+        owner = "Data.keep_labels"
+        labels = check_positive_int("labels", labels, owner)
+        seed = check_non_negative_int("seed", seed, owner)
+        if self.train.y is None:
+            raise ValueError(
+                f"Argument `labels` of {owner} needs training rows with labels, and {self.name} "
+                f"has none: name the label column by `target`. Received: labels={labels}"
+            )
+        hidden = choose_labels(self.train.y, labels, seed, owner)
+        return replace(self, train=Split(self.train.x, hidden))
+
 
 def names() -> list[str]:
     """Returns the names that `load` knows; it also takes `tfds:NAME` and paths.
@@ -60,6 +93,11 @@ def names() -> list[str]:
     return ["digits", "digits28", *IMAGE_SETS, *_POINTS]
 
 
+def is_named(name: str) -> bool:
+    """Whether `load` takes this for the name of a data set, and not for the path of a file."""
+    return name in names() or name.startswith("tfds:")
+
+
 def load(
     name_or_path: str | os.PathLike[str],
     *,
@@ -68,6 +106,7 @@ def load(
     flatten: bool = True,
     scale: str | None = "unit",
     target: str | None = None,
+    unlabelled: Any = "auto",
     seed: int = 0,
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
@@ -116,13 +155,17 @@ def load(
             - `"standard"`: to mean 0 and standard deviation 1 in each column that is not constant.
             - `None`: the raw values.
         target: Label column of a `.csv` or `.parquet` file; `None` for a table without labels.
+        unlabelled: The label of a file that marks rows without one, besides missing labels (NaN,
+            null, a blank cell), which always do. `"auto"`: -1 in arrays, unless there is only one
+            other class, as in {-1, 1}; in a table -1 is a class, with a warning. `None`: no label.
         seed: Seed of random splits of files. The split of `digits` is always the same.
 
     Returns:
         `Data`, whose splits hold `x`, float32 of shape `(rows, features)`, or with
         `flatten=False` of shape `(rows, height, width, channels)` if rows are images; and `y`,
-        int64 class numbers of shape `(rows,)`, or float32 if the labels are not integers
-        (regression), or `None`.
+        int64 class numbers of shape `(rows,)`, from 0, and -1 for a row without a label; or float32
+        if the labels are not integers (regression), NaN without a label; or `None` if no row has a
+        label.
 
     Raises:
         ValueError: If the name, an argument or the content of a file is not as described.
@@ -144,7 +187,7 @@ def load(
     check_choice("split", split, _SPLITS, _OWNER)
     check_choice("scale", scale, SCALES, _OWNER)
     seed = check_non_negative_int("seed", seed, _OWNER)
-    source = _open(name_or_path, data_dir, target)
+    source = _open(name_or_path, data_dir, target, unlabelled)
     parts = _divide(source, split, seed)
     scaling = fit_scaling(parts["train"].x, scale, source.unit_range)
     shape = _image_shape(parts["train"].x)
@@ -167,6 +210,7 @@ def _open(
     name_or_path: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] | None,
     target: str | None,
+    unlabelled: Any,
 ) -> Source:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(
@@ -175,8 +219,12 @@ def _open(
         )
     # A Path is always a path; a string is first taken as a name ("./mnist" avoids that).
     name = name_or_path if isinstance(name_or_path, str) else ""
-    is_named = name in names() or name.startswith("tfds:")
-    if is_named and target is not None:
+    if is_named(name) and not (unlabelled is None or unlabelled == "auto"):
+        raise ValueError(
+            "Argument `unlabelled` names a label of a file. "
+            f"Received: unlabelled={unlabelled!r} with {name!r}, where every label is a class."
+        )
+    if is_named(name) and target is not None:
         raise ValueError(
             "Argument `target` names the label column of a .csv or .parquet file. "
             f"Received: target={target!r} with {name!r}, which has its labels already."
@@ -200,7 +248,7 @@ def _open(
                 f"path of a file ({', '.join(FORMATS)}) or of an IDX folder."
             ) from error
         raise
-    return read_source(path, target)
+    return read_source(path, target, unlabelled)
 
 
 def _digits() -> Source:
@@ -281,15 +329,26 @@ def _draw(rows: Split, count: int, seed: int) -> tuple[Split, Split]:
     """Draws `count` rows at random, by class if there are enough; returns the rest first."""
     from sklearn.model_selection import train_test_split
 
-    stratify = None
-    if rows.y is not None and rows.y.dtype.kind in "biu":
-        sizes = np.unique(rows.y, return_counts=True)[1]
-        if sizes.min() >= 2 and min(count, len(rows.y) - count) >= len(sizes):
-            stratify = rows.y
+    stratify = _strata(rows.y, min(count, len(rows.x) - count))
     rest, drawn = train_test_split(
         np.arange(len(rows.x)), test_size=count, random_state=seed, stratify=stratify
     )
     return _take(rows, rest), _take(rows, drawn)
+
+
+def _strata(y: np.ndarray | None, fewest: int) -> np.ndarray | None:
+    """Returns the groups of which each part gets its share: classes, or rows with a label."""
+    if y is None:
+        return None
+    groups = [y] if y.dtype.kind in "biu" else []
+    labelled = is_labelled(y)
+    if labelled.any() and not labelled.all():
+        groups.append(labelled)
+    for strata in groups:
+        sizes = np.unique(strata, return_counts=True)[1]
+        if sizes.min() >= 2 and fewest >= len(sizes):
+            return strata
+    return None
 
 
 def _take(rows: Split, which: np.ndarray | slice) -> Split:
@@ -297,8 +356,12 @@ def _take(rows: Split, which: np.ndarray | slice) -> Split:
 
 
 def _join(first: Split, second: Split) -> Split:
-    # Labels of one part alone would not fit the joined rows.
-    y = None if first.y is None or second.y is None else np.concatenate([first.y, second.y])
+    y = None
+    known = [rows.y for rows in (first, second) if rows.y is not None]
+    if known:
+        nothing = UNLABELLED if known[0].dtype.kind in "biu" else np.nan
+        parts = [np.full(len(x), nothing) if y is None else y for x, y in (first, second)]
+        y = np.concatenate(parts).astype(known[0].dtype)
     return Split(np.concatenate([first.x, second.x]), y)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_sda._validation import check_rows, check_same_length
 from keras_sda.datasets.idx import is_idx_folder, read_idx_part
+from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
 from keras_sda.datasets.pickled import read_pickle
 from keras_sda.datasets.tables import read_table
 
@@ -23,11 +24,20 @@ class Split(NamedTuple):
 
     Attributes:
         x: Array of shape `(rows, features)`, or of images `(rows, height, width, channels)`.
-        y: Array of shape `(rows,)`, or `None` for data without labels.
+        y: Array of shape `(rows,)`, or `None` for data without labels. As `load` returns it, a row
+            without a label has the class number -1, or NaN where labels are no classes.
     """
 
     x: np.ndarray
     y: np.ndarray | None
+
+    @property
+    def labelled(self) -> "Split | None":
+        """The rows with a label, of data as `load` returns them; `None` if there is no such row."""
+        which = np.zeros(len(self.x), bool) if self.y is None else is_labelled(self.y)
+        if which.all():
+            return self
+        return Split(self.x[which], self.y[which]) if self.y is not None and which.any() else None
 
 
 class Source(NamedTuple):
@@ -66,17 +76,27 @@ def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None =
     )
 
 
-def read_source(path: Path, target: str | None = None) -> Source:
+def read_source(path: Path, target: str | None = None, unlabelled: Any = "auto") -> Source:
     """Reads every part of a file or of an IDX folder, checks it and numbers its classes."""
-    if is_idx_folder(path):
+    is_idx = is_idx_folder(path)
+    if is_idx:
         _refuse_target(path, target)
         parts = {part: Split(*read_idx_part(path, part)) for part in ("train", "test")}
-        return Source(_check(path, parts), path.name, ordered=True)
-    parts = _check(path, _read_parts(path, target))
-    if not _is_pickle(path):  # its labels are digits already, however few of them are there
-        parts, classes = _number_classes(parts)
-        return Source(parts, path.name, classes)
-    return Source(parts, path.name)
+    else:
+        parts = _read_parts(path, target)
+    parts = _check(path, parts)
+    labels = {part: rows.y for part, rows in parts.items()}
+    if is_table(path) and target is not None and unlabelled == "auto":
+        tell_of_class(parts["rows"].y, f"Column {target!r} of {path}")  # type: ignore[arg-type]
+    labels, classes = number_classes(
+        labels,
+        unlabelled,
+        in_table=is_table(path),
+        # Labels of images are digits already, however few of them are there.
+        renumber=not (is_idx or _is_pickle(path)),
+    )
+    parts = {part: Split(rows.x, labels[part]) for part, rows in parts.items()}
+    return Source(parts, path.name, classes, ordered=is_idx)
 
 
 def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
@@ -94,7 +114,7 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
     Returns:
         A `Split`: `x` of shape `(rows, features)` and `y` of shape `(rows,)` or `None`, both with
         the values and the dtype of the file. Labels are not renumbered, since a few new rows do
-        not show which classes there were.
+        not show which classes there were; missing ones are NaN, or empty among text.
 
     Raises:
         FileNotFoundError: If there is no such file, or an IDX folder is incomplete.
@@ -131,10 +151,10 @@ def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
             f"{path} is a folder without IDX files, such as train-images-idx3-ubyte.gz: name a "
             f"file ({', '.join(FORMATS)}) or an IDX folder."
         )
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".parquet"):
+    if is_table(path):
         return {"rows": Split(*read_table(path, target))}
     _refuse_target(path, target)
+    suffix = path.suffix.lower()
     if suffix == ".npy":
         return {"rows": Split(_read_npy(path), None)}
     if suffix == ".npz":
@@ -144,6 +164,11 @@ def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
     raise ValueError(
         f"{path} is of an unknown kind. Expected {', '.join(FORMATS)} or an IDX folder."
     )
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a table, whose labels are a column."""
+    return Path(path).suffix.lower() in (".csv", ".parquet")
 
 
 def _is_pickle(path: Path) -> bool:
@@ -245,20 +270,6 @@ def _check_labels(x: np.ndarray, y: np.ndarray, owner: str) -> np.ndarray:
         )
     check_same_length(x, y, owner)
     if y.dtype.kind != "U":
-        check_rows(y, owner, name="y")
+        # A missing label is none; infinity is a mistake.
+        check_rows(np.nan_to_num(y, nan=0, posinf=np.inf, neginf=-np.inf), owner, name="y")
     return y
-
-
-def _number_classes(parts: dict[str, Split]) -> tuple[dict[str, Split], list[Any] | None]:
-    """Numbers text and integer labels from 0 to C - 1, over all parts, unless they already are."""
-    labels = [split.y for split in parts.values() if split.y is not None]
-    if not labels or any(y.dtype.kind == "f" for y in labels):
-        return parts, None
-    classes = np.unique(np.concatenate(labels))
-    if classes.dtype.kind in "biu" and np.array_equal(classes, np.arange(len(classes))):
-        return parts, None
-    numbered = {
-        part: split._replace(y=None if split.y is None else np.searchsorted(classes, split.y))
-        for part, split in parts.items()
-    }
-    return numbered, classes.tolist()

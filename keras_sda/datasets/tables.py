@@ -1,6 +1,7 @@
 """Reader of `.csv` and `.parquet` files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,11 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
 
     Returns:
         `x`, float64 of shape `(rows, columns)`, missing values as NaN; and `y` of shape `(rows,)`,
-        numbers or text, or `None` without `target`.
+        numbers or text, a missing label as NaN or as empty text, or `None` without `target`.
 
     Raises:
-        ValueError: If the file is corrupt or empty, `target` is not a column, a label is missing,
-            or another column is not numeric.
+        ValueError: If the file is corrupt or empty, `target` is not a column, or another column is
+            not numeric.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
     suffix = path.suffix.lower()
@@ -79,14 +80,36 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
                 "encode it, or name it as target= if it holds the labels."
             )
     x = table.to_numpy(dtype="float64", na_value=np.nan)
-    if labels is None:
-        return x, None
-    if labels.isna().any():
-        raise ValueError(
-            f"{path} has no label in column {target!r} of row {labels.isna().to_numpy().argmax()}: "
-            "remove or fill such rows."
-        )
-    if pd.api.types.is_numeric_dtype(labels.dtype):
-        # Via a list, since pandas has integer types that NumPy lacks.
-        return x, np.asarray(labels.tolist())
-    return x, labels.astype(str).to_numpy(dtype=str)
+    return x, None if labels is None else _labels(labels, suffix == ".csv")
+
+
+def _labels(column: Any, in_text: bool) -> np.ndarray:
+    """Returns a column as numbers or text, with NaN or empty text where it is blank."""
+    import pandas as pd
+
+    is_numeric = pd.api.types.is_numeric_dtype
+    if not is_numeric(column.dtype):
+        is_blank = column.isna() | (column.astype(str).str.strip() == "")
+        known = _without_blanks(column, is_blank, in_text)
+        if not is_numeric(known.dtype):
+            return column.astype(str).mask(is_blank, "").to_numpy(dtype=str)
+        column = known.reindex(column.index)
+    if column.isna().any():
+        return column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
+    # Via a list, since pandas has integer types that NumPy lacks.
+    return np.asarray(column.tolist())
+
+
+def _without_blanks(column: Any, is_blank: Any, in_text: bool) -> Any:
+    """Returns the other labels in the type in which pandas reads them where none is blank."""
+    import pandas as pd
+
+    known = column[~is_blank]
+    if known.map(lambda label: isinstance(label, bool)).all():
+        return known.astype("int64")
+    if in_text and len(known) < len(column):
+        try:
+            return pd.to_numeric(known)
+        except (ValueError, TypeError):
+            pass
+    return known

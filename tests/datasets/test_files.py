@@ -209,7 +209,7 @@ OBJECTS = np.array([[1, None]], dtype=object)
         ),
         (
             "a.npz",
-            saved(np.savez, x=np.ones((3, 2)), y=np.array([1, np.nan, 2])),
+            saved(np.savez, x=np.ones((3, 2)), y=np.array([1, np.inf, 2])),
             "finite numbers in `y`, but row 1",
         ),
         (
@@ -304,7 +304,6 @@ def test_float_targets_stay_float32(tmp_path):
         ("a,b\n1,2\n3,4,5\n", None, "not a readable .csv file, truncated or corrupt"),
         ("a,b\n1,2\n", "c", "must be a column of .*: a, b. Received: target='c'"),
         ("a,b\n1,x\n2,y\n", None, "the column 'b' of .*, which is not numeric"),
-        ("a,b\n1,x\n2,\n", "b", "no label in column 'b' of row 1"),
         ("a,b\n1,2\n,4\n", None, "row 1 holds NaN or infinity"),
         ("b\n1\n2\n", "b", "at least one row and one column .* Received 2 rows and 0 columns"),
         ("a,b\n1,2\n3,4\n", None, "needs at least 3 rows to be split .* Received 2"),
