@@ -206,7 +206,7 @@ def test_unlabelled_rows_are_not_fine_tuned_on(rows):
     without = SDAClassifier(**plain).fit(x[:60], y[:60])
     np.testing.assert_array_equal(with_them.predict_proba(x), without.predict_proba(x))
     target = np.where(few == -1, np.nan, x[:, 0])
-    with_them = SDARegressor(**plain, unlabelled="nan").fit(x, target)
+    with_them = SDARegressor(**plain).fit(x, target)
     without = SDARegressor(**plain).fit(x[:60], target[:60])
     np.testing.assert_array_equal(with_them.predict(x), without.predict(x))
 
@@ -227,6 +227,51 @@ def test_which_label_marks_unlabelled_rows(rows):
         classes(np.where(y == 0, -1, 1), unlabelled=-1)
 
 
+def test_missing_labels_are_unlabelled_as_pandas_has_them(rows):
+    pandas = pytest.importorskip("pandas")
+    x, y = rows
+    names = np.array(["a", "b", "c"])[y]
+    has_label = np.arange(150) % 4 == 0
+    by_number = SDAClassifier(**QUICK, epochs=2).fit(x, np.where(has_label, y, -1))
+    expected = by_number.predict_proba(x)
+    numbers = pandas.Series(y).where(has_label)
+    text = pandas.Series(names, dtype=object).where(has_label, None)
+    for labels in (
+        *(numbers, numbers.astype("Int64"), numbers.tolist()),
+        *(text, text.astype("string"), text.astype("category"), text.tolist()),
+        np.where(has_label, names, " "),
+        pandas.DataFrame({"kind": numbers.astype("Int64")}),
+        [label if known else pandas.NA for label, known in zip(names, has_label, strict=True)],
+        [label if known else np.nan for label, known in zip(names, has_label, strict=True)],
+    ):
+        fitted = SDAClassifier(**QUICK, epochs=2).fit(x, labels)
+        assert fitted.classes_.tolist() in ([0, 1, 2], ["a", "b", "c"])
+        np.testing.assert_array_equal(fitted.predict_proba(x), expected)
+    step = SDAClassifier(**QUICK).partial_fit(x, numbers.astype("Int64"), classes=[0, 1, 2])
+    same = SDAClassifier(**QUICK).partial_fit(x, np.where(has_label, y, -1), classes=[0, 1, 2])
+    np.testing.assert_array_equal(step.predict_proba(x), same.predict_proba(x))
+    # 0, 1 and no label: the most common of all; -1 is a class beside one other.
+    binary = pandas.Series(np.where(y == 0, 0.0, 1.0)).where(has_label)
+    assert SDAClassifier(**QUICK, epochs=0).fit(x, binary).classes_.tolist() == [0, 1]
+    assert SDAClassifier(**QUICK, epochs=0).fit(x, 2 * binary - 1).classes_.tolist() == [-1, 1]
+    for nothing in (np.full(150, np.nan), [None] * 150, np.full(150, -1)):
+        with pytest.raises(ValueError, match="at least two classes. Received no label"):
+            SDAClassifier(**QUICK).fit(x, nothing)
+
+
+def test_missing_targets_of_every_kind(rows):
+    pandas = pytest.importorskip("pandas")
+    x, y = rows
+    targets = pandas.Series(y + 0.5).where(np.arange(150) % 4 == 0)
+    expected = SDARegressor(**QUICK, epochs=2).fit(x, targets.to_numpy()).predict(x)
+    nothing = targets.isna()
+    objects = targets.astype(object)
+    for other in (targets.astype("Float64"), objects.where(~nothing, None).tolist()):
+        np.testing.assert_array_equal(
+            SDARegressor(**QUICK, epochs=2).fit(x, other).predict(x), expected
+        )
+
+
 def test_weight_zero_is_the_same_as_no_label(rows):
     x, y = rows
     weight = np.where(np.arange(150) < 60, 2.0, 0.0)
@@ -235,7 +280,7 @@ def test_weight_zero_is_the_same_as_no_label(rows):
     np.testing.assert_array_equal(by_weight.predict_proba(x), by_label.predict_proba(x))
     target = np.where(weight > 0, x[:, 0], np.nan)
     by_weight = SDARegressor(**QUICK, epochs=3).fit(x, x[:, 0], sample_weight=weight)
-    by_label = SDARegressor(**QUICK, epochs=3, unlabelled="nan").fit(x, target)
+    by_label = SDARegressor(**QUICK, epochs=3).fit(x, target)
     np.testing.assert_array_equal(by_weight.predict(x), by_label.predict(x))
 
 
@@ -482,15 +527,15 @@ def test_refused_parameters(rows, cls, options, message):
 
 def test_refused_data(rows):
     x, y = rows
-    classifier, regressor = SDAClassifier(**QUICK), SDARegressor(**QUICK)
+    classifier = SDAClassifier(**QUICK)
     with pytest.raises(ValueError, match="at least two classes. Received no label"):
         SDAClassifier(**QUICK, unlabelled=-1).fit(x, np.full(150, -1))
     with pytest.raises(ValueError, match="both a label and a weight above 0. Received none"):
         classifier.fit(x, np.where(y == 0, -1, y), sample_weight=(y == 0).astype(float))
     with pytest.raises(ValueError, match="both a target and a weight above 0. Received none"):
-        SDARegressor(**QUICK, unlabelled="nan").fit(x, np.full(150, np.nan))
+        SDARegressor(**QUICK).fit(x, np.full(150, np.nan))
     with pytest.raises(ValueError, match="Input y contains NaN"):
-        regressor.fit(x, np.where(y == 0, np.nan, y))
+        SDARegressor(**QUICK, unlabelled=None).fit(x, np.where(y == 0, np.nan, y))
     with pytest.raises(ValueError, match="at least one non-zero number. Received numbers from 0"):
         classifier.fit(x, y, sample_weight=np.zeros(150))
     with pytest.raises(ValueError, match="numbers of at least 0 in `sample_weight`"):

@@ -53,10 +53,32 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
     known = labels[~is_missing(labels)]
     if len(known) == len(labels):
         return labels
-    if known.dtype.kind == "O":
+    if known.dtype.kind == "O" and len({isinstance(label, str) for label in known}) == 1:
         known = np.array(known.tolist())
     is_whole = known.dtype.kind == "f" and bool((known == np.floor(known)).all())
     return known.astype("int64") if is_whole else known
+
+
+def fill_missing(labels: Any) -> tuple[Any, np.ndarray | None]:
+    """Returns labels with another label where one is missing, and which were; for checks by others.
+
+    Args:
+        labels: Labels of any kind; what is no column of labels is returned as it is.
+
+    Returns:
+        The labels, the very same ones if none is missing; and booleans, or `None` if none is.
+    """
+    # In a list, NumPy would make text of the NaN beside text.
+    column = np.asarray(labels, dtype=object if isinstance(labels, (list, tuple)) else None)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    missing = is_missing(column) if column.ndim == 1 else np.zeros(0, bool)
+    if not missing.any() or missing.all():
+        return labels, missing if missing.any() else None
+    known = known_labels(column)
+    filled = np.full(len(column), known[0], known.dtype)
+    filled[~missing] = known
+    return filled, missing
 
 
 def is_labelled(labels: np.ndarray) -> np.ndarray:

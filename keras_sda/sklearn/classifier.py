@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.labels import fill_missing, has_label
 from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 
@@ -19,9 +20,9 @@ from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 class SDAClassifier(ClassifierMixin, SupervisedEstimator):
     """A classifier whose layers are pretrained as denoising autoencoders, without labels.
 
-    `fit` pretrains on every row and then trains the whole network on those with a label. The label
-    -1 marks a row without one, as in scikit-learn's `semi_supervised`; see `unlabelled`. To
-    measure accuracy, pass labelled rows only.
+    `fit` pretrains on every row and then trains the whole network on those with a label. A row has
+    none if its label is missing (NaN, None, `pd.NA`, empty text) or -1, as in scikit-learn's
+    `semi_supervised`; see `unlabelled`. To measure accuracy, pass labelled rows only.
 
     `sample_weight` weights the rows in supervised training relative to each other. Weight 0 is the
     same as no label: such a row still takes part in pretraining, which weights all rows equally.
@@ -33,10 +34,10 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
     Args:
         {shared}
         {supervised}
-        unlabelled: The label that marks unlabelled rows. `"auto"`: -1, unless there is only one
-            other class, as in {-1, 1}, or, in `partial_fit`, `classes` contains -1: then it is a
-            class itself. A label, such as -1 or `"?"`, always marks them; with `None` all labels
-            are classes, as for {-1, 0, 1}.
+        unlabelled: The label that marks unlabelled rows, besides missing ones. `"auto"`: -1, unless
+            there is only one other class, as in {-1, 1}, or, in `partial_fit`, `classes` contains
+            -1: then it is a class itself. A label, such as -1 or `"?"`, always marks them; with
+            `None` all labels are classes, as for {-1, 0, 1}.
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
@@ -74,16 +75,16 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
-            y: Labels of shape `(rows,)`, numbers or strings.
+            y: Labels of shape `(rows,)`, numbers or strings; see above for rows without one.
             sample_weight: Weights of shape `(rows,)` for supervised training.
 
         Returns:
             The estimator.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, accept_sparse="csr")
+        X, y, present = self._checked(X, y)
+        labelled = present & has_label(y, self.unlabelled)
         weight = self._check_weight(sample_weight, X)
-        labelled = self._has_label(y)
         check_classification_targets(y[labelled])
         self._set_classes(y[labelled])
         labelled &= weight > 0
@@ -111,7 +112,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         self._check_parameters()
         self._check_no_early_stopping()
         is_first = not hasattr(self, "model_")
-        X, y = validate_data(self, X, y, accept_sparse="csr", reset=is_first)
+        X, y, present = self._checked(X, y, reset=is_first)
         weight = self._check_weight(sample_weight, X)
         if is_first:
             if classes is None:
@@ -125,7 +126,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
                 "SDAClassifier.partial_fit() takes the same `classes` in each call, here "
                 f"{self.classes_.tolist()}. Received: {np.unique(classes).tolist()}"
             )
-        labelled = self._has_label(y, self.classes_)
+        labelled = present & has_label(y, self.unlabelled, self.classes_)
         unknown = set(y[labelled].tolist()) - set(self.classes_.tolist())
         if unknown:
             raise ValueError(
@@ -166,19 +167,13 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         numbers = self.predict_proba(X).argmax(axis=1)
         return self.classes_[numbers]
 
-    def _has_label(self, y, classes=None):
-        """Returns which rows have a label, as an array of booleans."""
-        if self.unlabelled is None:
-            return np.ones(len(y), dtype=bool)
-        labels = y.tolist()  # as strings may be mixed with -1
-        is_auto = isinstance(self.unlabelled, str) and self.unlabelled == "auto"
-        mark = -1 if is_auto else self.unlabelled
-        labelled = np.array([label != mark for label in labels], dtype=bool)
-        if not is_auto:
-            return labelled
-        known = set(y[labelled].tolist()) if classes is None else set(classes.tolist())
-        is_class = len(known) < 2 if classes is None else mark in known
-        return np.ones(len(y), dtype=bool) if is_class else labelled
+    def _checked(self, X, y, reset=True):
+        """Returns checked rows and labels, and which rows have a label that is not missing."""
+        y, missing = fill_missing(y)
+        if missing is not None and missing.all():
+            y = np.zeros(len(missing))  # rows and parameters are checked all the same
+        X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset)
+        return X, y, np.ones(len(y), dtype=bool) if missing is None else ~missing
 
     def _set_classes(self, labels):
         classes = np.unique(labels)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.labels import is_missing
 from keras_sda.sklearn.base import documented
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 
@@ -20,8 +21,8 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
     """A regressor whose layers are pretrained as denoising autoencoders, without targets.
 
     `fit` pretrains on every row and then trains the whole network, with a linear output and squared
-    error. Targets, one or several, are standardised internally, so that any unit will do. With
-    `unlabelled="nan"`, rows whose target is NaN take part in pretraining only.
+    error. Targets, one or several, are standardised internally, so that any unit will do. Rows
+    without a target (NaN, None or `pd.NA`) take part in pretraining only.
 
     `sample_weight` weights the rows in supervised training relative to each other. Weight 0 is the
     same as no target: such a row still takes part in pretraining, which weights all rows equally.
@@ -32,8 +33,8 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
     Args:
         {shared}
         {supervised}
-        unlabelled: With `"nan"`, a row whose target (or one of them) is NaN has none; `None`, the
-            default, refuses NaN, which is more often a mistake.
+        unlabelled: With `"nan"`, a row whose target (or one of them) is missing has none; `None`
+            refuses missing targets, where they would be a mistake.
 
     Attributes:
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and
@@ -55,7 +56,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
     >>> X = np.random.default_rng(0).normal(size=(200, 5))
     >>> y = 100 + X[:, 0] - X[:, 1]
     >>> few = np.where(np.arange(200) < 50, y, np.nan)
-    >>> regressor = SDARegressor(hidden_units=(16,), unlabelled="nan", random_state=0)
+    >>> regressor = SDARegressor(hidden_units=(16,), random_state=0)
     >>> regressor.fit(X, few).predict(X).shape
     (200,)
 
@@ -63,7 +64,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
     """
 
-    unlabelled: str | None = None
+    unlabelled: str | None = "nan"
 
     _loss = "mean_squared_error"
 
@@ -138,7 +139,11 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         else:
             X = validate_data(self, X, accept_sparse="csr", reset=reset)
             y = check_array(
-                y, ensure_2d=False, dtype="float64", ensure_all_finite="allow-nan", input_name="y"
+                _with_nan(y),
+                ensure_2d=False,
+                dtype="float64",
+                ensure_all_finite="allow-nan",
+                input_name="y",
             )
             check_consistent_length(X, y)
         weight = self._check_weight(sample_weight, X)
@@ -168,3 +173,12 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
 
     def _strata(self, labels):
         return None
+
+
+def _with_nan(targets):
+    """Returns targets with NaN for whatever else is missing, which scikit-learn would refuse."""
+    array = np.asarray(targets)
+    if array.dtype.kind != "O":
+        return targets
+    missing = is_missing(array)
+    return np.where(missing, np.nan, array) if missing.any() else targets
