@@ -29,6 +29,17 @@ class Listed(click.ParamType):
         return values[0] if len(values) == 1 else values
 
 
+class Label(click.ParamType):
+    """A label: a number where it reads as one, else text."""
+
+    name = "value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str) or value.lower() in _WORDS:
+            return value
+        return _plain_value(value)
+
+
 _INTEGERS = Listed(int, "whole number")
 _NUMBERS = Listed(float, "number")
 
@@ -82,6 +93,22 @@ PARAMETERS = (
     ),
     Parameter("--data-dir", ("data.data_dir",), "Folder with prepared data."),
     Parameter("--target", ("data.target",), "Label column of a .csv or .parquet file."),
+    Parameter(
+        "--unlabelled",
+        ("data.unlabelled",),
+        "The label that marks unlabelled rows, besides blank cells, NaN and null, which always do; "
+        "none: no label. auto: -1 in .npz, unless there is only one other class; in a table -1 is "
+        "a class.",
+        "auto",
+        Label(),
+    ),
+    Parameter(
+        "--labels",
+        ("data.labels",),
+        "Hide all but N labels of the training rows, evenly over the classes. [default: all stay]",
+        kind=_POSITIVE,
+        metavar="N",
+    ),
     Parameter(
         "--split",
         ("data.split",),
@@ -260,10 +287,12 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return key, _plain_value(value)
 
 
+_WORDS = {"none": None, "true": True, "false": False}
+
+
 def _plain_value(text: str) -> Any:
-    words = {"none": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     for kind in (int, float):
         try:
             return kind(text)

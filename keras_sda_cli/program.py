@@ -1,6 +1,9 @@
 """The program `keras-sda`: its commands, and how errors are told."""
 
+import contextlib
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -16,7 +19,8 @@ class _OneSentence(click.Group):
         message = None
         extra["standalone_mode"] = False
         try:
-            status = click.Group.main(self, args, prog_name, **extra) or 0
+            with _warnings_in_one_line():
+                status = click.Group.main(self, args, prog_name, **extra) or 0
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
         except click.ClickException as error:
@@ -32,6 +36,17 @@ class _OneSentence(click.Group):
             sentence = " ".join(message.strip().split("\n\n")[0].split())
             click.echo(f"Error: {sentence}", err=True)
         sys.exit(status)
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Shows a warning as a sentence, without the line of code that it comes from."""
+    formatted = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = formatted
 
 
 @click.group(

@@ -55,6 +55,11 @@ def _with_shortcuts(command: Any) -> Any:
     type=click.IntRange(min=1),
     help="Steps from one state to the next, besides those after each epoch.",
 )
+@click.option(
+    "--no-cross-validate",
+    is_flag=True,
+    help="Do not cross-validate the error where labels are few.",
+)
 @click.option("--quiet", is_flag=True, help="Print the results only.")
 def train(
     model, settings, config, like, print_config, strategy, output, resume, no_backup, **options
@@ -65,11 +70,17 @@ def train(
     digits level by level, fine-tunes it, and evaluates it. Defaults are those of this model, the
     sda. The model, its experiment, every epoch's figures and pictures are written to a run folder.
 
+    A row without a label, such as a blank cell of a .csv, takes part in pretraining only. Where
+    fewer than 500 rows of your own have a label, those for training and for validation together,
+    the error is cross-validated, too: five more models are trained, each without the labels of a
+    fifth of these rows.
+
     The state of training is saved there after every epoch. Ctrl-C and SIGTERM save it, too, and end
     with status 130 and 143; `--resume RUN` resumes after them, or after a crash, to the weights of
     a run that was never interrupted. So does the same command again, if it has an `--output`.
     """
     quiet, backup_steps = options.pop("quiet"), options.pop("backup_steps")
+    cross_validate = not options.pop("no_cross_validate")
     if resume is not None and output is not None:
         raise click.UsageError("Give --resume or --output: a run is resumed in its own folder.")
     sources = {"--config": config, "--like": like, "--resume": resume}
@@ -86,8 +97,11 @@ def train(
         output,
         strategy,
         quiet=quiet,
-        backup=not no_backup,
-        backup_steps=backup_steps,
+        how={
+            "cross_validate": cross_validate,
+            "backup": not no_backup,
+            "backup_steps": backup_steps,
+        },
     )
 
 
@@ -164,8 +178,7 @@ def _carry_out(
     strategy: str,
     *,
     quiet: bool,
-    backup: bool,
-    backup_steps: int | None,
+    how: Mapping[str, Any],
 ) -> None:
     """Runs the experiment under a strategy; of several workers, one writes and prints."""
     from keras_sda import backend
@@ -188,34 +201,32 @@ def _carry_out(
         states = Path(backend.text_from_chief(str(folder.absolute()))) / run_folder.BACKUP
         if not is_chief:
             folder = stack.enter_context(_nothing_printed_nor_kept())
-        _train_in(folder, experiment, quiet, backup, backup_steps, states)
+        _train_in(folder, experiment, quiet, {**how, "states": states})
 
 
 def _train_in(
     folder: Path,
     experiment: Any,
     quiet: bool,
-    backup: bool,
-    backup_steps: int | None,
-    states: Path,
+    how: Mapping[str, Any],
 ) -> None:
-    """Trains and prints the results; after an interruption it tells how to resume."""
+    """Trains and prints the results; after an interruption it tells how to resume.
+
+    Args:
+        folder: Folder of the run.
+        experiment: The experiment.
+        quiet: Whether to print the results only.
+        how: Further arguments of `experiments.run`.
+    """
     from keras_sda.experiments import run, run_folder
     from keras_sda.resuming.signals import Terminated, terminable
 
     try:
         with terminable():
-            result = run(
-                experiment,
-                folder,
-                backup=backup,
-                backup_steps=backup_steps,
-                states=states,
-                verbose=0 if quiet else 1,
-            )
+            result = run(experiment, folder, verbose=0 if quiet else 1, **how)
     except (KeyboardInterrupt, Terminated) as interruption:
         if not str(interruption):  # not told yet
-            can_resume = backup and run_folder.can_resume(folder)
+            can_resume = how["backup"] and run_folder.can_resume(folder)
             hint = f"; to resume: {run_folder.resume_command(folder)}" if can_resume else ""
             click.echo(f"Interrupted{hint}.", err=True)
         sys.exit(143 if isinstance(interruption, Terminated) else 130)
@@ -230,6 +241,9 @@ def _print_results(metrics: Mapping[str, Any]) -> None:
     for name, title in (("valid", "Validation"), ("test", "Test")):
         if name in metrics:
             click.echo(f"{title}: {describe(metrics[name])}")
+    if "cross_validation" in metrics:
+        figure = metrics["cross_validation"]
+        click.echo(f"Cross-validation, {figure['folds']} folds: {describe(figure)}")
     if metrics.get("best_epoch") is not None:
         done = len(metrics["training"]["loss"])
         phase = "fine-tuning" if metrics["pretraining"] else "training"

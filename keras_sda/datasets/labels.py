@@ -178,6 +178,7 @@ def number_new_rows(
     unlabelled: Any = "auto",
     *,
     in_table: bool = False,
+    are_classes: bool = True,
 ) -> np.ndarray | None:
     """Returns the labels of new rows by the numbers of known classes, -1 without a label.
 
@@ -186,12 +187,15 @@ def number_new_rows(
         classes: The classes in the order of their numbers; `None` if they were numbers from 0.
         unlabelled: See `has_label`.
         in_table: See `has_label`.
+        are_classes: Whether labels are classes, and not numbers as they are.
 
     Raises:
         ValueError: If a label is none of the classes.
     """
     if labels is None:
         return None
+    if not are_classes:
+        return _plain_numbers(labels, unlabelled)
     known = known_labels(labels)
     if classes is None and known.dtype.kind not in "biu":
         return labels  # no class numbers, which whoever measures says better
@@ -214,6 +218,15 @@ def number_new_rows(
     numbered = np.full(len(labels), UNLABELLED, "int64")
     numbered[which] = values if classes is None else [numbers[label] for label in values]
     return numbered
+
+
+def _plain_numbers(labels, unlabelled):
+    """Returns labels that are no classes, NaN where a row has none."""
+    if labels.dtype.kind not in "biuf":
+        return labels
+    is_auto = isinstance(unlabelled, str) and unlabelled == "auto"
+    labelled = has_label(labels, None if is_auto else unlabelled)
+    return labels if labelled.all() else np.where(labelled, labels.astype("float64"), np.nan)
 
 
 def tell_of_class(labels: np.ndarray, owner: str) -> None:

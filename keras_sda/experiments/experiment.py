@@ -33,7 +33,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Data:
-    """Which rows are loaded, and how: the arguments of `datasets.load`.
+    """Which rows are loaded, and how: the arguments of `datasets.load`, and the labels in use.
 
     Args:
         name: Name of a data set, or path of a file or folder.
@@ -41,6 +41,10 @@ class Data:
         target: Label column of a table; `None` for no labels.
         split: Which rows validate: `"tutorial"`, `"tensorflow"` or `"full"` (none).
         scale: `"unit"`, `"symmetric"`, `"standard"`, or `None` for values as they are.
+        unlabelled: The label that marks unlabelled rows, besides missing labels: `"auto"`, -1 in
+            arrays; `None`, no label; see `datasets.load`.
+        labels: How many labels of training rows stay, evenly over the classes and drawn by the seed
+            of the experiment; `None` for all.
     """
 
     name: str = "digits"
@@ -48,6 +52,17 @@ class Data:
     target: str | None = None
     split: str = "tutorial"
     scale: str | None = "unit"
+    unlabelled: Any = "auto"
+    labels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None:
+            check_positive_int("data.labels", self.labels, _OWNER)
+        if not (self.unlabelled is None or isinstance(self.unlabelled, (str, int, float))):
+            raise ValueError(
+                f"Argument `data.unlabelled` of {_OWNER} must be one label, a number or text, "
+                f"'auto' or None. Received: data.unlabelled={self.unlabelled!r}"
+            )
 
 
 @dataclass(frozen=True)

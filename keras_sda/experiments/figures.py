@@ -50,11 +50,18 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def error_rate(errors: int, count: int) -> dict[str, Any]:
+    """Returns what is reported of a classifier's errors: their rate, its interval, the numbers."""
+    interval = error_interval(errors, count)
+    return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
+
+
 def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
     """Returns how well a model does on rows: one entry of `metrics.json`.
 
-    For a classifier the share of rows put into a wrong class, for an autoencoder the mean
-    reconstruction error, each with its 95 % interval; otherwise the loss.
+    For a classifier the share of labelled rows put into a wrong class, for an autoencoder the mean
+    reconstruction error of all rows, each with its 95 % interval; otherwise the loss on labelled
+    rows.
 
     Args:
         model: The model.
@@ -63,26 +70,25 @@ def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
     Raises:
         ValueError: If the rows lack the labels that the model is measured by.
     """
-    count = len(rows.x)
     has_head = getattr(model, "head", None) is not None
     if not has_head and hasattr(model, "reconstruction_error"):
         errors_of_rows = model.reconstruction_error(rows.x)
         figure: dict[str, Any] = {"reconstruction_error": float(errors_of_rows.mean())}
-        if count > 1:
+        if len(rows.x) > 1:
             figure["interval"] = mean_interval(errors_of_rows)
-        return {**figure, "rows": count}
-    if rows.y is None:
+        return {**figure, "rows": len(rows.x)}
+    labelled = rows.labelled
+    if labelled is None:
         raise ValueError(
             "A classifier is evaluated on rows with labels. Received rows without: name the label "
             "column by --target, or add `y` to the file."
         )
+    x, y = labelled
     if model.num_classes is None:
-        loss = model.evaluate(rows.x, rows.y, batch_size=BATCH_SIZE, return_dict=True, verbose=0)
-        return {"loss": float(loss["loss"]), "rows": count}
-    check_class_labels(rows.y, model.num_classes, "evaluate")
-    errors = int((predicted_classes(model, rows.x) != rows.y).sum())
-    interval = error_interval(errors, count)
-    return {"error": errors / count, "interval": interval, "errors": errors, "rows": count}
+        loss = model.evaluate(x, y, batch_size=BATCH_SIZE, return_dict=True, verbose=0)
+        return {"loss": float(loss["loss"]), "rows": len(x)}
+    check_class_labels(y, model.num_classes, "evaluate")  # type: ignore[arg-type]
+    return error_rate(int((predicted_classes(model, x) != y).sum()), len(x))
 
 
 def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -109,8 +115,9 @@ def describe(figure: Mapping[str, Any]) -> str:
 
 
 def classification_error(model: keras.Model, rows: Split) -> float:
-    """Returns the percentage of rows put into a wrong class."""
-    return 100 * float(np.mean(predicted_classes(model, rows.x) != rows.y))
+    """Returns the percentage of labelled rows put into a wrong class."""
+    x, y = rows.labelled or rows
+    return 100 * float(np.mean(predicted_classes(model, x) != y))
 
 
 def squared_error(model: keras.Model, rows: Split) -> float:
@@ -177,12 +184,12 @@ def compare_with_logistic_regression(model: keras.Model, data: Data) -> dict[str
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    x = data.train.x
+    x, y = data.train.labelled or data.train
     with warnings.catch_warnings():
         # On MNIST its 100 steps end before it has converged, at no price on other rows.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        linear = LogisticRegression().fit(x.reshape(len(x), -1), data.train.y)
-    test = data.test or data.train
+        linear = LogisticRegression().fit(x.reshape(len(x), -1), y)
+    test = _labelled_test(data)
     predicted = linear.predict(test.x.reshape(len(test.x), -1))
     return {
         "name": "logistic regression",
@@ -194,7 +201,7 @@ def compare_with_logistic_regression(model: keras.Model, data: Data) -> dict[str
 
 def compare_with_chance(model: keras.Model, data: Data) -> dict[str, Any]:
     """Returns the error in % of the model and of always guessing the most frequent class."""
-    test = data.test or data.train
+    test = _labelled_test(data)
     labels = np.asarray(test.y)
     return {
         "name": "the most frequent class",
@@ -202,6 +209,11 @@ def compare_with_chance(model: keras.Model, data: Data) -> dict[str, Any]:
         "theirs": 100 * (1 - float(np.bincount(labels).max()) / len(labels)),
         "ours": classification_error(model, test),
     }
+
+
+def _labelled_test(data: Data) -> Split:
+    rows = data.test or data.train
+    return rows.labelled or rows
 
 
 def compare_with_pca(model: keras.Model, data: Data, corrupt: Any = None) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import keras
 import numpy as np
 
 from keras_sda import datasets
+from keras_sda.datasets.catalog import is_named
+from keras_sda.datasets.files import is_table
+from keras_sda.datasets.labels import number_new_rows
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.run_folder import (
     CONFIG,
@@ -145,9 +148,16 @@ class Run:
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
     ) -> datasets.Split:
         """Returns rows as `rows` does, but with the values they have in the data."""
-        if data is not None and not _is_named(data):
+        if data is not None and not is_named(data):
             x, y = datasets.read_rows(data, target=target)
-            return datasets.Split(self._shaped(x), _number(y, self.classes))
+            y = number_new_rows(
+                y,
+                self.classes,
+                self.experiment.data.unlabelled,
+                in_table=is_table(data),
+                are_classes=self.classes is not None or self.model.num_classes is not None,
+            )
+            return datasets.Split(self._shaped(x), y)
         loaded = self._load(data, **load)
         split = getattr(loaded, part)
         if split is None:
@@ -156,31 +166,14 @@ class Run:
 
     def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
         own = self.experiment.data
-        return datasets.load(
-            data or own.name,
-            data_dir=data_dir or own.data_dir,
-            split=own.split,
-            target=own.target,
-            scale=None,
-        )
-
-
-def _is_named(data: str) -> bool:
-    return data in datasets.names() or data.startswith("tfds:")
-
-
-def _number(labels, classes):
-    """Returns labels as class numbers, by the classes of the training data."""
-    if labels is None or classes is None:
-        return labels
-    numbers = {label: number for number, label in enumerate(classes)}
-    unknown = sorted({str(label) for label in labels.tolist() if label not in numbers})
-    if unknown:
-        raise ValueError(
-            f"The labels must be among {classes}, which the model was trained on. "
-            f"Received also: {', '.join(unknown[:5])}"
-        )
-    return np.array([numbers[label] for label in labels.tolist()], dtype="int64")
+        options: dict[str, Any] = {"data_dir": data_dir or own.data_dir, "split": own.split}
+        if data is not None:
+            return datasets.load(data, scale=None, **options)
+        options |= {"target": own.target, "unlabelled": own.unlabelled}
+        loaded = datasets.load(own.name, scale=None, **options)
+        if own.labels is None:
+            return loaded
+        return loaded.keep_labels(own.labels, self.experiment.seed)
 
 
 def load_run(folder: str | Path) -> Run:

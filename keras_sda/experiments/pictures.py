@@ -236,10 +236,10 @@ class RunPictures:
     def _hinders_confusion(self) -> str:
         if self.model.num_classes is None:
             return "it does not classify"
-        return "" if self.rows.y is not None else "the rows have no labels to compare with"
+        return "" if self.rows.labelled is not None else "the rows have no labels to compare with"
 
     def _draw_confusion(self):
-        x, y = self.rows
+        x, y = self.rows.labelled or self.rows
         check_class_labels(y, self.model.num_classes, "plot")  # type: ignore[arg-type]
         given = predicted_classes(self.model, x)
         names = self._classes or [str(number) for number in range(self.model.num_classes)]

@@ -181,6 +181,7 @@ def save_config(
     model: keras.Model,
     data: datasets.Data,
     backup_steps: int | None,
+    cross_validate: bool,
 ) -> None:
     """Writes `config.json`: the experiment, and what its data turned out to be.
 
@@ -197,6 +198,7 @@ def save_config(
             "scaling": data.scaling.to_dict(),
             "rows": count_rows(data),
             "backup_steps": backup_steps,
+            "cross_validate": cross_validate,
             "replicas": num_replicas(),
             "versions": versions(),
         },
@@ -224,6 +226,11 @@ def has_label(y: np.ndarray | None) -> np.ndarray:
 def read_backup_steps(folder: Path) -> int | None:
     """Returns how many steps there were from one saved state of a run to the next."""
     return read_config(folder)["found"].get("backup_steps")
+
+
+def read_cross_validate(folder: Path) -> bool:
+    """Returns whether a run was to be cross-validated where labels are few."""
+    return read_config(folder)["found"].get("cross_validate", False)
 
 
 def read_experiment(folder: Path) -> Experiment:

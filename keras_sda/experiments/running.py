@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras_sda import datasets
-from keras_sda.callbacks import Backup, LevelProgress, PatienceStopping, StopOnNonFiniteLoss
+from keras_sda import backend, datasets
+from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
-from keras_sda.experiments import figures, run_folder, zoo
+from keras_sda.experiments import cross_validation, figures, run_folder, zoo
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
+from keras_sda.experiments.saving import SaveAfterLevel, Saver
 from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer
 
@@ -26,6 +29,7 @@ def run(
     *,
     measure: Callable[[keras.Model, datasets.Split], Any] = figures.measure,
     prepare: Callable[[keras.Model], None] | None = None,
+    cross_validate: bool = False,
     backup: bool = True,
     backup_steps: int | None = None,
     states: str | Path | None = None,
@@ -35,7 +39,8 @@ def run(
 
     Loads the data, builds the model, pretrains its levels, trains the whole, and measures it.
     Validation rows choose the epoch whose weights remain; test rows are read once, at the end.
-    Labels are used by models that classify; a stacked denoising autoencoder without labels is
+    Labels are used by models that classify: unlabelled rows take part in pretraining only, and
+    errors are measured on labelled rows. A stacked denoising autoencoder without labels is
     pretrained only.
 
     Args:
@@ -45,6 +50,9 @@ def run(
             that was never interrupted. `None` writes nothing.
         measure: Function of the model and rows that returns what is reported of them.
         prepare: Called with the new model before training, to set initial values of its own.
+        cross_validate: Whether the error of a classifier of one's own data is cross-validated if
+            fewer than 500 training and validation rows have a label: up to five more models are
+            trained, each without the labels of a fold.
         backup: Whether the state of training is saved after each epoch; see `callbacks.Backup`.
         backup_steps: Steps from one state to the next, besides those after each epoch.
         states: Folder of the states; by default `backup` in `folder`, and nowhere without one.
@@ -75,10 +83,14 @@ def run(
             return load_run(folder)
         if state == "begun" and backup_steps is None:
             backup_steps = run_folder.read_backup_steps(folder)
+        if state == "begun":
+            cross_validate = cross_validate and run_folder.read_cross_validate(folder)
         states = folder / run_folder.BACKUP if states is None else states
-    saver = _Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
+    # Other workers, which read no folder, do what the chief does.
+    cross_validate = bool(backend.from_chief(np.array([cross_validate], np.int32))[0])
+    saver = Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
     try:
-        return _carry_out(experiment, saver, measure, prepare)
+        return _carry_out(experiment, saver, measure, prepare, cross_validate)
     except BaseException:
         if folder is not None:
             run_folder.discard_if_untrained(folder)
@@ -87,96 +99,108 @@ def run(
 
 def _carry_out(
     experiment: Experiment,
-    saver: "_Saver",
+    saver: Saver,
     measure: Callable[[keras.Model, datasets.Split], Any],
     prepare: Callable[[keras.Model], None] | None,
+    cross_validate: bool,
 ) -> Run:
     folder = saver.folder
     data = load_data(experiment)
-    model = zoo.build(experiment, data, count_classes(data, experiment))
-    if prepare is not None:
-        prepare(model)
+    num_classes = count_classes(data, experiment)
+
+    def build() -> Any:
+        model = zoo.build(experiment, data, num_classes)
+        if prepare is not None:
+            prepare(model)
+        return model
+
+    model = build()
     if folder is not None:
-        run_folder.save_config(folder, experiment, model, data, saver.every)
+        run_folder.save_config(folder, experiment, model, data, saver.every, cross_validate)
     if saver.verbose != 0:
         print(_headline(experiment, model, data), flush=True)
-
-    metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
-    if experiment.pretraining is not None:
-        _pretrain(model, experiment.pretraining, data, metrics, saver)
-    if folder is not None and is_supervised(model) and hasattr(model, "pretrain"):
-        # Now, as supervised training forgets how to reconstruct.
-        draw_reconstructions(model, data, folder)
-    training = experiment.training
-    if training is not None and _has_target(model, data):
-        _train(model, training, data, experiment.seed, metrics, saver)
+    metrics = _fit(model, experiment, data, saver)
     if folder is not None:
         run_folder.save_model(model, folder)
     for name, part in (("valid", data.valid), ("test", data.test)):
-        if part is not None:
-            metrics[name] = measure(model, part)
-    if folder is not None:
+        rows = part.labelled if part is not None and is_supervised(model) else part
+        if rows is not None:
+            metrics[name] = measure(model, rows)
+    if folder is not None:  # already, should cross-validation be interrupted
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         draw_overview(model, data, metrics, folder)
+    if cross_validate and _has_few_labels(model, experiment, data):
+        _cross_validate(build, experiment, data, metrics, saver)
+    if folder is not None:
+        run_folder.save_json(metrics, folder / run_folder.METRICS)
         run_folder.finish(folder)
     return Run.of_data(folder, experiment, model, metrics, data)
 
 
-@dataclass
-class _Saver:
-    """Saves what training makes, and knows how long it took before an interruption.
-
-    Attributes:
-        folder: Folder of the run, or `None`.
-        states: Folder of the states of training, or `None` for none.
-        every: Steps from one state to the next, besides those after each epoch.
-        verbose: As for `run`.
-        backups: The callbacks of the phase under way.
-    """
-
-    folder: Path | None
-    states: Path | None
-    every: int | None
-    verbose: Any
-    backups: list[Backup] = field(default_factory=list)
-
-    def callbacks(self) -> list[keras.callbacks.Callback]:
-        """Returns the callback that saves states for one call of `fit`, or none."""
-        if self.states is None:
-            return []
-        backup = Backup(self.states, self.every, keep=True, verbose=int(self.verbose != 0))
-        if self.folder is not None:
-            backup.resume_hint = f"to resume: {run_folder.resume_command(self.folder)}"
-        self.backups.append(backup)
-        return [backup]
-
-    def minutes_since(self, start: float) -> float:
-        """Returns the minutes a phase took, those before an interruption included."""
-        earlier = sum(backup.earlier_seconds for backup in self.backups)
-        self.backups.clear()
-        return (time.perf_counter() - start + earlier) / 60
+def _fit(model: Any, experiment: Experiment, data: datasets.Data, saver: Saver) -> dict[str, Any]:
+    """Pretrains the levels and trains the whole; returns histories and minutes."""
+    metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
+    if experiment.pretraining is not None:
+        _pretrain(model, experiment.pretraining, data, metrics, saver)
+    if saver.model_folder and is_supervised(model) and hasattr(model, "pretrain"):
+        # Now, as supervised training forgets how to reconstruct.
+        draw_reconstructions(model, data, saver.model_folder)
+    if experiment.training is not None and _has_target(model, data):
+        _train(model, experiment.training, data, experiment.seed, metrics, saver)
+    return metrics
 
 
-class _SaveAfterLevel(keras.callbacks.Callback):
-    """Saves the model after each level, so that a later level's failure costs that level only."""
+def _has_few_labels(model: Any, experiment: Experiment, data: datasets.Data) -> bool:
+    """Whether a classifier was trained on so few labels of one's own that test rows tell little."""
+    return (
+        model.num_classes is not None
+        and experiment.training is not None
+        and _has_target(model, data)
+        and not is_named(experiment.data.name)
+        and cross_validation.count_labels(data) < cross_validation.FEW_LABELS
+    )
 
-    def __init__(self, model: keras.Model, folder: Path) -> None:
-        super().__init__()
-        self.whole = model
-        self.folder = folder
 
-    def on_level_end(self, level: int, logs: Any = None) -> None:
-        run_folder.save_model(self.whole, self.folder)
+def _cross_validate(
+    build: Callable[[], Any],
+    experiment: Experiment,
+    data: datasets.Data,
+    metrics: dict[str, Any],
+    saver: Saver,
+) -> None:
+    """Trains a model for each fold, and notes the errors of all together, and the minutes."""
+    folds = cross_validation.split(data, experiment.seed)
+    count = cross_validation.count_labels(data)
+    if saver.verbose != 0:
+        if folds:
+            # Pretraining sees no labels: its states serve every fold.
+            phases = ("training",) if saver.states else ("pretraining", "training")
+            minutes = len(folds) * sum(metrics["minutes"].get(phase, 0) for phase in phases)
+            plan = f"{len(folds)} more models, about {minutes:.1f} minutes"
+            print(f"Cross-validation on {count} labelled rows: {plan}", flush=True)
+        else:
+            print(f"No cross-validation: a class has too few of the {count} labels", flush=True)
+    if not folds:
+        return
+
+    def train(number: int, fold: datasets.Data) -> Any:
+        model = build()
+        _fit(model, experiment, fold, replace(saver, fold=number, verbose=0, backups=[]))
+        return model
+
+    start = time.perf_counter()
+    metrics["cross_validation"] = cross_validation.cross_validate(folds, train)
+    metrics["minutes"]["cross-validation"] = (time.perf_counter() - start) / 60
 
 
 def _pretrain(
-    model: Any, how: Pretraining, data: datasets.Data, metrics: dict[str, Any], saver: _Saver
+    model: Any, how: Pretraining, data: datasets.Data, metrics: dict[str, Any], saver: Saver
 ) -> None:
     """Trains level by level, and notes histories and minutes."""
 
     def callbacks(level: int) -> list[keras.callbacks.Callback]:
-        saving = [] if saver.folder is None else [_SaveAfterLevel(model, saver.folder)]
-        return [*saving, *saver.callbacks()]
+        saving = [] if saver.folder is None else [SaveAfterLevel(model, saver.model_folder)]
+        return [*saving, *saver.callbacks(needs_labels=False)]
 
     start = time.perf_counter()
     histories = model.pretrain(
@@ -200,16 +224,17 @@ def _train(
     data: datasets.Data,
     seed: int,
     metrics: dict[str, Any],
-    saver: _Saver,
+    saver: Saver,
 ) -> None:
     """Trains the whole model by Keras' `fit`, and notes its history, minutes and best epoch."""
     supervised = is_supervised(model)
+    train, valid = _rows_to_learn_from(model, data)
     model.compile(
         make_optimizer(
             how.optimizer,
             how.learning_rate,
             how.schedule,
-            max(1, how.num_steps(len(data.train.x))),
+            max(1, how.num_steps(len(train.x))),
             **how.optimizer_options,
         ),
         _loss(how.loss, supervised),
@@ -223,13 +248,13 @@ def _train(
         print(f"{title}: {how.optimizer}, {step}", flush=True)
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
     stopping = None
-    if data.valid is not None and how.keep_best:
+    if valid is not None and how.keep_best:
         all_epochs = max(1, how.epochs) if how.schedule == "cosine" else 10
         stopping = PatienceStopping(patience=how.patience or all_epochs)
         callbacks.append(stopping)
     if saver.verbose != 0:
         callbacks.append(LevelProgress(saver.verbose == 2, title=title))
-    rows = _rows(how, data, seed, supervised)
+    rows = _rows(how, train, valid, seed, supervised)
     if how.batches is not None:
         callbacks.append(DrawnByEpoch(rows["x"]))
     start = time.perf_counter()
@@ -237,7 +262,7 @@ def _train(
         **rows,
         epochs=how.epochs,
         shuffle=how.shuffle,
-        callbacks=[*callbacks, *saver.callbacks()],
+        callbacks=[*callbacks, *saver.callbacks(needs_labels=True)],
         verbose=0,
     )
     metrics["training"] = history.history
@@ -246,16 +271,33 @@ def _train(
     metrics["best_epoch"] = None if best is None else best + 1
 
 
-def _rows(how: Training, data: datasets.Data, seed: int, supervised: bool) -> dict[str, Any]:
+def _rows_to_learn_from(
+    model: Any, data: datasets.Data
+) -> tuple[datasets.Split, datasets.Split | None]:
+    """Returns the rows to train on and to validate on: for labels, those that have one."""
+    if not is_supervised(model):
+        return data.train, data.valid
+    valid = None if data.valid is None else data.valid.labelled
+    train = data.train if model.uses_unlabelled else data.train.labelled
+    return train or data.train, valid
+
+
+def _rows(
+    how: Training,
+    train: datasets.Split,
+    valid: datasets.Split | None,
+    seed: int,
+    supervised: bool,
+) -> dict[str, Any]:
     """Returns the arguments of `fit` that say which rows are trained on and which validate."""
-    x, y = data.train
+    x, y = train
     if how.batches is not None:
         kind, size, count = (how.batches[name] for name in ("kind", "size", "count"))
         rows: dict[str, Any] = {"x": DRAWN[kind](x, size, count, seed, y if supervised else None)}
     else:
         rows = {"x": x, "batch_size": how.batch_size} | ({"y": y} if supervised else {})
-    if data.valid is not None:
-        rows["validation_data"] = tuple(data.valid) if supervised else data.valid.x
+    if valid is not None:
+        rows["validation_data"] = tuple(valid) if supervised else valid.x
         rows["validation_batch_size"] = BATCH_SIZE
     return rows
 
@@ -274,7 +316,7 @@ def is_supervised(model: Any) -> bool:
 def _has_target(model: Any, data: datasets.Data) -> bool:
     """Whether there is something to train the whole model on, beyond pretraining."""
     if is_supervised(model):
-        return data.train.y is not None
+        return data.train.labelled is not None
     # A stack without labels is what pretraining has made of it.
     return not isinstance(model, StackedDenoisingAutoencoder)
 
@@ -288,14 +330,16 @@ def _check_optimizer(how: Training | None) -> None:
 def load_data(experiment: Experiment) -> datasets.Data:
     """Returns the data of an experiment, in the shape and scale that its model takes."""
     data = experiment.data
-    return datasets.load(
+    loaded = datasets.load(
         data.name,
         data_dir=data.data_dir,
         split=data.split,
         scale=data.scale,
         target=data.target,
+        unlabelled=data.unlabelled,
         flatten=not zoo.takes_images(experiment.model),
     )
+    return loaded if data.labels is None else loaded.keep_labels(data.labels, experiment.seed)
 
 
 def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
@@ -304,7 +348,7 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
     Raises:
         ValueError: If the labels are numbers with fractions.
     """
-    if data.train.y is None or not zoo.classifies(experiment.model):
+    if data.train.labelled is None or data.train.y is None or not zoo.classifies(experiment.model):
         return None
     if experiment.model.options.get("head") is not None:
         return None
@@ -320,7 +364,11 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
 
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
-    counts = [f"{len(part.x):,} {name}" for name, part in parts.items() if part is not None]
+    counts = [
+        f"{len(part.x):,} {name}{_labelled_share(part) if is_supervised(model) else ''}"
+        for name, part in parts.items()
+        if part is not None
+    ]
     return f"{data.name}: {', '.join(counts)}; {describe_network(model)}"
 
 
@@ -332,6 +380,12 @@ def describe_network(model: Any) -> str:
     widths = [*model.row_shape, *(units if isinstance(units, (list, tuple)) else [units])]
     widths += [] if model.num_classes is None else [model.num_classes]
     return f"network {'-'.join(map(str, widths))}"
+
+
+def _labelled_share(part: datasets.Split) -> str:
+    """Returns in words how many rows have a label, unless all have."""
+    count = 0 if part.labelled is None else len(part.labelled.x)
+    return "" if count == len(part.x) else f" ({count:,} labelled)"
 
 
 def _has_maps(model: Any) -> bool:

@@ -19,7 +19,9 @@ class CheckedModel(KeepsArguments, FastFit):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
     Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, or
-    overrides `row_shape` if its rows are images, and `num_classes` if it classifies.
+    overrides `row_shape` if its rows are images, and `num_classes` if it classifies. One whose
+    `fit` learns from unlabelled rows, too, of class number -1, sets `uses_unlabelled`: experiments
+    then give it all training rows, and other classifiers those with a label.
 
     Args:
         seed: Makes the shuffling of `fit` repeatable; each further `fit` shuffles differently.
@@ -28,6 +30,7 @@ class CheckedModel(KeepsArguments, FastFit):
 
     input_dim: Any = None
     num_classes: int | None = None
+    uses_unlabelled = False
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)

@@ -93,7 +93,8 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
         model: A model whose `predict` gives class probabilities, or one probability of class 1, for
             rows of two features.
         x: Rows of shape `(rows, 2)`, which also set the limits of the picture.
-        y: Class number of each row; `None` draws the rows in black.
+        y: Class number of each row, -1 for a row without a label, drawn in grey; `None` draws all
+            rows in black.
         classes: Names of the classes; by default their numbers.
         points: Number of points along each axis at which the model is evaluated.
         feature_names: Names of the two features.
@@ -148,7 +149,10 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
         axes.scatter(x[:, 0], x[:, 1], s=12, color="black")
     else:
         markers = "os^DvP*X<>"
-        for number in np.unique(y):
+        labelled = y != -1
+        if not labelled.all():
+            axes.scatter(x[~labelled, 0], x[~labelled, 1], s=12, color="0.4")
+        for number in np.unique(y[labelled]):
             of_class = x[y == number]
             axes.scatter(
                 of_class[:, 0],
@@ -160,15 +164,16 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
                 linewidths=0.6,
                 label=f"class {names[number]}",
             )
-        show_as_written(axes.legend(loc="best", framealpha=0.9).get_texts())
+        if labelled.any():
+            show_as_written(axes.legend(loc="best", framealpha=0.9).get_texts())
     axis_names = feature_names or ("feature 0", "feature 1")
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title="Class probabilities")
     show_as_written([axes.xaxis.label, axes.yaxis.label])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6))
-    if y is not None:
-        wrong = _count_wrong(model, x, y)
-        axes.set_title(f"Class probabilities; {wrong} of {len(x)} rows on the wrong side")
+    if y is not None and labelled.any():
+        wrong, count = _count_wrong(model, x[labelled], y[labelled]), labelled.sum()
+        axes.set_title(f"Class probabilities; {wrong} of {count} rows on the wrong side")
     return figure
 
 

@@ -30,7 +30,8 @@ def plot_codes(
     Args:
         codes: Array of shape `(rows, units)`; feature maps of shape
             `(rows, height, width, channels)` are flattened.
-        labels: Class number, or name, of each row; `None` draws points.
+        labels: Class number, or name, of each row, -1 for a row without a label, which is a grey
+            point; `None` draws points.
         method: `"pca"` or `"tsne"`, for codes of more units.
         dimensions: 2 or 3; by default 3 for codes of three units, else 2.
         seed: Seed of the projection and of the choice of rows.
@@ -132,12 +133,17 @@ def _project(codes, method, dimensions, seed):
 
 
 def _draw_labels(axes, points, labels, classes):
+    if labels.dtype.kind in "iu":
+        unlabelled = labels == -1
+        if unlabelled.any():
+            _draw_points(axes, points[unlabelled], "0.6")
+        points, labels = points[~unlabelled], labels[~unlabelled]
     values = np.unique(labels)
     numbers = {value: number for number, value in enumerate(values.tolist())}
     if labels.dtype.kind in "iu":  # the colour of a class is that of its number
         numbers = {value: value for value in values.tolist()}
     texts = {value: str(value if classes is None else classes[value]) for value in numbers}
-    if max(map(len, texts.values())) <= _LONGEST_TEXT:
+    if max(map(len, texts.values()), default=0) <= _LONGEST_TEXT:
         for point, label in zip(points, labels.tolist(), strict=True):
             axes.text(
                 *point,
