@@ -13,7 +13,7 @@ import numpy as np
 from keras_sda import datasets
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.files import is_table
-from keras_sda.datasets.labels import number_new_rows
+from keras_sda.datasets.labels import UNLABELLED, number_new_rows
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.run_folder import (
     CONFIG,
@@ -169,7 +169,10 @@ class Run:
         options: dict[str, Any] = {"data_dir": data_dir or own.data_dir, "split": own.split}
         if data is not None:
             return datasets.load(data, scale=None, **options)
-        options |= {"target": own.target, "unlabelled": own.unlabelled}
+        unlabelled = own.unlabelled
+        if unlabelled == "auto" and UNLABELLED in (self.classes or ()):
+            unlabelled = None  # what was a class in training is one still
+        options |= {"target": own.target, "unlabelled": unlabelled}
         loaded = datasets.load(own.name, scale=None, **options)
         if own.labels is None:
             return loaded

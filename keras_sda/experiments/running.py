@@ -18,7 +18,7 @@ from keras_sda.experiments import cross_validation, figures, run_folder, zoo
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
-from keras_sda.experiments.saving import SaveAfterLevel, Saver
+from keras_sda.experiments.saving import Saver
 from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer
 
@@ -199,8 +199,7 @@ def _pretrain(
     """Trains level by level, and notes histories and minutes."""
 
     def callbacks(level: int) -> list[keras.callbacks.Callback]:
-        saving = [] if saver.folder is None else [SaveAfterLevel(model, saver.model_folder)]
-        return [*saving, *saver.callbacks(needs_labels=False)]
+        return saver.callbacks_of_level(model)
 
     start = time.perf_counter()
     histories = model.pretrain(
@@ -262,7 +261,7 @@ def _train(
         **rows,
         epochs=how.epochs,
         shuffle=how.shuffle,
-        callbacks=[*callbacks, *saver.callbacks(needs_labels=True)],
+        callbacks=[*callbacks, *saver.callbacks_of_training()],
         verbose=0,
     )
     metrics["training"] = history.history

@@ -36,16 +36,23 @@ class Saver:
         """Where the model under way is kept: that of a fold is not."""
         return self.folder if self.fold is None else None
 
-    def callbacks(self, needs_labels: bool) -> list[keras.callbacks.Callback]:
-        """Returns the callback that saves states for one call of `fit`, or none.
+    def callbacks_of_level(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks that save while a level is pretrained.
 
-        Without labels, each fold trains what the run itself has trained, and takes its states.
+        Pretraining sees no labels: the models of all folds take the states of the run's own.
         """
-        if self.states is None:
+        saving = [] if self.folder is None else [_SaveAfterLevel(model, self.model_folder)]
+        return [*saving, *self._backups(self.states)]
+
+    def callbacks_of_training(self) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks that save while the whole model is trained."""
+        if self.states is None or self.fold is None:
+            return self._backups(self.states)
+        return self._backups(self.states / f"fold_{self.fold}")
+
+    def _backups(self, states: Path | None) -> list[keras.callbacks.Callback]:
+        if states is None:
             return []
-        states = self.states
-        if self.fold is not None and needs_labels:
-            states = states / f"fold_{self.fold}"
         backup = Backup(states, self.every, keep=True, verbose=int(self.verbose != 0))
         if self.folder is not None:
             backup.resume_hint = f"to resume: {run_folder.resume_command(self.folder)}"
@@ -59,7 +66,7 @@ class Saver:
         return (time.perf_counter() - start + earlier) / 60
 
 
-class SaveAfterLevel(keras.callbacks.Callback):
+class _SaveAfterLevel(keras.callbacks.Callback):
     """Saves the model after each level, so that a later level's failure costs that level only.
 
     For the model of a fold, it saves nothing, but states remember which callbacks there were.

@@ -57,6 +57,8 @@ def test_the_first_difference_names_key_and_values():
         ({"training.batch_size": 0}, "`training.batch_size` of Experiment must be a whole number"),
         ({"training.schedule": "step"}, "must be one of 'constant', 'cosine'. Received"),
         ({"pretraining.learning_rate": [0.1, 0.0]}, "must be a finite number above 0"),
+        ({"data.labels": 0}, "`data.labels` of Experiment must be a whole number of at least 1"),
+        ({"data.unlabelled": [-1]}, "`data.unlabelled` of Experiment must be one label, a number"),
         ({"seed": -1}, "`seed` of Experiment must be a whole number of at least 0"),
         ({"training.batches": {"kind": "rows"}}, "must have the entries kind, size and count"),
         ({"training.batches": {"kind": "x", "size": 1, "count": 1}}, "one of 'rows', 'blocks'"),
