@@ -43,7 +43,7 @@ def split(data: Data, seed: int) -> list[Fold]:
     """Returns the folds of the labelled training and validation rows, stratified by class.
 
     There are five, or as many as the rarest class has labelled rows; none if a class has a single
-    one, or if without a fold no training row would have a label.
+    one, or if without a fold the training rows would have labels of fewer than two classes.
 
     Args:
         data: Data with class numbers, whose training rows have labels.
@@ -62,7 +62,12 @@ def split(data: Data, seed: int) -> list[Fold]:
         return []
     draw = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
     folds = [_fold(data, [places[index] for index in held_out]) for _, held_out in draw]
-    return folds if all(fold.data.train.labelled is not None for fold in folds) else []
+    return folds if all(_has_two_classes(fold.data.train) for fold in folds) else []
+
+
+def _has_two_classes(part: Split) -> bool:
+    labelled = part.labelled
+    return labelled is not None and len(set(labelled.y.tolist())) > 1  # type: ignore[union-attr]
 
 
 def _labelled_rows(part: Split | None) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_sda import datasets
 from keras_sda.datasets.files import find
+from keras_sda.datasets.labels import is_labelled
 from keras_sda.datasets.tables import read_column_names
 from keras_sda.experiments import run_folder
 from keras_sda.experiments.finished_run import Run
@@ -126,7 +127,7 @@ class Material:
         for part in reversed(_PARTS):
             split = getattr(self.data, part)
             if split is not None and split.y is not None and split.y.dtype.kind in "iu":
-                labelled = split.y[run_folder.has_label(split.y)]
+                labelled = split.y[is_labelled(split.y)]
                 counts[part] = np.bincount(labelled, minlength=size)[:size].tolist()
         return counts
 

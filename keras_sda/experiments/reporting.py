@@ -158,9 +158,10 @@ def _tiles(material: Material) -> Iterator[tuple[str, Any, str]]:
 
 def _figures(material: Material) -> Iterator[Html]:
     """Yields the figures of `metrics.json` as a table, and what they mean."""
-    measured = {part: material.metrics[part] for part in _PARTS if part in material.metrics}
+    names = {**_PARTS, "cross_validation": "Cross-validation"}
+    measured = {part: material.metrics[part] for part in names if part in material.metrics}
     if not measured:
-        yield paragraph("The data have neither validation nor test rows, so there are no figures.")
+        yield paragraph("There are neither validation nor test rows to measure, so no figures.")
         return
     cells = {
         part: _cells(figure if isinstance(figure, Mapping) else {"figure": figure})
@@ -168,7 +169,7 @@ def _figures(material: Material) -> Iterator[Html]:
     }
     header = list(dict.fromkeys(name for each in cells.values() for name in each))
     lines = [
-        [_PARTS[part], *(each.get(name, "-") for name in header)] for part, each in cells.items()
+        [names[part], *(each.get(name, "-") for name in header)] for part, each in cells.items()
     ]
     yield table(["Rows", *header], lines)
     remark = _meaning(next(iter(measured.values())))
@@ -179,7 +180,12 @@ def _figures(material: Material) -> Iterator[Html]:
             "Validation rows have chosen the epoch, so that their figure is a little too good. "
         )
     if "test" in measured:
-        remark += "Test rows were read once, at the end."
+        remark += "Test rows were read once, at the end. "
+    if "cross_validation" in measured:
+        remark += (
+            "In cross-validation, another model was trained for each fold of the labelled training "
+            "and validation rows, without its labels, and measured on it."
+        )
     yield paragraph(remark, kind="small")
 
 

@@ -210,17 +210,10 @@ def count_rows(data: datasets.Data) -> dict[str, dict[str, int]]:
     """Returns how many rows each part of the data has, and how many of them have a label."""
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
     return {
-        name: {"rows": len(part.x), "labelled": int(np.count_nonzero(has_label(part.y)))}
+        name: {"rows": len(part.x), "labelled": len(part.labelled.x) if part.labelled else 0}
         for name, part in parts.items()
         if part is not None
     }
-
-
-def has_label(y: np.ndarray | None) -> np.ndarray:
-    """Returns for each row whether it has a label: a class number, or a number that is not NaN."""
-    if y is None:
-        return np.zeros(0, bool)
-    return np.isfinite(y) if y.dtype.kind == "f" else y >= 0
 
 
 def read_backup_steps(folder: Path) -> int | None:

@@ -6,11 +6,11 @@ import numpy as np
 
 from keras_sda._validation import check_same_length
 from keras_sda.datasets.batches import is_dataset
+from keras_sda.datasets.labels import UNLABELLED
 from keras_sda.datasets.random_batches import DrawnByEpoch
 from keras_sda.models.classifier import Classifier
 from keras_sda.training.hooks import listed
 from keras_sda.training.pairing import (
-    UNLABELLED,
     LabelledBatches,
     PairBatches,
     PairPlan,
@@ -28,6 +28,7 @@ class SemiSupervised(Classifier):
     both. Metrics, `evaluate` and validation leave out rows without a label.
     """
 
+    uses_unlabelled = True
     plan_kind = PairPlan
 
     def compile(self, optimizer="adam", loss="sparse_categorical_crossentropy", *args, **kwargs):

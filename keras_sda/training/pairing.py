@@ -14,9 +14,8 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda.datasets.batches import batches_of, peek
+from keras_sda.datasets.labels import UNLABELLED
 from keras_sda.training.plan import FitPlan
-
-UNLABELLED = -1
 
 
 def labelled_rows(y: np.ndarray) -> np.ndarray:

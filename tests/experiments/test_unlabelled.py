@@ -120,6 +120,18 @@ def test_a_model_that_uses_unlabelled_rows_gets_them(rows, monkeypatch):
         assert seen["valid"].min() >= 0, "only what has a label validates"
 
 
+def test_a_ladder_learns_from_rows_without_a_label(rows):
+    experiment = zoo.default("ladder").but({"hidden_units": [8], "training.epochs": 2})
+    run = experiments.run(experiment.but({"data.name": rows}), cross_validate=True, verbose=0)
+    data = run.data
+    assert run.metrics["cross_validation"]["rows"] == cross_validation.count_labels(data)
+    assert run.metrics["test"]["rows"] == len(data.test.labelled.x)
+    # An epoch passes over all rows, not over the labelled ones alone.
+    steps = experiment.training.num_steps(len(data.train.x))
+    assert int(run.model.optimizer.iterations) == steps
+    assert steps > experiment.training.num_steps(len(data.train.labelled.x))
+
+
 def test_parts_without_labels_have_no_figure(tmp_path, digits):
     x, y = digits[0][:90], digits[1][:90]
     for valid, test in ((None, np.full(90, -1)), (np.full(90, -1), None), (y, None)):
@@ -198,10 +210,10 @@ def test_folds_hide_their_labels_and_nothing_else(rows):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"), [([9, 9], 5), ([3, 20], 3), ([2, 20], 2), ([1, 20], 0)]
+    ("sizes", "expected"), [([9, 9], 5), ([3, 20], 3), ([2, 20], 2), ([1, 20], 0), ([20], 0)]
 )
 def test_a_rare_class_makes_fewer_folds(sizes, expected):
-    y = np.repeat([0, 1, -1], [*sizes, 5])
+    y = np.repeat([*range(len(sizes)), -1], [*sizes, 5])
     x = np.arange(float(len(y)))[:, None]
     data = datasets.Data(datasets.Split(x, y), None, None, "rows", datasets.Scaling())
     folds = cross_validation.split(data, seed=0)
@@ -231,6 +243,11 @@ def test_the_error_of_all_folds_together(rows, tmp_path):
         assert figure["interval"] == figures.error_interval(wrong, count)
         assert run.metrics["minutes"]["cross-validation"] > 0
         assert same_weights(run.model, plain.model), "it changes nothing else"
+    experiments.report(tmp_path / "run", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    row = page.partition(">Cross-validation<")[2].partition("</tr>")[0]
+    assert f"{100 * wrong / count:.2f} %" in row
+    assert f">{count}<" in row
     stored = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert stored["cross_validation"]["errors"] == wrong
     assert run_folder.is_finished(tmp_path / "run")
