@@ -110,12 +110,15 @@ def test_what_call_has_not_kept_for_the_loss_is_named():
 
 
 def test_models_say_their_target_and_leave_the_rest_to_one_base():
-    """Else `fit` would again pass one override after the other."""
+    """Else `fit` would again pass one override after the other.
+
+    Besides the base, only what trains on pairs of rows chooses rows of its own.
+    """
     folder = Path(ks.__file__).parent / "models"
     found = [
         (path.name, node.name)
         for path in folder.glob("*.py")
-        if path.name != "checked.py"
+        if path.name not in ("checked.py", "semi_supervised.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
         and node.name in ("fit", "evaluate", "compute_metrics", "train_step", "test_step")
