@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.labels import fill_missing, has_label
 from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.labels import classes_of
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 
 
@@ -86,7 +87,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         labelled = present & has_label(y, self.unlabelled)
         weight = self._check_weight(sample_weight, X)
         check_classification_targets(y[labelled])
-        self._set_classes(y[labelled])
+        self.classes_ = classes_of(y[labelled], "SDAClassifier")
         labelled &= weight > 0
         if not labelled.any():
             raise ValueError(
@@ -120,7 +121,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
                     "SDAClassifier.partial_fit() needs `classes`, a list of all classes, in its "
                     "first call. Received none."
                 )
-            self._set_classes(column_or_1d(classes))
+            self.classes_ = classes_of(column_or_1d(classes), "SDAClassifier")
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(
                 "SDAClassifier.partial_fit() takes the same `classes` in each call, here "
@@ -174,15 +175,6 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
             y = np.zeros(len(missing))  # rows and parameters are checked all the same
         X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset)
         return X, y, np.ones(len(y), dtype=bool) if missing is None else ~missing
-
-    def _set_classes(self, labels):
-        classes = np.unique(labels)
-        if len(classes) < 2:
-            raise ValueError(
-                "SDAClassifier needs labels of at least two classes. Received "
-                + ("no label." if len(classes) == 0 else f"one class: {classes.tolist()}")
-            )
-        self.classes_ = classes
 
     def _head(self):
         return {"num_classes": len(self.classes_)}
