@@ -21,13 +21,14 @@ from sklearn.utils.estimator_checks import check_estimator
 import keras_sda
 from keras_sda.sklearn import (
     EXPECTED_FAILED_CHECKS,
+    CodeSpreading,
     SDAClassifier,
     SDAOutlierDetector,
     SDARegressor,
     SDATransformer,
 )
 
-ESTIMATORS = [SDAClassifier, SDARegressor, SDATransformer, SDAOutlierDetector]
+ESTIMATORS = [SDAClassifier, SDARegressor, SDATransformer, SDAOutlierDetector, CodeSpreading]
 QUICK = {"hidden_units": (6,), "pretrain_epochs": 2, "random_state": 0}
 
 
@@ -95,7 +96,12 @@ SUPERVISED = FEW_STEPS | {"epochs": 6, "learning_rate": 0.3}
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "estimator",
-    [SDAClassifier(**SUPERVISED), SDATransformer(**FEW_STEPS), SDAOutlierDetector(**FEW_STEPS)],
+    [
+        SDAClassifier(**SUPERVISED),
+        SDATransformer(**FEW_STEPS),
+        SDAOutlierDetector(**FEW_STEPS),
+        CodeSpreading(),
+    ],
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_scikit_learns_own_checks_in_few_steps(estimator, eagerly):

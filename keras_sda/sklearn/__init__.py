@@ -1,12 +1,14 @@
 """The stacked denoising autoencoder as scikit-learn estimators.
 
-All take raw features, dense or sparse, scale them themselves, and pretrain on every row they are
-given. This module is loaded on first use: `import keras_sda` alone does not import scikit-learn.
+Those of a network take raw features, dense or sparse, scale them themselves, and pretrain on every
+row they are given; `CodeSpreading` spreads labels over rows, or over the codes of a network. This
+module is loaded on first use: `import keras_sda` alone does not import scikit-learn.
 """
 
 from keras_sda.sklearn.classifier import SDAClassifier
 from keras_sda.sklearn.outlier_detector import SDAOutlierDetector
 from keras_sda.sklearn.regressor import SDARegressor
+from keras_sda.sklearn.spreading import CodeSpreading
 from keras_sda.sklearn.transformer import SDATransformer
 
 _WEIGHT_REASON = (
@@ -21,10 +23,11 @@ EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHT_REASON,
     }
     for name in ("SDAClassifier", "SDARegressor")
-} | {"SDATransformer": {}, "SDAOutlierDetector": {}}
+} | {"SDATransformer": {}, "SDAOutlierDetector": {}, "CodeSpreading": {}}
 
 __all__ = [
     "EXPECTED_FAILED_CHECKS",
+    "CodeSpreading",
     "SDAClassifier",
     "SDAOutlierDetector",
     "SDARegressor",
