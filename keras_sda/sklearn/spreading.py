@@ -58,12 +58,14 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
             validation rows of digits and MNIST, 15 worse.
         alpha: Share, in (0, 1), of what a row receives from its neighbours rather than from its own
             label. 0.99, as in the paper, so that few labels travel far; 0.9 was worse on validation
-            rows of both.
-        class_mass: What the classes should sum to over all rows, lest a class whose labels happen
-            to lie in the thick of the graph takes too many rows. `"labels"`: the shares of the
-            labels (the default, as it was best on validation rows of digits and MNIST, whose labels
-            were drawn in proportion). A list of shares in the order of `classes_`, where they are
-            known and the labels do not follow them. `None` leaves masses as they are: choose it
+            rows of both. Very close to 1, all rows become alike and the classes are lost.
+        class_mass: The shares of all rows that the classes are drawn towards, lest a class whose
+            labels happen to lie in the thick of the graph takes too many rows. Each class is
+            multiplied by its share over the sum of its probabilities, once, before those of each
+            row are brought to 1 again; so the sums come nearer to the shares, but not all the way.
+            `"labels"`: the shares of the labels (the default, as it was best on validation rows of
+            digits and MNIST, whose labels were drawn in proportion). A list of shares in the order
+            of `classes_`, where they are known and the labels do not follow them. `None`: choose it
             where the labels say nothing about the shares, such as the same number for rare and
             frequent classes.
         unlabelled: The label that marks unlabelled rows, as in `SDAClassifier`: `"auto"` is -1,
@@ -292,14 +294,16 @@ def _spread(graph, given, alpha):
                 stacklevel=3,
             )
         columns.append(solution)
-    received = np.stack(columns, axis=1).clip(min=0)
-    # The smallest eigenvalue of the system is at least 1 - alpha, which bounds the error.
+    # F is Y and what the neighbours add: less than Y is rounding, or a solution that is not exact.
+    received = np.maximum(np.stack(columns, axis=1), given)
+    # The smallest eigenvalue of the system is at least 1 - alpha, which bounds the error. However
+    # large that bound, a row has its own label.
     error = _TOLERANCE * np.sqrt(given.sum(axis=0)) / (1 - alpha)
-    return received, (received > error).any(axis=1)
+    return received, (received > error).any(axis=1) | given.any(axis=1)
 
 
 def _distributions(received, shares):
-    """Returns probabilities, after bringing the classes' masses to their shares if there are any.
+    """Returns probabilities, after drawing the classes' masses towards the shares, if given.
 
     Each row counts the same in the masses, however little it received.
     """

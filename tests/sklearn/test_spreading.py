@@ -86,6 +86,17 @@ def test_class_masses(clouds):
     assert (thirds[:, 0] > weighted[:, 0]).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_alpha_next_to_one(clouds):
+    """However rough the solution, a row without edges keeps its own label."""
+    x, _, few = clouds
+    x, few = np.concatenate([x, [[1e4, 0, 0]]]), np.append(few, 2)  # the nearest have class 0
+    for alpha in (1 - 1e-9, 1 - 1e-12):
+        spreading = CodeSpreading(alpha=alpha).fit(x, few)
+        assert spreading.transduction_[-1] == 2
+        np.testing.assert_allclose(spreading.label_distributions_.sum(axis=1), 1)
+
+
 def test_new_rows_by_hand():
     x = np.array([[0.0], [1.0], [4.0], [6.0]])
     spreading = CodeSpreading(n_neighbors=2).fit(x, [0, -1, 2, 1])
