@@ -153,7 +153,7 @@ class _CombinatorStart(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         rows = [1.0 if row in (1, 6) else 0.0 for row in range(shape[0])]
         column = ops.convert_to_tensor(rows, dtype or keras.config.floatx())
-        return ops.broadcast_to(ops.expand_dims(column, 1), shape)
+        return ops.tile(ops.expand_dims(column, 1), (1, shape[1]))
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")

@@ -150,18 +150,19 @@ def fit(model, x, y, epochs=25, **options):
     return model.fit(x, y, epochs=epochs, batch_size=50, verbose=0, **options).history
 
 
-def test_unlabelled_rows_pay(digits, few):
-    x, _, truth = few
+def test_unlabelled_rows_pay(digits):
+    x, truth = (table[:1000] for table in digits)
+    test = tuple(table[1000:] for table in digits)
     y = labelled(truth, 3)
-    test = (digits[0][600:], digits[1][600:])
     ladder = make()
-    history = fit(ladder, x, y, epochs=50)
+    history = fit(ladder, x, y, epochs=40)
     assert history["denoising_0"][-1] < 0.3 * history["denoising_0"][0]
     rows = y >= 0
     alone = make(denoising_weights=0)
     fit(alone, x[rows], y[rows], epochs=600)
     errors = [1 - model.evaluate(*test, verbose=0)[1] for model in (ladder, alone)]
-    assert errors[0] < 0.8 * errors[1] < 0.25, errors
+    assert errors[0] < 0.9 * errors[1], errors
+    assert errors[0] < 0.2
 
 
 def test_standard(few, tmp_path):
@@ -368,6 +369,11 @@ def test_cost_of_a_perfect_estimate_is_nothing(rng):
     z = rng.normal(3, 2, size=(50, 4)).astype("float32")
     mean, variance = z.mean(axis=0), z.var(axis=0)
     clean = (z - mean) / np.sqrt(variance)
-    assert float(denoising_cost(z, clean, mean, variance)) < 1e-10
-    off = float(denoising_cost(z + np.sqrt(variance), clean, mean, variance))
+
+    def cost(estimate):
+        tensors = map(keras.ops.convert_to_tensor, (estimate, clean, mean, variance))
+        return float(denoising_cost(*tensors))
+
+    assert cost(z) < 1e-10
+    off = cost(z + np.sqrt(variance))
     assert off == pytest.approx(1, rel=1e-4)
