@@ -247,14 +247,16 @@ class LadderNetwork(SemiSupervised):
 
     def _train_on(self, every, labelled):
         """Returns the noisy output of labelled rows, and keeps the denoising costs of all rows."""
-        rows = [ops.cast(rows, self.variable_dtype) for rows in (labelled, every)]
-        # The two halves share each product, and are normalised by themselves.
-        noisy = [_halves(self._corrupt(0, ops.concatenate(rows)))]
+        # Without denoising costs, labelled rows alone have something to tell.
+        parts = (labelled, every) if self.decoders else (labelled,)
+        rows = ops.concatenate([ops.cast(part, self.variable_dtype) for part in parts])
+        # The parts share each product, and are normalised by themselves.
+        noisy = [_parts(self._corrupt(0, rows), len(parts))]
         hidden, statistics = noisy[0], []
         for level, layer in enumerate((*self.levels, self.head), start=1):
-            product = _halves(layer.preactivation(_joined(hidden)))
+            product = _parts(layer.preactivation(_joined(hidden)), len(parts))
             normalized, *moments = normalize_batch(product)
-            statistics.append([half[1] for half in moments])
+            statistics.append([part[-1] for part in moments])
             noisy.append(self._corrupt(level, normalized))
             if layer is self.head:
                 output = self._probabilities(noisy[-1][0])
@@ -262,9 +264,9 @@ class LadderNetwork(SemiSupervised):
                 hidden = layer.activation(layer.shifted(noisy[-1]))
         costs = {}
         if self.decoders:
-            clean, statistics = self._clean(rows[1])
-            top = self.head.activation(self.head.shifted(noisy[-1][1]))
-            estimates, above = self._denoise([half[1] for half in noisy], top)
+            clean, statistics = self._clean(ops.cast(every, self.variable_dtype))
+            top = self.head.activation(self.head.shifted(noisy[-1][-1]))
+            estimates, above = self._denoise([part[-1] for part in noisy], top)
             scales = [(None, None), *statistics]
             for level in self._costed:
                 costs[level] = denoising_cost(estimates[level], clean[level], *scales[level])
@@ -422,13 +424,13 @@ class LadderNetwork(SemiSupervised):
         return outputs
 
 
-def _halves(values):
-    """Returns a batch as its labelled half and the other, of shape `(2, rows, units)`."""
-    return ops.reshape(values, (2, -1, values.shape[-1]))
+def _parts(values, count):
+    """Returns a batch as its labelled part and the other, of shape `(count, rows, units)`."""
+    return ops.reshape(values, (count, -1, values.shape[-1]))
 
 
-def _joined(halves):
-    return ops.reshape(halves, (-1, halves.shape[-1]))
+def _joined(parts):
+    return ops.reshape(parts, (-1, parts.shape[-1]))
 
 
 def _check_weights(weights, count):
