@@ -210,15 +210,16 @@ PARAMETERS = (
     Parameter(
         "--schedule",
         ("training.schedule",),
-        "Learning rate over the epochs: down to zero along a cosine, or constant.",
+        "Learning rate over the epochs: down to zero along a cosine or, at the end, in a line; or "
+        "constant.",
         "cosine",
-        click.Choice(["cosine", "constant"]),
+        click.Choice(["cosine", "cooldown", "constant"]),
     ),
     Parameter(
         "--patience",
         ("training.patience",),
         "Epochs that are trained in any case, before the tutorials' patience rule may stop; the "
-        "best epoch's weights remain. [default: all for cosine, 10 for constant]",
+        "best epoch's weights remain. [default: all, or 10 for constant]",
         kind=float,
     ),
     Parameter(

@@ -101,8 +101,9 @@ class Training:
 
     Args:
         optimizer: Optimizer, by Keras' name.
-        learning_rate: Its learning rate, above 0; at the start for `schedule="cosine"`.
-        schedule: `"cosine"`, down to zero at the last of `epochs`, or `"constant"`.
+        learning_rate: Its learning rate, above 0; at the start unless it is constant.
+        schedule: `"cosine"`, down to zero at the last of `epochs` along half a cosine wave;
+            `"cooldown"`, constant and then down to zero over the last third; or `"constant"`.
         optimizer_options: Further arguments of the optimizer, such as `{"momentum": 0.9}`.
         loss: Loss of a classifier, by Keras' name or as an object. `"auto"`: cross-entropy of class
             numbers for a classifier, the model's own loss for an autoencoder.
@@ -110,7 +111,7 @@ class Training:
         batch_size: Rows per update.
         shuffle: Whether rows are shuffled before each epoch.
         patience: Epochs that are trained in any case; see `callbacks.PatienceStopping`. `None`: all
-            of them with a cosine schedule, 10 with a constant learning rate.
+            of them where the learning rate falls to zero, 10 where it is constant.
         keep_best: Whether validation rows, where there are any, choose the epoch whose weights
             remain.
         batches: `None` for batches of `batch_size` rows. Otherwise batches drawn at random, with

@@ -248,7 +248,7 @@ def _train(
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
     stopping = None
     if valid is not None and how.keep_best:
-        all_epochs = max(1, how.epochs) if how.schedule == "cosine" else 10
+        all_epochs = max(1, how.epochs) if how.schedule != "constant" else 10
         stopping = PatienceStopping(patience=how.patience or all_epochs)
         callbacks.append(stopping)
     if saver.verbose != 0:
