@@ -11,11 +11,15 @@ from keras_sda.recipes.comparison import COMPARISON
 from keras_sda.recipes.recipe import Recipe
 from keras_sda.recipes.report import describe, table
 from keras_sda.recipes.reproducing import learns, reproduce, run
+from keras_sda.recipes.semi_supervised import SEMI_SUPERVISED
 from keras_sda.recipes.small import SMALL
 
 __all__ = ["RECIPES", "Recipe", "describe", "get", "learns", "names", "reproduce", "run", "table"]
 
-RECIPES = {recipe.name: recipe for recipe in [*CLASSIFIERS, *AUTOENCODERS, *SMALL, *COMPARISON]}
+RECIPES = {
+    recipe.name: recipe
+    for recipe in [*CLASSIFIERS, *SEMI_SUPERVISED, *AUTOENCODERS, *SMALL, *COMPARISON]
+}
 
 
 def names() -> list[str]:
