@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from estimators import QUICK, kernel
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -29,31 +30,6 @@ from keras_sda.sklearn import (
 )
 
 ESTIMATORS = [SDAClassifier, SDARegressor, SDATransformer, SDAOutlierDetector, CodeSpreading]
-QUICK = {"hidden_units": (6,), "pretrain_epochs": 2, "random_state": 0}
-
-
-@pytest.fixture(scope="module")
-def rows():
-    """150 rows of 5 features in different units, with three classes."""
-    rng = np.random.default_rng(0)
-    y = np.arange(150) % 3
-    x = rng.normal(size=(150, 5)) + 2.0 * np.eye(5)[y]
-    return x * [1.0, 10.0, 0.1, 1.0, 5.0] + [100.0, 0.0, -3.0, 7.0, 0.0], y
-
-
-def kernel(estimator):
-    return np.asarray(estimator.model_.levels[0].kernel)
-
-
-def sigmoid(values):
-    return 1 / (1 + np.exp(-values))
-
-
-def codes_by_hand(estimator, x):
-    """The codes of one sigmoid level on standardised features, in float64."""
-    layer = estimator.model_.levels[0]
-    standardised = (x - x.mean(axis=0)) / x.std(axis=0)
-    return sigmoid(standardised @ np.asarray(layer.kernel, "float64") + np.asarray(layer.bias))
 
 
 def check_as_scikit_learn_does(estimator):
@@ -88,6 +64,8 @@ def eagerly():
 
 # Enough to tell three clouds apart, in one step an epoch.
 FEW_STEPS = {"pretrain_epochs": 1, "hidden_units": (8,), "batch_size": 256}
+
+
 SUPERVISED = FEW_STEPS | {"epochs": 6, "learning_rate": 0.3}
 
 
@@ -121,161 +99,11 @@ def test_expected_failures_name_all_estimators():
     assert keras_sda.sklearn.SDAClassifier is SDAClassifier
 
 
-def test_classifier_by_hand(rows):
-    x, y = rows
-    names = np.array(["one", "two", "three"])[y]
-    classifier = SDAClassifier(**QUICK, epochs=5).fit(x, names)
-    head = classifier.model_.head
-    logits = codes_by_hand(classifier, x) @ np.asarray(head.kernel) + np.asarray(head.bias)
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(classifier.predict_proba(x), shares, atol=1e-6)
-    np.testing.assert_allclose(classifier.predict_log_proba(x), np.log(shares), atol=1e-5)
-    assert classifier.classes_.tolist() == ["one", "three", "two"]
-    expected = classifier.classes_[shares.argmax(axis=1)]
-    assert (classifier.predict(x) == expected).all()
-    assert len(classifier.histories_) == 1
-    assert len(classifier.history_["loss"]) == 5
-
-
-def test_regressor_by_hand(rows):
-    x, _ = rows
-    y = np.stack([1000 + x[:, 0], np.full(len(x), 4.0)], axis=1)  # the second is constant
-    regressor = SDARegressor(**QUICK, epochs=5).fit(x, y)
-    head = regressor.model_.head
-    outputs = codes_by_hand(regressor, x) @ np.asarray(head.kernel) + np.asarray(head.bias)
-    expected = outputs * [y[:, 0].std(), 1.0] + y.mean(axis=0)
-    np.testing.assert_allclose(regressor.predict(x), expected, rtol=1e-6)
-    one = SDARegressor(**QUICK, epochs=5).fit(x, y[:, 0])
-    assert one.predict(x).shape == (len(x),)
-
-
 def test_estimators_learn_from_unscaled_data(rows):
     x, y = rows
     assert SDAClassifier(random_state=0).fit(x, y).score(x, y) > 0.85
     target = 1e6 + 1e3 * (x[:, 0] - 100) + 300 * x[:, 1]
     assert SDARegressor(random_state=0).fit(x, target).score(x, target) > 0.85
-
-
-def test_transformer_by_hand(rows):
-    x, _ = rows
-    transformer = SDATransformer(**QUICK).fit(x)
-    codes = transformer.transform(x)
-    np.testing.assert_allclose(codes, codes_by_hand(transformer, x), atol=1e-6)
-    layer = transformer.model_.levels[0]
-    visible = codes @ kernel(transformer).T + np.asarray(layer.visible_bias)
-    expected = visible * x.std(axis=0) + x.mean(axis=0)
-    np.testing.assert_allclose(transformer.inverse_transform(codes), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_transformer_gives_all_levels(rows):
-    x, _ = rows
-    deep = QUICK | {"hidden_units": (6, 4)}
-    every = SDATransformer(**deep, level="all").fit(x)
-    codes = every.transform(x)
-    assert codes.shape == (150, 10)
-    np.testing.assert_allclose(codes[:, :6], every.encode(x, level=0), atol=1e-6)
-    np.testing.assert_allclose(codes[:, 6:], every.encode(x), atol=1e-6)
-    last = SDATransformer(**deep, level=1).fit(x)
-    np.testing.assert_array_equal(
-        every.inverse_transform(codes), last.inverse_transform(codes[:, 6:])
-    )
-    names = every.get_feature_names_out()
-    assert names.tolist() == [f"sdatransformer{number}" for number in range(10)]
-
-
-def test_training_all_levels_together_lowers_the_error(rows):
-    x, _ = rows
-    deep = QUICK | {"hidden_units": (6, 4), "pretrain_epochs": 10, "learning_rate": 0.01}
-    greedy = SDAOutlierDetector(**deep).fit(x)
-    together = SDAOutlierDetector(**deep, epochs=30).fit(x)
-    assert together.score_samples(x).mean() > greedy.score_samples(x).mean()
-    assert len(together.history_["loss"]) == 30
-
-
-def test_unlabelled_rows_are_pretrained_on(rows):
-    x, y = rows
-    few = np.where(np.arange(150) < 60, y, -1)
-    untuned = SDAClassifier(**QUICK, epochs=0).fit(x, few)
-    # The same levels, pretrained on the same rows, with no labels at all.
-    np.testing.assert_array_equal(kernel(untuned), kernel(SDATransformer(**QUICK).fit(x)))
-    alone = SDAClassifier(**QUICK, epochs=0).fit(x[:60], y[:60])
-    assert np.abs(kernel(untuned) - kernel(alone)).max() > 1e-4
-    assert untuned.classes_.tolist() == [0, 1, 2]
-
-
-def test_unlabelled_rows_are_not_fine_tuned_on(rows):
-    x, y = rows
-    few = np.where(np.arange(150) < 60, y, -1)
-    # Without pretraining and scaling, which alone may use them, they change nothing.
-    plain = QUICK | {"pretrain_epochs": 0, "scale": None, "epochs": 3}
-    with_them = SDAClassifier(**plain).fit(x, few)
-    without = SDAClassifier(**plain).fit(x[:60], y[:60])
-    np.testing.assert_array_equal(with_them.predict_proba(x), without.predict_proba(x))
-    target = np.where(few == -1, np.nan, x[:, 0])
-    with_them = SDARegressor(**plain).fit(x, target)
-    without = SDARegressor(**plain).fit(x[:60], target[:60])
-    np.testing.assert_array_equal(with_them.predict(x), without.predict(x))
-
-
-def test_which_label_marks_unlabelled_rows(rows):
-    x, y = rows
-    quick = QUICK | {"pretrain_epochs": 0, "epochs": 0}
-
-    def classes(labels, **options):
-        return SDAClassifier(**quick, **options).fit(x, labels).classes_.tolist()
-
-    assert classes(np.where(y == 0, -1, y)) == [1, 2]
-    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # otherwise there would be one class
-    assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
-    assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
-    assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
-    with pytest.raises(ValueError, match=r"at least two classes. Received one class: \[1\]"):
-        classes(np.where(y == 0, -1, 1), unlabelled=-1)
-
-
-def test_missing_labels_are_unlabelled_as_pandas_has_them(rows):
-    pandas = pytest.importorskip("pandas")
-    x, y = rows
-    names = np.array(["a", "b", "c"])[y]
-    has_label = np.arange(150) % 4 == 0
-    by_number = SDAClassifier(**QUICK, epochs=2).fit(x, np.where(has_label, y, -1))
-    expected = by_number.predict_proba(x)
-    numbers = pandas.Series(y).where(has_label)
-    text = pandas.Series(names, dtype=object).where(has_label, None)
-    for labels in (
-        *(numbers, numbers.astype("Int64"), numbers.tolist()),
-        *(text, text.astype("string"), text.astype("category"), text.tolist()),
-        np.where(has_label, names, " "),
-        pandas.DataFrame({"kind": numbers.astype("Int64")}),
-        [label if known else pandas.NA for label, known in zip(names, has_label, strict=True)],
-        [label if known else np.nan for label, known in zip(names, has_label, strict=True)],
-    ):
-        fitted = SDAClassifier(**QUICK, epochs=2).fit(x, labels)
-        assert fitted.classes_.tolist() in ([0, 1, 2], ["a", "b", "c"])
-        np.testing.assert_array_equal(fitted.predict_proba(x), expected)
-    step = SDAClassifier(**QUICK).partial_fit(x, numbers.astype("Int64"), classes=[0, 1, 2])
-    same = SDAClassifier(**QUICK).partial_fit(x, np.where(has_label, y, -1), classes=[0, 1, 2])
-    np.testing.assert_array_equal(step.predict_proba(x), same.predict_proba(x))
-    # 0, 1 and no label: the most common of all; -1 is a class beside one other.
-    binary = pandas.Series(np.where(y == 0, 0.0, 1.0)).where(has_label)
-    assert SDAClassifier(**QUICK, epochs=0).fit(x, binary).classes_.tolist() == [0, 1]
-    assert SDAClassifier(**QUICK, epochs=0).fit(x, 2 * binary - 1).classes_.tolist() == [-1, 1]
-    for nothing in (np.full(150, np.nan), [None] * 150, np.full(150, -1)):
-        with pytest.raises(ValueError, match="at least two classes. Received no label"):
-            SDAClassifier(**QUICK).fit(x, nothing)
-
-
-def test_missing_targets_of_every_kind(rows):
-    pandas = pytest.importorskip("pandas")
-    x, y = rows
-    targets = pandas.Series(y + 0.5).where(np.arange(150) % 4 == 0)
-    expected = SDARegressor(**QUICK, epochs=2).fit(x, targets.to_numpy()).predict(x)
-    nothing = targets.isna()
-    objects = targets.astype(object)
-    for other in (targets.astype("Float64"), objects.where(~nothing, None).tolist()):
-        np.testing.assert_array_equal(
-            SDARegressor(**QUICK, epochs=2).fit(x, other).predict(x), expected
-        )
 
 
 def test_weight_zero_is_the_same_as_no_label(rows):
@@ -288,16 +116,6 @@ def test_weight_zero_is_the_same_as_no_label(rows):
     by_weight = SDARegressor(**QUICK, epochs=3).fit(x, x[:, 0], sample_weight=weight)
     by_label = SDARegressor(**QUICK, epochs=3).fit(x, target)
     np.testing.assert_array_equal(by_weight.predict(x), by_label.predict(x))
-
-
-def test_weights_are_relative_and_matter(rows):
-    x, y = rows
-    weight = np.where(y == 1, 8.0, 1.0)
-    light = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=weight)
-    heavy = SDAClassifier(**QUICK, epochs=3).fit(x, y, sample_weight=64 * weight)
-    np.testing.assert_allclose(light.predict_proba(x), heavy.predict_proba(x), atol=1e-6)
-    alike = SDAClassifier(**QUICK, epochs=3).fit(x, y)
-    assert light.predict_proba(x)[:, 1].mean() > alike.predict_proba(x)[:, 1].mean() + 0.01
 
 
 @pytest.mark.tensorflow_only  # elsewhere, rows that are not in memory are shuffled otherwise
@@ -315,65 +133,6 @@ def test_sparse_and_dense_rows_give_the_same(rows, scale):
     np.testing.assert_allclose(kernel(thin), kernel(dense), atol=1e-5)
     np.testing.assert_allclose(thin.predict_proba(packed), dense.predict_proba(x), atol=1e-5)
     np.testing.assert_allclose(thin.encode(packed), dense.encode(x), atol=1e-5)
-
-
-def test_sparse_rows_are_never_dense_all_at_once(monkeypatch):
-    rows = sparse.random_array((5000, 40), density=0.05, format="csr", rng=0)
-    heights = []
-    to_array = sparse.csr_array.toarray
-
-    def note(matrix, *args, **kwargs):
-        heights.append(matrix.shape[0])
-        return to_array(matrix, *args, **kwargs)
-
-    monkeypatch.setattr(sparse.csr_array, "toarray", note)
-    options = QUICK | {"pretrain_epochs": 1, "scale": "unit"}
-    detector = SDAOutlierDetector(**options).fit(rows)
-    detector.predict(rows)
-    assert 0 < max(heights) <= 4096
-    assert min(heights) >= 1
-
-
-def test_score_is_the_negative_reconstruction_error(rows):
-    x, _ = rows
-    detector = SDAOutlierDetector(**QUICK, contamination=0.2).fit(x)
-    scaled = ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
-    errors = detector.model_.reconstruction_error(scaled)
-    np.testing.assert_allclose(detector.score_samples(x), -errors, rtol=1e-5)
-    layer = detector.model_.levels[0]
-    visible = codes_by_hand(detector, x) @ kernel(detector).T + np.asarray(layer.visible_bias)
-    by_hand = (scaled - visible) ** 2
-    np.testing.assert_allclose(detector.feature_errors(x), by_hand, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(-detector.score_samples(x), by_hand.sum(axis=1), rtol=1e-4)
-
-    assert detector.threshold_ == -detector.offset_
-    assert (detector.predict(x) == -1).sum() == 30
-    is_outlier = errors > detector.threshold_
-    assert ((detector.predict(x) == -1) == is_outlier).all()
-    assert ((detector.decision_function(x) < 0) == is_outlier).all()
-    # One value far off lets the score fall, and is pointed at.
-    far = x[:1] + np.array([0, 0, 50, 0, 0])
-    assert detector.score_samples(far)[0] < detector.score_samples(x).min()
-    assert detector.predict(far).tolist() == [-1]
-    assert detector.feature_errors(far).argmax() == 2
-
-
-def test_detector_by_cross_entropy(rows):
-    x, _ = rows
-    x = (x - x.min(axis=0)) / (x.max(axis=0) - x.min(axis=0))
-    options = QUICK | {"reconstruction_loss": "binary_crossentropy", "scale": None}
-    detector = SDAOutlierDetector(**options).fit(x)
-    sums = detector.feature_errors(x).sum(axis=1)
-    np.testing.assert_allclose(sums, -detector.score_samples(x), rtol=1e-4)
-    with pytest.raises(ValueError, match="SDAOutlierDetector.score_samples.* in \\[0, 1\\]"):
-        detector.score_samples(x + 1)
-
-
-def test_detector_does_not_clip_outliers(rows):
-    x, _ = rows
-    detector = SDAOutlierDetector(**QUICK, scale="unit").fit(x)
-    scores = detector.score_samples(np.vstack([x.max(axis=0), 10 * x.max(axis=0)]))
-    assert scores[1] < 10 * scores[0]
 
 
 def test_pipeline_and_grid_search_survive_a_new_process(digits, tmp_path):
@@ -461,24 +220,6 @@ def test_tables_with_names(rows):
     assert codes.index.tolist() == table.index.tolist()
     with pytest.raises(ValueError, match="feature names should match"):
         transformer.transform(table[list("edcba")])
-
-
-def test_partial_fit_pretrains_once_and_trains_further(rows):
-    x, y = rows
-    classifier = SDAClassifier(**QUICK, learning_rate=0.01)
-    # No label in the first call: it pretrains, as a transformer on the same rows.
-    classifier.partial_fit(x, np.full(150, -1), classes=[0, 1, 2])
-    np.testing.assert_array_equal(kernel(classifier), kernel(SDATransformer(**QUICK).fit(x)))
-    assert classifier.history_ == {}
-    np.testing.assert_allclose(classifier.predict_proba(x), 1 / 3, atol=1e-6)
-    histories = classifier.histories_
-    for _ in range(5):
-        classifier.partial_fit(x[:90], y[:90])
-    assert classifier.histories_ is histories
-    assert len(classifier.history_["loss"]) == 5
-    assert classifier.history_["loss"][-1] < classifier.history_["loss"][0]
-    genuine = SDAClassifier(**QUICK).partial_fit(x, y - 1, classes=[-1, 0, 1])
-    assert genuine.classes_.tolist() == [-1, 0, 1]
 
 
 def test_partial_fit_of_regressor_and_transformer(rows):
@@ -572,7 +313,7 @@ def test_refused_later(rows):
 
 @pytest.mark.tensorflow_only
 def test_few_labels_benchmark_runs(tmp_path):
-    script = Path(__file__).parent.parent / "benchmarks" / "few_labels.py"
+    script = Path(__file__).parents[2] / "benchmarks" / "few_labels.py"
     command = [sys.executable, script, "--quick", "--repeats", "2", "--output", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
