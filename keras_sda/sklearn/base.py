@@ -1,8 +1,7 @@
-"""Base of the four estimators: parameters, scaling, pretraining, pickling."""
+"""Base of the estimators of a network: scaling, seed, training, codes, pickling."""
 
 import numbers
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,72 +12,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_sda import backend
-from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
 
-_SHARED = """\
-hidden_units: Units of each level, the lowest first. One level of 64 by default, which is fast
-            and enough for a table of a few dozen columns; pass several to stack them.
-        noise: Noise on the input of each level in pretraining: its name
-            (`keras_sda.layers.noise_names()` lists them all), a Keras layer, or `None`; or one per
-            level. Masking by default, which, on standardised features, replaces values with the
-            feature's mean.
-        noise_level: Level of the noise, one value or one per level of the stack; 0.3 is in the
-            middle of the rates (0.1 to 0.5) that papers choose from.
-        activation: Activation of the codes, or one per level; sigmoid, as in the tutorials.
-        tied: Whether decoders share the kernels of the encoders, which halves the weights; or one
-            value per level.
-        kernel_initializer: Initializer of the kernels; Glorot uniform, as in Keras.
-        reconstruction_loss: As in `StackedDenoisingAutoencoder`.{loss_reason}
-        scale: How to scale the features before training, as in `keras_sda.datasets.load`:
-            `"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
-            features in any unit), `"unit"` ([0, 1], for cross-entropy, as with images),
-            `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows; new rows are
-            scaled in the same way.
-        pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips pretraining. Twice
-            the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.
-        pretrain_learning_rate: Learning rate of pretraining, or one per level; Adam's default.
-        batch_size: Rows per update; 32 as in Keras, so that small tables still take many steps.
-        optimizer: Name, or a Keras optimizer with its own learning rate, copied for each use; Adam,
-            as it needs the least tuning.
-        random_state: Seed of initial weights, noise, dropout and shuffling: an integer gives the
-            same weights every time. `None` and a `RandomState` draw the seed, as usual.
-        verbose: As in Keras' `fit`; silent by default, as grid searches fit many models."""
 
+class NetworkEstimator(BaseEstimator):
+    """The base of all estimators of a network; a subclass is a dataclass of the parameters.
 
-def documented(**texts):
-    """Returns a class decorator that fills in `{shared}` and other texts in the docstring."""
-
-    def fill(cls):
-        for name, text in {"shared": _SHARED, "loss_reason": "", **texts}.items():
-            cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", text)
-        return cls
-
-    return fill
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class StackedEstimator(BaseEstimator):
-    """The base of the estimators; a subclass documents the parameters (see `documented`).
-
-    A dataclass, as scikit-learn needs a constructor that names every parameter and stores it.
+    Those that are declared here, every one of them has.
     """
 
-    hidden_units: Any = (64,)
-    noise: Any = "masking"
-    noise_level: Any = 0.3
-    activation: Any = "sigmoid"
-    tied: Any = True
-    kernel_initializer: Any = "glorot_uniform"
-    reconstruction_loss: Any = "auto"
-    scale: str | None = "standard"
-    pretrain_epochs: Any = 30
-    pretrain_learning_rate: Any = 1e-3
-    batch_size: int = 32
-    optimizer: Any = "adam"
-    random_state: Any = None
-    verbose: Any = 0
+    noise: Any
+    scale: str | None
+    batch_size: int
+    optimizer: Any
+    random_state: Any
+    verbose: Any
 
     def encode(self, X, level=-1):
         """Returns the codes of a level.
@@ -98,49 +47,11 @@ class StackedEstimator(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _start(self, X, **head):
-        """Chooses the scaling, builds the model and pretrains it.
-
-        Args:
-            X: Checked rows, array or CSR matrix.
-            **head: Arguments of the model for its supervised part.
-
-        Returns:
-            The model and the scaled rows.
-        """
-        self.scaling_ = self._choose_scaling(X)
-        self._seed = self._draw_seed()
-        with backend.anonymous_variables():  # A grid search makes many models.
-            model = StackedDenoisingAutoencoder(
-                input_dim=X.shape[1],
-                hidden_units=_plain_list(self.hidden_units),
-                noise=self._fresh_noise(),
-                noise_level=self.noise_level,
-                activation=self.activation,
-                tied=self.tied,
-                kernel_initializer=self.kernel_initializer,
-                reconstruction_loss=self.reconstruction_loss,
-                seed=self._seed,
-                **head,
-            )
-        rows = scaled_rows(X, self.scaling_)
-        model.autoencoder.settle_reconstruction_loss(rows)
-        self._pretrain(model, rows)
-        return model, rows
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "model_")  # A fit that was refused leaves other attributes behind.
 
     def _choose_scaling(self, X):
         return choose_scaling(X, self.scale, type(self).__name__)
-
-    def _pretrain(self, model, rows):
-        histories = model.pretrain(
-            rows,
-            epochs=self.pretrain_epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.pretrain_learning_rate,
-            verbose=self.verbose,
-        )
-        self.histories_ = [history.history for history in histories]
 
     def _draw_seed(self):
         if isinstance(self.random_state, numbers.Integral):
@@ -154,17 +65,18 @@ class StackedEstimator(BaseEstimator):
         return _fresh(self.noise, self._seed)
 
     def _train(self, *data, **options):
-        """Trains all levels together, and extends the history."""
+        """Trains the whole network, and extends the history."""
         history = self.model_.fit(
             *data, batch_size=self.batch_size, verbose=self.verbose, **options
         )
         for name, values in history.history.items():
             self.history_.setdefault(name, []).extend(values)
 
-    def _fresh_optimizer(self, learning_rate):
+    def _fresh_optimizer(self, learning_rate, schedule="constant", steps=1):
         if isinstance(self.optimizer, str):
-            return make_optimizer(self.optimizer, learning_rate)
-        return _fresh(self.optimizer)
+            return make_optimizer(self.optimizer, learning_rate, schedule, steps)
+        with backend.anonymous_variables():
+            return _fresh(self.optimizer)
 
     def _checked_rows(self, X):
         """Returns the rows given to a method of a fitted estimator, checked and scaled."""
@@ -193,7 +105,7 @@ class StackedEstimator(BaseEstimator):
         super().__setstate__(state)
 
 
-def _plain_list(values):
+def plain_list(values):
     """Returns an array of numbers, as `np.geomspace` in a grid search gives, as a list."""
     return values.tolist() if isinstance(values, np.ndarray) else values
 

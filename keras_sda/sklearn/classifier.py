@@ -4,21 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
-from keras_sda.datasets.batches import run_in_batches
-from keras_sda.datasets.labels import fill_missing, has_label
-from keras_sda.sklearn.base import documented
-from keras_sda.sklearn.labels import classes_of
+from keras_sda.datasets.labels import has_label
+from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.labels import checked_weights, classes_of
+from keras_sda.sklearn.network_classifier import NetworkClassifier
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 
 
 @documented(supervised=SUPERVISED)
 @dataclass(kw_only=True, eq=False, repr=False)
-class SDAClassifier(ClassifierMixin, SupervisedEstimator):
+class SDAClassifier(NetworkClassifier, SupervisedEstimator):
     """A classifier whose layers are pretrained as denoising autoencoders, without labels.
 
     `fit` pretrains on every row and then trains the whole network on those with a label. A row has
@@ -83,11 +80,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
             The estimator.
         """
         self._check_parameters()
-        X, y, present = self._checked(X, y)
-        labelled = present & has_label(y, self.unlabelled)
-        weight = self._check_weight(sample_weight, X)
-        check_classification_targets(y[labelled])
-        self.classes_ = classes_of(y[labelled], "SDAClassifier")
+        X, y, weight, labelled = self._checked_to_fit(X, y, sample_weight)
         labelled &= weight > 0
         if not labelled.any():
             raise ValueError(
@@ -114,7 +107,7 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
         self._check_no_early_stopping()
         is_first = not hasattr(self, "model_")
         X, y, present = self._checked(X, y, reset=is_first)
-        weight = self._check_weight(sample_weight, X)
+        weight = checked_weights(sample_weight, X, "SDAClassifier")
         if is_first:
             if classes is None:
                 raise ValueError(
@@ -141,46 +134,8 @@ class SDAClassifier(ClassifierMixin, SupervisedEstimator):
             self._finetune(X, y, weight, labelled, epochs=1)
         return self
 
-    def predict_proba(self, X):
-        """Returns the probabilities of the classes, shape `(rows, classes)`, float64.
-
-        Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
-        """
-        rows = self._checked_rows(X)
-        probabilities = run_in_batches(self.model_, rows).astype("float64")
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
-
-    def predict_log_proba(self, X):
-        """Returns the logarithms of `predict_proba`.
-
-        Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
-        """
-        return np.log(self.predict_proba(X))
-
-    def predict(self, X):
-        """Returns the most probable class of each row, shape `(rows,)`.
-
-        Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
-        """
-        numbers = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[numbers]
-
-    def _checked(self, X, y, reset=True):
-        """Returns checked rows and labels, and which rows have a label that is not missing."""
-        y, missing = fill_missing(y)
-        if missing is not None and missing.all():
-            y = np.zeros(len(missing))  # rows and parameters are checked all the same
-        X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset)
-        return X, y, np.ones(len(y), dtype=bool) if missing is None else ~missing
-
     def _head(self):
         return {"num_classes": len(self.classes_)}
-
-    def _targets(self, labels):
-        return np.searchsorted(self.classes_, labels).astype("int64")
 
     def _strata(self, labels):
         return labels

@@ -1,9 +1,9 @@
-"""Labels as estimators take them: checked, with the rows that have none told apart."""
+"""Labels and weights as estimators take them: checked, rows that have no label told apart."""
 
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 
 from keras_sda.datasets.labels import is_missing
 
@@ -37,3 +37,34 @@ def classes_of(labels: np.ndarray, owner: str) -> np.ndarray:
             + ("no label." if len(classes) == 0 else f"one class: {classes.tolist()}")
         )
     return classes
+
+
+def checked_weights(sample_weight: Any, X: Any, owner: str) -> np.ndarray:
+    """Returns one weight per row, at least one of them above 0.
+
+    Args:
+        sample_weight: Weights, or `None` for equal ones.
+        X: The rows.
+        owner: The caller's name in the error message.
+    """
+    if sample_weight is None:
+        return np.ones(X.shape[0])
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight"
+    )
+    if weight.ndim != 1:
+        raise ValueError(
+            f"{owner} needs `sample_weight` with one number per row. Received shape {weight.shape}."
+        )
+    check_consistent_length(X, weight)
+    if (weight < 0).any() or not (weight > 0).any():
+        raise ValueError(
+            f"{owner} needs numbers of at least 0 in `sample_weight`, and at least one "
+            f"non-zero number. Received numbers from {weight.min():g} to {weight.max():g}."
+        )
+    return weight
+
+
+def relative_weights(weight: np.ndarray) -> np.ndarray | None:
+    """Returns weights of mean 1, or `None` if all are equal, which is faster to train with."""
+    return None if (weight == weight[0]).all() else weight / weight.mean()

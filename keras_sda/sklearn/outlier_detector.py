@@ -9,7 +9,7 @@ from sklearn.base import OutlierMixin
 
 from keras_sda._validation import check_fraction
 from keras_sda.datasets.batches import run_in_batches
-from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 
 _LOSS_REASON = """ Squared error by default,

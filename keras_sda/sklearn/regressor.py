@@ -11,7 +11,8 @@ from sklearn.utils.validation import validate_data
 from keras_sda._validation import check_choice
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.labels import is_missing
-from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.labels import checked_weights
 from keras_sda.sklearn.supervised import SUPERVISED, SupervisedEstimator
 
 
@@ -146,7 +147,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
                 input_name="y",
             )
             check_consistent_length(X, y)
-        weight = self._check_weight(sample_weight, X)
+        weight = checked_weights(sample_weight, X, "SDARegressor")
         labelled = ~np.isnan(y).reshape(len(y), -1).any(axis=1) & (weight > 0)
         if reset and not labelled.any():
             raise ValueError(

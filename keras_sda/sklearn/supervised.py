@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length
 
 from keras_sda._validation import check_fraction, check_non_negative_int, check_positive_int
-from keras_sda.sklearn.base import StackedEstimator
+from keras_sda.sklearn.labels import relative_weights
 from keras_sda.sklearn.rows import scaled_rows
+from keras_sda.sklearn.stacked import StackedEstimator
 
 SUPERVISED = """\
 epochs: Epochs of supervised training on the labelled rows: many, as labelled rows are few and
@@ -68,27 +68,6 @@ class SupervisedEstimator(StackedEstimator):
                 f"Received: validation_fraction={self.validation_fraction!r}"
             )
 
-    def _check_weight(self, sample_weight, X):
-        """Returns one weight per row, at least one of them above 0."""
-        owner = type(self).__name__
-        if sample_weight is None:
-            return np.ones(X.shape[0])
-        weight = check_array(
-            sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight"
-        )
-        if weight.ndim != 1:
-            raise ValueError(
-                f"{owner} needs `sample_weight` with one number per row. "
-                f"Received shape {weight.shape}."
-            )
-        check_consistent_length(X, weight)
-        if (weight < 0).any() or not (weight > 0).any():
-            raise ValueError(
-                f"{owner} needs numbers of at least 0 in `sample_weight`, and at least one "
-                f"non-zero number. Received numbers from {weight.min():g} to {weight.max():g}."
-            )
-        return weight
-
     def _begin(self, X):
         """Builds, pretrains and compiles the model, once the labels are known."""
         head = {"dropout": self.dropout, "finetune_noise_level": self.finetune_noise_level}
@@ -119,9 +98,8 @@ class SupervisedEstimator(StackedEstimator):
 
     def _tables(self, X, y, weight, numbers):
         """Returns rows, targets, and weights of mean 1 (`None` if all are equal), for `fit`."""
-        weight = weight[numbers]
-        weight = None if (weight == weight[0]).all() else weight / weight.mean()
-        return scaled_rows(X[numbers], self.scaling_), self._targets(y[numbers]), weight
+        rows, weight = scaled_rows(X[numbers], self.scaling_), relative_weights(weight[numbers])
+        return rows, self._targets(y[numbers]), weight
 
     def _check_no_early_stopping(self):
         if self.early_stopping:

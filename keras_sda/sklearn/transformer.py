@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from keras_sda.datasets.batches import run_in_batches
-from keras_sda.sklearn.base import documented
+from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 
 

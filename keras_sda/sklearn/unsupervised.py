@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_non_negative_int
-from keras_sda.sklearn.base import StackedEstimator
+from keras_sda.sklearn.stacked import StackedEstimator
 
 UNSUPERVISED = """\
 epochs: Epochs of training all levels together on reconstruction, after pretraining; 0 by

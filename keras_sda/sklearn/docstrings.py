@@ -1,0 +1,55 @@
+"""What the docstrings of several estimators say in the same words."""
+
+_OPTIMIZER = """\
+optimizer: Name, or a Keras optimizer with its own learning rate, copied for each use; Adam,
+            as it needs the least tuning."""
+
+_LAST = """\
+random_state: Seed of initial weights, noise, dropout and shuffling: an integer gives the
+            same weights every time. `None` and a `RandomState` draw the seed, as usual.
+        verbose: As in Keras' `fit`; silent by default, as grid searches fit many models."""
+
+_STACK = """\
+hidden_units: Units of each level, the lowest first. One level of 64 by default, which is fast
+            and enough for a table of a few dozen columns; pass several to stack them.
+        noise: Noise on the input of each level in pretraining: its name
+            (`keras_sda.layers.noise_names()` lists them all), a Keras layer, or `None`; or one per
+            level. Masking by default, which, on standardised features, replaces values with the
+            feature's mean.
+        noise_level: Level of the noise, one value or one per level of the stack; 0.3 is in the
+            middle of the rates (0.1 to 0.5) that papers choose from.
+        activation: Activation of the codes, or one per level; sigmoid, as in the tutorials.
+        tied: Whether decoders share the kernels of the encoders, which halves the weights; or one
+            value per level.
+        kernel_initializer: Initializer of the kernels; Glorot uniform, as in Keras.
+        reconstruction_loss: As in `StackedDenoisingAutoencoder`.{loss_reason}
+        scale: How to scale the features before training, as in `keras_sda.datasets.load`:
+            `"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
+            features in any unit), `"unit"` ([0, 1], for cross-entropy, as with images),
+            `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows; new rows are
+            scaled in the same way.
+        pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips pretraining. Twice
+            the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.
+        pretrain_learning_rate: Learning rate of pretraining, or one per level; Adam's default.
+        batch_size: Rows per update; 32 as in Keras, so that small tables still take many steps.
+        {optimizer}
+        {last}"""
+
+# In this order: the first one names others.
+_TEXTS = {
+    "shared": _STACK,
+    "loss_reason": "",
+    "optimizer": _OPTIMIZER,
+    "last": _LAST,
+}
+
+
+def documented(**texts):
+    """Returns a class decorator that puts texts in the place of their names in the docstring."""
+
+    def fill(cls):
+        for name, text in (_TEXTS | texts).items():
+            cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", text)
+        return cls
+
+    return fill

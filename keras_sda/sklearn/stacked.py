@@ -1,0 +1,73 @@
+"""Base of the estimators of a stack: parameters, construction, pretraining."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras_sda import backend
+from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
+from keras_sda.sklearn.base import NetworkEstimator, plain_list
+from keras_sda.sklearn.rows import scaled_rows
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class StackedEstimator(NetworkEstimator):
+    """The base of the estimators of a stack; a subclass documents the parameters.
+
+    A dataclass, as scikit-learn needs a constructor that names every parameter and stores it.
+    """
+
+    hidden_units: Any = (64,)
+    noise: Any = "masking"
+    noise_level: Any = 0.3
+    activation: Any = "sigmoid"
+    tied: Any = True
+    kernel_initializer: Any = "glorot_uniform"
+    reconstruction_loss: Any = "auto"
+    scale: str | None = "standard"
+    pretrain_epochs: Any = 30
+    pretrain_learning_rate: Any = 1e-3
+    batch_size: int = 32
+    optimizer: Any = "adam"
+    random_state: Any = None
+    verbose: Any = 0
+
+    def _start(self, X, **head):
+        """Chooses the scaling, builds the model and pretrains it.
+
+        Args:
+            X: Checked rows, array or CSR matrix.
+            **head: Arguments of the model for its supervised part.
+
+        Returns:
+            The model and the scaled rows.
+        """
+        self.scaling_ = self._choose_scaling(X)
+        self._seed = self._draw_seed()
+        with backend.anonymous_variables():  # A grid search makes many models.
+            model = StackedDenoisingAutoencoder(
+                input_dim=X.shape[1],
+                hidden_units=plain_list(self.hidden_units),
+                noise=self._fresh_noise(),
+                noise_level=self.noise_level,
+                activation=self.activation,
+                tied=self.tied,
+                kernel_initializer=self.kernel_initializer,
+                reconstruction_loss=self.reconstruction_loss,
+                seed=self._seed,
+                **head,
+            )
+        rows = scaled_rows(X, self.scaling_)
+        model.autoencoder.settle_reconstruction_loss(rows)
+        self._pretrain(model, rows)
+        return model, rows
+
+    def _pretrain(self, model, rows):
+        histories = model.pretrain(
+            rows,
+            epochs=self.pretrain_epochs,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            learning_rate=self.pretrain_learning_rate,
+            verbose=self.verbose,
+        )
+        self.histories_ = [history.history for history in histories]
