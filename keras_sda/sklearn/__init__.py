@@ -1,11 +1,13 @@
-"""The stacked denoising autoencoder as scikit-learn estimators.
+"""Stacked denoising autoencoders and ladder networks as scikit-learn estimators.
 
-Those of a network take raw features, dense or sparse, scale them themselves, and pretrain on every
-row they are given; `CodeSpreading` spreads labels over rows, or over the codes of a network. This
-module is loaded on first use: `import keras_sda` alone does not import scikit-learn.
+Those of a network take raw features, dense or sparse, scale them themselves, and learn from every
+row they are given: four pretrain on all of them first, `LadderClassifier` learns from rows with and
+without a label at once. `CodeSpreading` spreads labels over rows, or over the codes of a network.
+This module is loaded on first use: `import keras_sda` alone does not import scikit-learn.
 """
 
 from keras_sda.sklearn.classifier import SDAClassifier
+from keras_sda.sklearn.ladder_classifier import LadderClassifier
 from keras_sda.sklearn.outlier_detector import SDAOutlierDetector
 from keras_sda.sklearn.regressor import SDARegressor
 from keras_sda.sklearn.spreading import CodeSpreading
@@ -22,12 +24,13 @@ EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": _WEIGHT_REASON,
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHT_REASON,
     }
-    for name in ("SDAClassifier", "SDARegressor")
+    for name in ("SDAClassifier", "SDARegressor", "LadderClassifier")
 } | {"SDATransformer": {}, "SDAOutlierDetector": {}, "CodeSpreading": {}}
 
 __all__ = [
     "EXPECTED_FAILED_CHECKS",
     "CodeSpreading",
+    "LadderClassifier",
     "SDAClassifier",
     "SDAOutlierDetector",
     "SDARegressor",

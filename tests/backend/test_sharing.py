@@ -242,6 +242,10 @@ def test_a_fit_gives_tensorflow_no_new_names_of_variables(digits):
 
     with tf.variable_creator_scope(noting):
         ks.sklearn.SDAClassifier(pretrain_epochs=1, epochs=1, random_state=0).fit(x, y)
+        optimizer = keras.optimizers.SGD(0.1)
+        for chosen in ("adam", optimizer):
+            ladder = ks.sklearn.LadderClassifier(hidden_units=(8,), epochs=1, optimizer=chosen)
+            ladder.fit(x, y)
         ks.experiments.zoo.build(ks.experiments.default("sda"), ks.datasets.load("digits"), 10)
     assert names == ({"variable:0"} if keras.backend.backend() == "tensorflow" else set())
 

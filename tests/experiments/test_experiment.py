@@ -55,7 +55,10 @@ def test_the_first_difference_names_key_and_values():
         ({"tranining.epochs": 3}, "no key 'tranining.epochs': did you mean training.epochs?"),
         ({"training.epochs": -1}, "`training.epochs` of Experiment must be a whole number of at"),
         ({"training.batch_size": 0}, "`training.batch_size` of Experiment must be a whole number"),
-        ({"training.schedule": "step"}, "must be one of 'constant', 'cosine', 'cooldown'. Received"),
+        (
+            {"training.schedule": "step"},
+            "must be one of 'constant', 'cosine', 'cooldown'. Received",
+        ),
         ({"pretraining.learning_rate": [0.1, 0.0]}, "must be a finite number above 0"),
         ({"data.labels": 0}, "`data.labels` of Experiment must be a whole number of at least 1"),
         ({"data.unlabelled": [-1]}, "`data.unlabelled` of Experiment must be one label, a number"),

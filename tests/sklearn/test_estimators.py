@@ -23,13 +23,21 @@ import keras_sda
 from keras_sda.sklearn import (
     EXPECTED_FAILED_CHECKS,
     CodeSpreading,
+    LadderClassifier,
     SDAClassifier,
     SDAOutlierDetector,
     SDARegressor,
     SDATransformer,
 )
 
-ESTIMATORS = [SDAClassifier, SDARegressor, SDATransformer, SDAOutlierDetector, CodeSpreading]
+ESTIMATORS = [
+    SDAClassifier,
+    SDARegressor,
+    SDATransformer,
+    SDAOutlierDetector,
+    LadderClassifier,
+    CodeSpreading,
+]
 
 
 def check_as_scikit_learn_does(estimator):
@@ -78,6 +86,7 @@ SUPERVISED = FEW_STEPS | {"epochs": 6, "learning_rate": 0.3}
         SDAClassifier(**SUPERVISED),
         SDATransformer(**FEW_STEPS),
         SDAOutlierDetector(**FEW_STEPS),
+        LadderClassifier(hidden_units=(8,), epochs=30, learning_rate=0.05, batch_size=256),
         CodeSpreading(),
     ],
     ids=lambda estimator: type(estimator).__name__,
