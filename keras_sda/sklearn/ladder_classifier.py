@@ -28,12 +28,12 @@ class LadderClassifier(NetworkClassifier):
     """A classifier that learns from a few labelled rows and many without a label, all at once.
 
     There is no pretraining: in every step a `LadderNetwork` learns the labels of some rows, and to
-    remove noise from others on each of its levels. A row has no label if it is missing (NaN, None,
-    `pd.NA`, empty text) or -1, as in scikit-learn's `semi_supervised`; see `unlabelled`. To measure
-    accuracy, pass labelled rows only.
+    remove noise from rows of any kind, on each of its levels. A row has no label if it is missing
+    (NaN, None, `pd.NA`, empty text) or -1, as in scikit-learn's `semi_supervised`; see
+    `unlabelled`. To measure accuracy, pass labelled rows only.
 
     `sample_weight` weights the labels relative to each other. Weight 0 is the same as no label:
-    such a row still is one to remove noise from, where all rows count the same.
+    noise is still removed from such a row, and there all rows count the same.
 
     There is no `partial_fit`, as a step needs labelled rows beside those of any kind, and the
     statistics of the levels are those of all rows.
@@ -45,9 +45,9 @@ class LadderClassifier(NetworkClassifier):
             input by default, as published.
         noise_level: Level of the noise, one value or one for the input and each level above it, the
             output included; on the input in units of the scaled features.
-        denoising_weights: Weights of what is lost in removing noise, from the input up, as in
-            `LadderNetwork`. `"auto"`: as published for 100 labels, that of the input changed with
-            the variance of the scaled features, so that it suits any `scale`.
+        denoising_weights: Weights of the levels' denoising costs in the loss, from the input up, as
+            in `LadderNetwork`. `"auto"`: as published for 100 labels, that of the input changed
+            with the variance of the scaled features, so that it suits any `scale`.
         activation: Activation of the hidden levels; ReLU, as published.
         scale: How to scale the features before training, as in `keras_sda.datasets.load`:
             `"unit"` ([0, 1] in each column; the default, for which the noise level was chosen, and
@@ -74,7 +74,7 @@ class LadderClassifier(NetworkClassifier):
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
         model_: The `LadderNetwork`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
-        history_: The loss, and what it has of each level's denoising, by epoch.
+        history_: The loss and each level's denoising cost, by epoch.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if `fit` was given a table with names.
 

@@ -93,11 +93,13 @@ def test_epochs_and_steps(rows, epochs, expected):
     assert LadderClassifier(batch_size=100, epochs=epochs)._duration(rows) == expected
 
 
-def test_auto_epochs_learn_a_small_table(rows):
-    x, y = rows
-    classifier = LadderClassifier(hidden_units=(16,), random_state=0).fit(x, few_labels(y, 30))
-    assert len(classifier.history_["loss"]) == 750  # of two steps each
-    assert classifier.score(x, y) > 0.8
+def test_auto_epochs_learn_a_small_table(rng):
+    """100 rows are one step an epoch."""
+    y = np.arange(100) % 3
+    x = rng.normal(size=(100, 5)) + 5.0 * np.eye(5)[y]
+    classifier = LadderClassifier(hidden_units=(16,), random_state=0).fit(x, few_labels(y, 12))
+    assert len(classifier.history_["loss"]) == 1500
+    assert classifier.score(x, y) > 0.9
 
 
 def test_learning_rate_falls_to_zero(rows):
