@@ -186,3 +186,29 @@ def test_learning_curves_of_histories():
     assert [axes.get_title() for axes in figure.axes] == ["level 1"]
     np.testing.assert_array_equal(figure.axes[0].get_lines()[0].get_ydata(), [3, 2])
     assert len(plots.plot_learning_curves([history], history).axes) == 2
+
+
+def test_label_curves():
+    ours = {"ladder": {10: (20.0, 15.0, 25.0), 100: (5.0, 4.0, 6.0)}}
+    theirs = {
+        "k-NN": {10: (30.0, None, None), 11: (29.0, None, None)},
+        "SVM": {100: (8.0, 7.0, 9.0)},
+    }
+    figure = plots.plot_label_curves({"all rows": ours, "labelled rows": theirs}, "error")
+    left, right = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["all rows", "labelled rows"]
+    # Its own methods have a legend, the others are grey behind them.
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["ladder"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["k-NN", "SVM"]
+    assert len(left.lines) == len(right.lines) == 3
+    curve = left.lines[-1].get_xydata()
+    np.testing.assert_array_equal(curve, [[10, 20], [100, 5]])
+    # A band where there is an interval; numbers too close to be told apart have one label.
+    assert len(left.collections) == 1
+    assert len(right.collections) == 1
+    assert left.get_xscale() == "log"
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in left.get_xticklabels()] == ["10", "100"]
+    assert left.get_ylim()[0] == 0
+    high = plots.plot_label_curves({"one": {"a": {10: (50.0, None, None), 20: (48.0, None, None)}}})
+    assert high.axes[0].get_ylim()[0] > 40

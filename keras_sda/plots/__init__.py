@@ -14,6 +14,7 @@ from keras_sda.plots.filters import (
     plot_level_filters,
 )
 from keras_sda.plots.images import tile_images
+from keras_sda.plots.label_curves import plot_label_curves
 from keras_sda.plots.latent import plot_manifold, plot_traversals
 from keras_sda.plots.reconstructions import (
     corrupt_rows,
@@ -31,6 +32,7 @@ __all__ = [
     "plot_confusion",
     "plot_decision_surface",
     "plot_filters",
+    "plot_label_curves",
     "plot_learning_curves",
     "plot_level_filters",
     "plot_manifold",
