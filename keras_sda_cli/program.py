@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from keras_sda_cli import listing, reproduce, train, use
+from keras_sda_cli import listing, reproduce, study, train, use
 
 
 class _OneSentence(click.Group):
@@ -62,6 +62,7 @@ def program() -> None:
 for command in (
     *(train.train, train.launch),
     *(use.evaluate, use.encode, use.reconstruct, use.plot, use.report, use.export),
+    study.study,
     *(reproduce.reproduce, reproduce.recipes),
     *(listing.models, listing.datasets),
 ):

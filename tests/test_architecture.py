@@ -30,9 +30,9 @@ LEVELS = {
     "training": 4,
     "models": 5,
     "sklearn": 6,
-    "experiments": 6,
-    "recipes": 7,
-    "__main__": 8,
+    "experiments": 7,
+    "recipes": 8,
+    "__main__": 9,
 }
 
 

@@ -11,6 +11,7 @@ from keras_sda.experiments.experiment import Data, Experiment, Model, Pretrainin
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.reporting import report
 from keras_sda.experiments.running import run
+from keras_sda.experiments.studying import Study, study
 from keras_sda.experiments.zoo import default, names
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Model",
     "Pretraining",
     "Run",
+    "Study",
     "Training",
     "default",
     "load_run",
     "names",
     "report",
     "run",
+    "study",
 ]
