@@ -1,21 +1,28 @@
-"""Measures what pretraining is worth where labels are few: digits with 50 labels, ten draws.
+"""Measures what unlabelled rows are worth where labels are few: digits with 50 labels, ten draws.
 
 python benchmarks/few_labels.py            # some 20 minutes on two cores
 python benchmarks/few_labels.py --quick    # tiny, to see that it runs
 
 Of the 1,257 training rows of the digits, 50 keep their label, drawn by the seed with the classes in
-proportion; the others have none. Four classifiers learn from them:
+proportion; the others have none. These classifiers learn from all rows:
 
+- `LadderClassifier` and `CodeSpreading`, as they are, without any choice;
+- scikit-learn's `LabelSpreading`;
 - `SDAClassifier`, pretrained on all rows, fine-tuned on the 50;
-- the same network without pretraining, on the 50 alone;
 - logistic regression on the codes of `SDATransformer`, which all rows have trained;
-- logistic regression on the 50 themselves; both choose C by cross-validation among the 50.
 
-The networks' options are chosen one after the other, each for the mean accuracy on the validation
-rows over the first seeds; where nothing is gained the earlier, usually smaller value stays. Each
-chooses for itself, among the same values as far as it has the option. The test rows
-are read once per seed and classifier, at the end. Intervals are those of Student's t for the mean
-over the seeds, so that they tell how draws and starts vary, not how test rows would.
+and these from the 50 alone:
+
+- the network of `SDAClassifier` without pretraining;
+- logistic regression, an SVM with Gaussian kernel, k-NN and a random forest.
+
+Those of the 50 alone, and the logistic regression on codes, choose their options by
+cross-validation among the 50. Options of the networks and of LabelSpreading are chosen one after
+the other, each for the mean accuracy on the validation rows over the first seeds; where nothing is
+gained the earlier, usually smaller value stays. Each chooses for itself, among the same values as
+far as it has the option. The test rows are read once per seed and classifier, at the end. Intervals
+are those of Student's t for the mean over the seeds, so that they tell how draws and starts vary,
+not how test rows would.
 """
 
 import json
@@ -24,19 +31,26 @@ import time
 import _measuring
 import numpy as np
 from scipy import stats
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.semi_supervised import LabelSpreading
+from sklearn.svm import SVC
 
 import keras_sda as ks
 from keras_sda.experiments import run_folder
-from keras_sda.sklearn import SDAClassifier, SDATransformer
+from keras_sda.sklearn import CodeSpreading, LadderClassifier, SDAClassifier, SDATransformer
 
 NAME = "few_labels"
 LABELS = 50
 SEARCH_SEEDS = 5
 START = {
     "hidden_units": [256],
+    "activation": "sigmoid",
+    "batch_normalization": False,
     "noise": "masking",
     "noise_level": 0.3,
     "pretrain_learning_rate": 1e-3,
@@ -50,6 +64,8 @@ START = {
 # In this order, each option at the best of those before.
 CHOICES = {
     "hidden_units": [[256], [512], [256, 256]],
+    "activation": ["sigmoid", "relu"],
+    "batch_normalization": [False, True],
     "pretrain_learning_rate": [1e-3, 5e-3],
     "pretrain_epochs": [50, 150],
     "noise": ["masking", "salt_and_pepper", "gaussian"],
@@ -62,10 +78,27 @@ CHOICES = {
 OF_PRETRAINING = ("noise", "noise_level", "pretrain_learning_rate", "pretrain_epochs")
 QUICK_CHOICES = {"hidden_units": [[8], [16]]}
 QUICK_EPOCHS = {"pretrain_epochs": 2, "epochs": 2}
-OF_FINE_TUNING = ("epochs", "learning_rate", "dropout", "finetune_noise_level")
+OF_FINE_TUNING = (
+    *("batch_normalization", "epochs", "learning_rate"),
+    *("dropout", "finetune_noise_level"),
+)
 OURS, WITHOUT = "network, pretrained", "network, not pretrained"
 CODES, PIXELS = "logistic regression on codes", "logistic regression on pixels"
 LEFT_OUT = {OURS: (), WITHOUT: OF_PRETRAINING, CODES: OF_FINE_TUNING}
+LADDER, SPREADING = "ladder network", "label spreading, ours"
+THEIRS = "label spreading, scikit-learn's"
+THEIR_START = {"kernel": "knn", "n_neighbors": 7, "alpha": 0.2}
+THEIR_CHOICES = {"n_neighbors": [5, 7, 10], "alpha": [0.2, 0.8, 0.99]}
+# What learns from the 50 alone, with what is cross-validated among them.
+ALONE = {
+    PIXELS: (LogisticRegression(max_iter=5000), {"C": np.logspace(-4, 4, 17)}),
+    "SVM on pixels": (SVC(), {"C": [1, 10, 100], "gamma": ["scale", 0.01, 0.03, 0.1]}),
+    "k-NN on pixels": (KNeighborsClassifier(), {"n_neighbors": [1, 3, 5]}),
+    "random forest on pixels": (
+        RandomForestClassifier(500),
+        {"max_features": ["sqrt", 0.1, 0.3]},
+    ),
+}
 
 
 def main():
@@ -97,8 +130,12 @@ def main():
         chosen, tried = choose(name, data, seeds[:SEARCH_SEEDS], first, values)
         report["chosen"][name], report["search"][name] = chosen, tried
 
-    for name in (*LEFT_OUT, PIXELS):
-        chosen = report["chosen"].get(name, {})
+    theirs = {} if options.quick else THEIR_CHOICES
+    chosen, tried = choose(THEIRS, data, seeds[:SEARCH_SEEDS], THEIR_START, theirs)
+    report["chosen"][THEIRS], report["search"][THEIRS] = chosen, tried
+
+    for name in (LADDER, SPREADING, THEIRS, *LEFT_OUT, *ALONE):
+        chosen = report["chosen"].get(name, {"quick": options.quick} if name == LADDER else {})
         report["test_accuracy"][name] = [
             fit(name, data, seed, chosen).score(*data.test) for seed in seeds
         ]
@@ -109,6 +146,11 @@ def main():
     report["gain_of_pretraining"] = {
         "network": mean_and_interval(figures[OURS] - figures[WITHOUT]),
         "logistic regression": mean_and_interval(figures[CODES] - figures[PIXELS]),
+    }
+    best = max(ALONE, key=lambda name: figures[name].mean())
+    report["gain_of_unlabelled_rows"] = {
+        f"{name} over {best}": mean_and_interval(figures[name] - figures[best])
+        for name in (LADDER, SPREADING)
     }
     report["seconds"] = time.perf_counter() - started
     _measuring.save(report, options.output, NAME)
@@ -137,16 +179,25 @@ def fit(kind, data, seed, options):
     """Returns a classifier fitted on the draw of a seed."""
     x, y = data.train
     few, _ = train_test_split(np.arange(len(x)), train_size=LABELS, stratify=y, random_state=seed)
-    if kind in (CODES, PIXELS):
-        grid = {"C": np.logspace(-4, 4, 17)}  # five folds, as most classes have five labels
-        last = GridSearchCV(LogisticRegression(max_iter=5000), grid, cv=5)
-        if kind == PIXELS:
+    if kind in (CODES, *ALONE):
+        last, grid = ALONE[PIXELS if kind == CODES else kind]
+        if hasattr(last, "random_state"):
+            last = clone(last).set_params(random_state=seed)
+        last = GridSearchCV(last, grid, cv=5)  # five folds, as most classes have five labels
+        if kind in ALONE:
             return last.fit(x[few], y[few])
         codes = SDATransformer(**options, random_state=seed).fit(x)
         last.fit(codes.transform(x[few]), y[few])
         return make_pipeline(codes, last)
     labels = np.full_like(y, -1)
     labels[few] = y[few]
+    if kind == LADDER:
+        steps = {"epochs": 2} if options.get("quick") else {}
+        return LadderClassifier(**steps, random_state=seed).fit(x, labels)
+    if kind == SPREADING:
+        return CodeSpreading().fit(x, labels)
+    if kind == THEIRS:
+        return LabelSpreading(**options).fit(x, labels)
     return SDAClassifier(**options, random_state=seed).fit(x, labels)
 
 
@@ -168,6 +219,8 @@ def show(report):
     rows = [[name, *percent(summary)] for name, summary in report["summary"].items()]
     gains = report["gain_of_pretraining"].items()
     rows += [[f"gain of pretraining {name}", *percent(gain, "+")] for name, gain in gains]
+    gains = report["gain_of_unlabelled_rows"].items()
+    rows += [[f"gain of {name}", *percent(gain, "+")] for name, gain in gains]
     print("\n" + _measuring.table(head, rows))
     for name, chosen in report["chosen"].items():
         print(f"\n{name}: {chosen}")
