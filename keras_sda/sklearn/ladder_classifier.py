@@ -18,7 +18,7 @@ from keras_sda.training.optimizers import SCHEDULES
 
 _OWNER = "LadderClassifier"
 # What `epochs="auto"` stands for: steps to take, and the fewest epochs however many steps they are.
-_AUTO_STEPS = 1500
+_AUTO_STEPS = 3000
 _FEWEST_EPOCHS = 10
 
 
@@ -55,15 +55,15 @@ class LadderClassifier(NetworkClassifier):
             standard deviation 1), for columns with values far from all others, and with more
             noise; `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows, those
             without a label included; new rows are scaled in the same way.
-        epochs: Passes over all rows. `"auto"`: as many as take 1,500 steps of `batch_size` rows, at
+        epochs: Passes over all rows. `"auto"`: as many as take 3,000 steps of `batch_size` rows, at
             least 10, since it is steps that training needs, of which an epoch of a small table has
             few.
         batch_size: Rows of a step, at least 2; as many labelled ones come with them, the same again
             and again if they are few. With fewer rows than that, a step takes all of them.
         learning_rate: Learning rate at the start, for an optimizer given by name.
         schedule: How the learning rate of an optimizer given by name falls, so that the last steps
-            settle the weights: `"cosine"`, to 0 along half a cosine wave; `"cooldown"`, to 0 over
-            the last third, as published; or `"constant"`, not at all.
+            settle the weights: `"cooldown"`, to 0 over the last third, as published; `"cosine"`, to
+            0 along half a cosine wave; or `"constant"`, not at all.
         {optimizer}
         unlabelled: The label that marks unlabelled rows, besides missing ones. `"auto"`: -1, unless
             there is only one other class, as in {-1, 1}: then it is a class itself. A label, such
@@ -88,7 +88,7 @@ class LadderClassifier(NetworkClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> few = np.full_like(y, -1)
     >>> few[:50] = y[:50]  # 50 of 1,797 rows keep their label
-    >>> classifier = LadderClassifier(hidden_units=(64,), epochs=30, random_state=0)
+    >>> classifier = LadderClassifier(hidden_units=(64,), epochs=80, random_state=0)
     >>> classifier.fit(X, few).predict(X[:2]), classifier.predict_proba(X).shape
     (array([0, 1]), (1797, 10))
     >>> bool(classifier.score(X[50:], y[50:]) > 0.8)
@@ -100,14 +100,14 @@ class LadderClassifier(NetworkClassifier):
 
     hidden_units: Any = (256, 256)
     noise: Any = "gaussian"
-    noise_level: Any = 0.2
+    noise_level: Any = 0.3
     denoising_weights: Any = "auto"
     activation: Any = "relu"
     scale: str | None = "unit"
     epochs: Any = "auto"
     batch_size: int = 100
     learning_rate: float = 2e-3
-    schedule: str = "cosine"
+    schedule: str = "cooldown"
     optimizer: Any = "adam"
     unlabelled: Any = "auto"
     random_state: Any = None

@@ -233,7 +233,7 @@ def test_a_fit_gives_tensorflow_no_new_names_of_variables(digits):
     # It keeps some memory for each name for good, which a grid search would fill.
     tf = pytest.importorskip("tensorflow")
     x, y = (table[:100] for table in digits)
-    names = set()
+    names, optimizer = set(), keras.optimizers.SGD(0.1)
 
     def noting(next_creator, **arguments):
         variable = next_creator(**arguments)
@@ -242,7 +242,6 @@ def test_a_fit_gives_tensorflow_no_new_names_of_variables(digits):
 
     with tf.variable_creator_scope(noting):
         ks.sklearn.SDAClassifier(pretrain_epochs=1, epochs=1, random_state=0).fit(x, y)
-        optimizer = keras.optimizers.SGD(0.1)
         for chosen in ("adam", optimizer):
             ladder = ks.sklearn.LadderClassifier(hidden_units=(8,), epochs=1, optimizer=chosen)
             ladder.fit(x, y)
