@@ -324,7 +324,14 @@ def three_levels(contestant: str, rows: int, batch_size: int, units: int, epochs
     if CONTESTANTS[contestant].kind is Ours:
         import keras_sda as ks
 
-        stack = ks.StackedDenoisingAutoencoder(784, [units] * 3, noise_level=NOISE_LEVEL, seed=0)
+        stack = ks.StackedDenoisingAutoencoder(
+            784,
+            [units] * 3,
+            noise_level=NOISE_LEVEL,
+            activation="sigmoid",
+            kernel_initializer="glorot_uniform",
+            seed=0,
+        )
         stack.pretrain(
             x,
             epochs=epochs,

@@ -7,6 +7,8 @@ from keras_sda.backend import usable_seed
 
 __all__ = ["SigmoidGlorotUniform"]
 
+_RELU_AND_KIN = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
@@ -38,6 +40,16 @@ class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
     def get_config(self):
         """Returns the constructor's arguments."""
         return {"seed": keras.saving.serialize_keras_object(self._init_seed)}
+
+
+def for_activation(identifier, activation):
+    """Returns what the initial kernels called `"auto"` are under an activation; others as given."""
+    if not (isinstance(identifier, str) and identifier == "auto"):
+        return identifier
+    name = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
+    if name == "sigmoid":
+        return SigmoidGlorotUniform()
+    return "he_normal" if name in _RELU_AND_KIN else "glorot_uniform"
 
 
 def for_level(identifier, level: int, seed: int | None):

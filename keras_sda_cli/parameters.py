@@ -127,7 +127,7 @@ PARAMETERS = (
         "--units",
         ("model.hidden_units",),
         "Hidden units of each level.",
-        "256,256,256",
+        "256,256",
         _INTEGERS,
         "N[,N...]",
     ),
@@ -150,13 +150,13 @@ PARAMETERS = (
         "--activation",
         ("model.activation",),
         "Activation of the hidden units, by Keras' name.",
-        "sigmoid",
+        "relu",
     ),
     Parameter(
         "--initializer",
         ("model.kernel_initializer",),
-        "Initial kernels, by Keras' name; auto: Glorot uniform, four times as wide for sigmoid "
-        "units, as in the tutorials.",
+        "Initial kernels, by Keras' name; auto: He's normal for relu and its kin, Glorot uniform "
+        "for others, four times as wide for sigmoid.",
         "auto",
     ),
     Parameter(
@@ -180,13 +180,13 @@ PARAMETERS = (
         "--pretrain-optimizer",
         ("pretraining.optimizer",),
         "Optimizer of pretraining, by Keras' name.",
-        "sgd",
+        "adam",
     ),
     Parameter(
         "--pretrain-learning-rate",
         ("pretraining.learning_rate",),
         "Its learning rate; one, or one per level.",
-        "0.1",
+        "0.001",
         _NUMBERS,
         "X[,X...]",
     ),
@@ -198,13 +198,13 @@ PARAMETERS = (
         click.IntRange(min=0),
     ),
     Parameter(
-        "--optimizer", ("training.optimizer",), "Optimizer of training, by Keras' name.", "sgd"
+        "--optimizer", ("training.optimizer",), "Optimizer of training, by Keras' name.", "adam"
     ),
     Parameter(
         "--learning-rate",
         ("training.learning_rate",),
         "Its learning rate at the start.",
-        "1.0",
+        "0.002",
         float,
     ),
     Parameter(
@@ -219,21 +219,21 @@ PARAMETERS = (
         "--patience",
         ("training.patience",),
         "Epochs that are trained in any case, before the tutorials' patience rule may stop; the "
-        "best epoch's weights remain. [default: all, or 10 for constant]",
+        "best epoch's weights remain. [default: all, and the last one's remain; 10 for constant]",
         kind=float,
     ),
     Parameter(
         "--batch-size",
         ("training.batch_size", "pretraining.batch_size"),
         "Rows per update.",
-        "20",
+        "32",
         _POSITIVE,
     ),
     Parameter(
         "--dropout",
         ("model.dropout",),
         "Share of the codes dropped in fine-tuning.",
-        "0.2",
+        "0.0",
         float,
     ),
     Parameter(

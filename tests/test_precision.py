@@ -198,7 +198,9 @@ def step_by_hand(x, kernel, rate):
 def test_pretraining_in_float64_by_hand(floatx64):
     x = np.random.default_rng(0).uniform(size=(60, 9))  # more digits than float32 has
     assert abs(x - x.astype("float32")).max() > 1e-9
-    model = ks.StackedDenoisingAutoencoder(9, [6, 4], noise=None, seed=0, dtype="float64")
+    model = ks.StackedDenoisingAutoencoder(
+        9, [6, 4], noise=None, activation="sigmoid", seed=0, dtype="float64"
+    )
     inputs, expected = x, []
     for layer in model.levels:
         kernel, bias = step_by_hand(inputs, np.array(layer.kernel), 0.5)

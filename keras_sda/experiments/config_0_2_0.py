@@ -49,11 +49,14 @@ def convert_config(config: Mapping[str, Any]) -> dict[str, Any]:
     converted: dict[str, Any] = {
         "model": {
             "name": "sda",
-            "options": {new: config[old] for old, new in _OPTIONS.items()},
+            "options": {
+                **{new: config[old] for old, new in _OPTIONS.items()},
+                "batch_normalization": False,
+            },
         },
         "data": {},
         "pretraining": {},
-        "training": {},
+        "training": {"keep_best": True},
         "seed": config["seed"],
         "dtype": config["dtype"],
         "found": {name: config[name] for name in _FOUND},

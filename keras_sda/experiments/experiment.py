@@ -80,10 +80,10 @@ class Pretraining:
         shuffle: Whether rows are shuffled before each epoch.
     """
 
-    optimizer: str = "sgd"
-    learning_rate: Any = 0.1
+    optimizer: str = "adam"
+    learning_rate: Any = 1e-3
     epochs: Any = 15
-    batch_size: Any = 20
+    batch_size: Any = 32
     shuffle: bool = True
 
     def __post_init__(self) -> None:
@@ -99,6 +99,9 @@ class Pretraining:
 class Training:
     """How the whole model is trained; for a pretrained classifier, its fine-tuning.
 
+    The defaults suit the digits of scikit-learn; they were chosen by five-fold cross-validation on
+    the training and validation rows.
+
     Args:
         optimizer: Optimizer, by Keras' name.
         learning_rate: Its learning rate, above 0; at the start unless it is constant.
@@ -113,22 +116,24 @@ class Training:
         patience: Epochs that are trained in any case; see `callbacks.PatienceStopping`. `None`: all
             of them where the learning rate falls to zero, 10 where it is constant.
         keep_best: Whether validation rows, where there are any, choose the epoch whose weights
-            remain.
+            remain. `None`: they do where the learning rate is constant or `patience` is given.
+            Where it falls to zero, the last epoch remains, which a few validation rows could not
+            choose better: on the digits that errs less.
         batches: `None` for batches of `batch_size` rows. Otherwise batches drawn at random, with
             replacement: `{"kind": "rows" or "blocks", "size": 100, "count": 500}`, the kind, the
             rows of a batch, and the batches of an epoch; see `datasets.random_batches`.
     """
 
-    optimizer: str = "sgd"
-    learning_rate: float = 1.0
+    optimizer: str = "adam"
+    learning_rate: float = 2e-3
     schedule: str = "cosine"
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     loss: Any = "auto"
     epochs: int = 60
-    batch_size: int = 20
+    batch_size: int = 32
     shuffle: bool = True
     patience: float | None = None
-    keep_best: bool = True
+    keep_best: bool | None = None
     batches: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -151,6 +156,13 @@ class Training:
         check_choice("training.batches.kind", batches["kind"], ("rows", "blocks"), _OWNER)
         for name in ("size", "count"):
             check_positive_int(f"training.batches.{name}", batches[name], _OWNER)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights of the best epoch remain, and not those of the last one."""
+        if self.keep_best is None:
+            return self.schedule == "constant" or self.patience is not None
+        return self.keep_best
 
     def num_steps(self, num_rows: int) -> int:
         """Returns how many updates there are at most, on so many training rows."""

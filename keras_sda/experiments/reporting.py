@@ -174,7 +174,7 @@ def _figures(material: Material) -> Iterator[Html]:
     yield table(["Rows", *header], lines)
     remark = _meaning(next(iter(measured.values())))
     training = material.run.experiment.training
-    chosen = training is not None and training.keep_best and material.metrics.get("training")
+    chosen = training is not None and training.keeps_best and material.metrics.get("training")
     if "valid" in measured and chosen:
         remark += (
             "Validation rows have chosen the epoch, so that their figure is a little too good. "

@@ -247,7 +247,7 @@ def _train(
         print(f"{title}: {how.optimizer}, {step}", flush=True)
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
     stopping = None
-    if valid is not None and how.keep_best:
+    if valid is not None and how.keeps_best:
         all_epochs = max(1, how.epochs) if how.schedule != "constant" else 10
         stopping = PatienceStopping(patience=how.patience or all_epochs)
         callbacks.append(stopping)

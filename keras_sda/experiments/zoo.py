@@ -18,7 +18,6 @@ from keras_sda.experiments.experiment import (
     known_keys,
 )
 from keras_sda.experiments.objects import to_plain
-from keras_sda.initializers import SigmoidGlorotUniform
 from keras_sda.models import (
     MLP,
     ContractiveAutoencoder,
@@ -56,13 +55,11 @@ class Entry:
     data: Data = dataclasses.field(default_factory=Data)
 
 
-# The defaults suit the digits of scikit-learn and were chosen on their validation rows.
+# Chosen by five-fold cross-validation on the training and validation rows of the digits.
 _SDA: dict[str, Any] = {
-    "hidden_units": [256, 256, 256],
+    "hidden_units": [256, 256],
     "noise": "gaussian",
     "noise_level": 0.2,
-    "kernel_initializer": "auto",
-    "dropout": 0.2,
     "finetune_noise_level": 0.2,
 }
 _AUTOENCODER = Training("adam", 5e-3, batch_size=32)
@@ -83,8 +80,8 @@ ZOO: dict[str, Entry] = {
     ),
     "ladder": Entry(
         LadderNetwork,
-        Training("adam", 2e-3, epochs=100, batch_size=100),
-        {"hidden_units": [256, 256], "noise_level": 0.2},
+        Training("adam", 2e-3, "cooldown", epochs=200, batch_size=100),
+        {"hidden_units": [256, 256]},
     ),
     # As the recipe, on images for which it was made.
     "lenet5": Entry(
@@ -223,8 +220,6 @@ def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) 
                 "label column by `target`, or choose an autoencoder."
             )
         arguments["num_classes"] = num_classes
-    if arguments.get("kernel_initializer") == "auto":
-        arguments["kernel_initializer"] = _initializer(arguments.get("activation", "sigmoid"))
     if "noise" in arguments and arguments["noise"] is None:
         arguments.pop("finetune_noise_level", None)  # there is nothing to set the level of
     with backend.anonymous_variables():  # A study makes many models.
@@ -248,11 +243,6 @@ def _fresh(value: Any, seed: int) -> Any:
         return value
     config = value.get_config()
     return type(value).from_config(config | ({"seed": seed} if "seed" in config else {}))
-
-
-def _initializer(activation: Any) -> Any:
-    """Returns the kernels called "auto": the tutorials' for sigmoid units, else Glorot's."""
-    return SigmoidGlorotUniform() if activation == "sigmoid" else "glorot_uniform"
 
 
 def as_taken(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class PlainClassifier(Classifier):
             source: Arrays in the order kernel, bias, kernel, bias, ..., the first layer first; or a
                 Keras model whose layers have kernels and biases, such as another of these models,
                 a pretrained `StackedDenoisingAutoencoder`, or a `keras.Sequential`. Of a stack the
-                head is taken too if it fits.
+                head is taken too if it fits, and batch normalisation is folded into the values, so
+                that the network predicts as the stack does.
 
         Raises:
             ValueError: If a shape does not fit; nothing is copied then.
@@ -143,7 +144,18 @@ def _arrays(source, owner):
             f"{owner} expects a model whose layers have kernels and biases. "
             f"Received: {source.name} ({type(source).__name__})"
         )
-    return [np.asarray(value) for value in _pairs(layers)]
+    arrays = [np.asarray(value) for value in _pairs(layers)]
+    for level, normalization in enumerate(getattr(source, "normalization_layers", ())):
+        _fold(normalization, arrays, 2 * level)
+    return arrays
+
+
+def _fold(normalization, arrays, index):
+    """Folds batch normalisation into the kernel at `index` and the bias behind it."""
+    gamma, beta, mean, variance = normalization.get_weights()
+    scale = gamma / np.sqrt(variance + normalization.epsilon)
+    arrays[index] = arrays[index] * scale
+    arrays[index + 1] = (arrays[index + 1] - mean) * scale + beta
 
 
 def _head_of(model):

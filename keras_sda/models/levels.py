@@ -37,7 +37,8 @@ def build_levels(
         hidden_units: Number of hidden units of each level.
         activation: Activation of the codes, or one per level.
         tied: Whether decoders share the kernels of the encoders, or one per level.
-        kernel_initializer: Initial kernels; each level draws its own.
+        kernel_initializer: Initial kernels; each level draws its own. `"auto"` goes by the level's
+            activation.
         seeds: For each level that of its kernel and that of its visible kernel.
         owner: Who asks, for error messages.
         dtype: Dtype or policy of the layers.
@@ -48,13 +49,14 @@ def build_levels(
     levels = []
     width = input_dim
     for level, (units, (seed, visible_seed)) in enumerate(zip(hidden_units, seeds, strict=True)):
+        initializer = initializers.for_activation(kernel_initializer, activations[level])
         layer = TiedDense(
             units,
             activation=activations[level],
             tied=tieds[level],
-            kernel_initializer=initializers.for_level(kernel_initializer, level, seed),
+            kernel_initializer=initializers.for_level(initializer, level, seed),
             visible_kernel_initializer=initializers.for_level(
-                kernel_initializer, num_levels + level, visible_seed
+                initializer, num_levels + level, visible_seed
             ),
             dtype=dtype,
             name=f"level_{level + 1}",

@@ -6,6 +6,7 @@ import keras
 
 from keras_sda import initializers, regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
 from keras_sda.models.checked import CheckedModel
@@ -16,6 +17,11 @@ from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training import pretraining
 
 _OWNER = "StackedDenoisingAutoencoder"
+# Moving averages over some ten batches: small data have few of them in all, and Keras' 0.99 would
+# predict by statistics of the untrained network.
+_MOMENTUM = 0.9
+# Small, so that normalisation changes nothing before training.
+_EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -44,10 +50,12 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             them per level.
         noise_level: A rate in [0, 1], or for `"gaussian"` a standard deviation; or one per level. A
             noise given as a layer has its own.
-        activation: Activation of the codes, or one per level.
+        activation: Activation of the codes, or one per level: ReLU by default, with which
+            supervised training takes far fewer epochs than with sigmoid units, the tutorials'.
         tied: Whether decoders share the kernels of the encoders; see `layers.TiedDense`.
-        kernel_initializer: Initial kernels: Glorot's (Xavier's) uniform by default;
-            `initializers.SigmoidGlorotUniform()` is the tutorials' for sigmoid units.
+        kernel_initializer: Initial kernels. `"auto"` goes by the activation of the level: He's
+            normal for ReLU and its kin, the tutorials' `initializers.SigmoidGlorotUniform()` for
+            sigmoid units, Glorot's (Xavier's) uniform for all others.
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
             `"squared_error"` (any data, linear decoder), or one per level. `"auto"` takes
             cross-entropy where the data of a level lie in [0, 1]: at the first level it looks at
@@ -57,6 +65,10 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             autoencoder of UFLDL. Supervised `fit` is left without it.
         kernel_regularizer: Keras regularizer of the kernels of encoder and untied decoder, or one
             per level, for `pretrain` alone; a penalty in `fit` belongs to the loss given there.
+        batch_normalization: Whether the supervised network normalises the inputs of each level's
+            activation by the batch, and in prediction by moving averages. On by default: on
+            validation rows of the digits it halves the error. Pretraining, `reconstruct` and the
+            autoencoder are without it.
         dropout: Share, in [0, 1), of the codes that supervised `fit` drops after each level.
         finetune_noise_level: Level of the first level's noise on the input in supervised `fit`; 0
             adds none.
@@ -103,12 +115,13 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         head=None,
         noise="masking",
         noise_level=0.3,
-        activation="sigmoid",
+        activation="relu",
         tied=True,
-        kernel_initializer="glorot_uniform",
+        kernel_initializer="auto",
         reconstruction_loss="auto",
         code_regularizer=None,
         kernel_regularizer=None,
+        batch_normalization=True,
         dropout=0.0,
         finetune_noise_level=0.0,
         seed=None,
@@ -121,6 +134,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         self.input_dim = check_positive_int("input_dim", input_dim, _OWNER)
         self.hidden_units = check_hidden_units(hidden_units, _OWNER)
         self.num_classes = num_classes
+        self.batch_normalization = bool(batch_normalization)
         self.dropout = dropout
         self.finetune_noise_level = finetune_noise_level
         *seeds, noise_seed = initializers.child_seeds(seed, 4 * len(self.hidden_units) + 2)
@@ -141,6 +155,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             reconstruction_loss=reconstruction_loss,
             code_regularizer=self.code_regularizers,
             kernel_regularizer=self.kernel_regularizers,
+            batch_normalization=self.batch_normalization,
             dropout=dropout,
             finetune_noise_level=finetune_noise_level,
             seed=seed,
@@ -191,8 +206,12 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         )
 
     def _add_head(self, head, seeds, noise_seed):
-        """Makes what only the supervised network has: noise on its input, dropout, the head."""
+        """Makes what only the supervised network has.
+
+        That is noise on its input, normalisation and dropout at each level, and the head.
+        """
         self.noise = self.noise_layers[0]
+        self.normalization_layers = []
         self.dropout_layers = []
         self.head = None
         if self.num_classes is None and head is None:
@@ -202,6 +221,16 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             self.num_classes, head, _OWNER, self.variable_dtype, kernel_initializer="zeros"
         )
         self.noise = self._finetune_noise(noise_seed)
+        if self.batch_normalization:
+            self.normalization_layers = [
+                keras.layers.BatchNormalization(
+                    momentum=_MOMENTUM,
+                    epsilon=_EPSILON,
+                    dtype=self.dtype_policy,
+                    name=f"normalization_{level + 1}",
+                )
+                for level in range(len(self.levels))
+            ]
         if self.dropout > 0:
             self.dropout_layers = [
                 keras.layers.Dropout(
@@ -209,6 +238,11 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
                 )
                 for level, seed in enumerate(seeds[3:-1:4])
             ]
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Returns a model by its arguments; without normalisation if an older file names none."""
+        return super().from_config({"batch_normalization": False, **config}, custom_objects)
 
     def settled_arguments(self):
         """Returns the loss of each level, the first settled by data, and whether it is tied."""
@@ -219,8 +253,9 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
 
     def build(self, input_shape):
         # Keras calls it again when it loads a saved model.
-        for layer, width in zip(self.dropout_layers, self.hidden_units, strict=False):
-            layer.build((None, width))
+        for layers in (self.normalization_layers, self.dropout_layers):
+            for layer, width in zip(layers, self.hidden_units, strict=False):
+                layer.build((None, width))
         if self.head is not None and not self.head.built:
             self.head.build((None, self.hidden_units[-1]))
 
@@ -245,11 +280,19 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         if self.head is None:
             return self.autoencoder(inputs, training=training)
         codes = inputs if self.noise is None else self.noise(inputs, training=training)
-        for level, layer in enumerate(self.levels):
-            codes = layer(codes)
+        return self.classify(self.hidden(codes, training=training))
+
+    def hidden(self, inputs, level=-1, training=False):
+        """Returns the codes of a level as the supervised network computes them, as a tensor."""
+        codes = inputs
+        for index, layer in enumerate(self.levels[: level % len(self.levels) + 1]):
+            codes = layer(codes, activate=not self.normalization_layers)
+            if self.normalization_layers:
+                codes = self.normalization_layers[index](codes, training=training)
+                codes = layer.activation(codes)
             if self.dropout_layers:
-                codes = self.dropout_layers[level](codes, training=training)
-        return self.classify(codes)
+                codes = self.dropout_layers[index](codes, training=training)
+        return codes
 
     def target(self, x, y=None):
         """Returns what outputs are compared with: `y`, or without head and `y` the input."""
@@ -314,8 +357,17 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
 
     @property
     def encoder(self):
-        """Keras model from the input to the last codes, over these very layers."""
-        return self.autoencoder.encoder
+        """Keras model from the input to the last codes, over these very layers.
+
+        With batch normalisation they are the codes of the supervised network, as in `encode`.
+        """
+        if not self.normalization_layers:
+            return self.autoencoder.encoder
+        if "_encoder" not in self.__dict__:
+            inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype, name="inputs")
+            # Set past Keras, which would list it beside the layers that it is made of.
+            self.__dict__["_encoder"] = keras.Model(inputs, self.hidden(inputs), name="encoder")
+        return self.__dict__["_encoder"]
 
     @property
     def decoder(self):
@@ -323,8 +375,16 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         return self.autoencoder.decoder
 
     def encode(self, x, level=-1):
-        """Returns the clean codes of `x` at a level, shape `(rows, hidden_units[level])`."""
-        return self.autoencoder.encode(x, level=level)
+        """Returns the clean codes of `x` at a level, shape `(rows, hidden_units[level])`.
+
+        With batch normalisation they are those that the supervised network computes, while
+        `reconstruct` and `decode` belong to the autoencoder of pretraining.
+        """
+        if not self.normalization_layers:
+            return self.autoencoder.encode(x, level=level)
+        level = self.autoencoder.check_level(level)
+        self.check_rows(x, "encode()")
+        return run_in_batches(lambda rows: self.hidden(rows, level), x)
 
     def decode(self, codes, level=-1):
         """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
@@ -364,4 +424,6 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             ImportError: If a package is missing.
         """
         outputs = {**self.autoencoder.outputs_to_export(), "serve": self}
+        if self.normalization_layers:
+            outputs["encode"] = self.hidden
         return export_model(self, outputs, filepath, format, **kwargs)

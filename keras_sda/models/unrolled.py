@@ -119,7 +119,7 @@ class UnrolledAutoencoder(Autoencoder):
 
     def encoder_to(self, level):
         """Returns the Keras model from the input to the codes of a level."""
-        return self._encoder_to(self._check_level(level))
+        return self._encoder_to(self.check_level(level))
 
     def _make_encoder(self, level):
         inputs = keras.Input((self.input_dim,), dtype=self.variable_dtype, name="inputs")
@@ -130,7 +130,7 @@ class UnrolledAutoencoder(Autoencoder):
 
     def decoder_from(self, level):
         """Returns the Keras model from the codes of a level to the reconstruction."""
-        return self._decoder_from(self._check_level(level))
+        return self._decoder_from(self.check_level(level))
 
     def _make_decoder(self, level):
         units = self.levels[level].units
@@ -147,7 +147,8 @@ class UnrolledAutoencoder(Autoencoder):
         decoder = self.decoder_from(level)
         return self._run(decoder, codes, "decode()", shape=decoder.input_shape[1:])
 
-    def _check_level(self, level):
+    def check_level(self, level):
+        """Returns the number of a level from 0; raises a `ValueError` if there is none."""
         count = len(self.levels)
         if not isinstance(level, int) or not -count <= level < count:
             raise ValueError(

@@ -94,7 +94,7 @@ LADDER_DIGITS_50 = LADDER_MNIST_100.but(
         "noise_level": 0.3,
         "denoising_weights": "auto",
         "data.name": "digits",
-        "training.epochs": 100,
+        "training.epochs": 200,
     },
     source="scikit-learn's digits; no figure was published",
     published=None,

@@ -132,7 +132,7 @@ def sigmoid(values):
 
 
 def test_each_level_shows_the_rows_of_the_input(x, tmp_path, drawn):
-    model = StackedDenoisingAutoencoder(64, [12, 8], noise_level=0.5, seed=0)
+    model = StackedDenoisingAutoencoder(64, [12, 8], noise_level=0.5, activation="sigmoid", seed=0)
     pictures = ReconstructionPictures(x[:6], (8, 8, 1), tmp_path, every_epochs=3)
     model.pretrain(x, epochs=3, callbacks=[pictures], verbose=0)
     titles = [call[0] for call in drawn]

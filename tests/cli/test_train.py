@@ -305,7 +305,7 @@ def test_bad_input_of_training(tmp_path, monkeypatch, digits):
     assert "not in the range" in train("--seed", "-1")
     assert "No such option" in train("--magic")
     wide = data("wide.npz", x=x * 3, y=y)
-    loss = ("--reconstruction-loss", "binary_crossentropy")
+    loss = ("--reconstruction-loss", "binary_crossentropy", "--activation", "sigmoid")
     assert "need `x` in [0, 1]" in refused(*wide, "--scale", "none", *loss)
     assert "at least one row" in refused(*data("empty.npz", x=x[:0], y=y[:0]))
     assert "NaN or infinity" in refused(*data("nan.npz", x=np.where(x > 0.9, np.nan, x), y=y))

@@ -28,10 +28,10 @@ def test_changes_by_key():
     )
     assert changed.model.options["hidden_units"] == [8]
     assert changed.model.options["noise"] is None
-    assert changed.model.options["dropout"] == 0.2, "what is not named stays"
+    assert changed.model.options["noise_level"] == 0.2, "what is not named stays"
     assert changed.data == Data(scale=None)
     assert changed.training == Training(epochs=2)
-    assert zoo.default("sda").model.options["hidden_units"] == [256] * 3, "the original stays"
+    assert zoo.default("sda").model.options["hidden_units"] == [256] * 2, "the original stays"
     assert changed.but({"training": None}).training is None
     assert zoo.default("mlp").but({"pretraining.epochs": 3}).pretraining == Pretraining(epochs=3)
     penalised = changed.but({"kernel_regularizer": {"class": "L2", "l2": 0.5}})

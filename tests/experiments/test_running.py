@@ -9,7 +9,15 @@ import pytest
 
 import keras_sda as ks
 from keras_sda import datasets, experiments
-from keras_sda.experiments import Experiment, figures, run_folder, running, zoo
+from keras_sda.experiments import (
+    Experiment,
+    Pretraining,
+    Training,
+    figures,
+    run_folder,
+    running,
+    zoo,
+)
 
 SAVED = Path(__file__).parents[1] / "saved" / "run_0_2_0"
 SMALL = zoo.default("sda").but(
@@ -27,23 +35,16 @@ def test_the_loop_is_pretrain_compile_and_fit():
         num_classes=10,
         noise="gaussian",
         noise_level=0.2,
-        kernel_initializer=ks.initializers.SigmoidGlorotUniform(),
-        dropout=0.2,
         finetune_noise_level=0.2,
         seed=0,
     )
-    model.pretrain(
-        data.train.x, epochs=1, batch_size=20, optimizer="sgd", learning_rate=0.1, verbose=0
-    )
-    rate = keras.optimizers.schedules.CosineDecay(1.0, decay_steps=2 * 63)
+    model.pretrain(data.train.x, epochs=1, batch_size=32, verbose=0)
+    rate = keras.optimizers.schedules.CosineDecay(0.002, decay_steps=2 * 40)
     model.compile(
-        keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    stopping = ks.callbacks.PatienceStopping(patience=2)
     valid = tuple(data.valid)
-    model.fit(
-        *data.train, epochs=2, batch_size=20, validation_data=valid, callbacks=[stopping], verbose=0
-    )
+    model.fit(*data.train, epochs=2, batch_size=32, validation_data=valid, verbose=0)
     for ours, theirs in zip(run.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     errors = int((model.predict(data.test.x, verbose=0).argmax(axis=1) != data.test.y).sum())
@@ -97,7 +98,7 @@ def test_models_and_data_that_do_not_go_together(tmp_path, digits):
 
 
 def test_validation_chooses_the_epoch_and_test_rows_do_not(monkeypatch):
-    experiment = zoo.default("softmax").but({"training.epochs": 4})
+    experiment = zoo.default("softmax").but({"training.epochs": 4, "training.keep_best": True})
     run = experiments.run(experiment, verbose=0)
     accuracies = run.metrics["training"]["val_accuracy"]
     best = run.metrics["best_epoch"] - 1
@@ -117,6 +118,27 @@ def test_validation_chooses_the_epoch_and_test_rows_do_not(monkeypatch):
     assert other.metrics["test"]["error"] > 0.5
     for ours, theirs in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "keeps_best"),
+    [
+        ({"schedule": "cosine"}, False),
+        ({"schedule": "cooldown"}, False),
+        ({"schedule": "cosine", "patience": 5}, True),
+        ({"schedule": "constant"}, True),
+        ({"schedule": "cosine", "keep_best": True}, True),
+        ({"schedule": "constant", "keep_best": False}, False),
+    ],
+)
+def test_the_last_epoch_remains_where_the_learning_rate_falls_to_zero(settings, keeps_best):
+    training = Training("adam", 0.03, epochs=3, **settings)
+    assert training.keeps_best == keeps_best
+    run = experiments.run(zoo.default("softmax").but({"training": training}), verbose=0)
+    accuracies = run.metrics["training"]["val_accuracy"]
+    kept = max(accuracies) if keeps_best else accuracies[-1]
+    assert run.metrics["valid"]["error"] == pytest.approx(1 - kept, abs=1e-6)
+    assert keeps_best or run.metrics["best_epoch"] == 3
 
 
 def test_a_loss_and_a_head_of_ones_own():
@@ -140,10 +162,13 @@ def test_a_run_of_version_0_2_0():
         {
             "hidden_units": [8, 8],
             "activation": "sigmoid",
+            "kernel_initializer": "auto",
+            "batch_normalization": False,
             "reconstruction_loss": "auto",
             "tied": True,
-            "pretraining.epochs": 1,
-            "training.epochs": 2,
+            "dropout": 0.2,
+            "pretraining": Pretraining("sgd", 0.1, epochs=1, batch_size=20),
+            "training": Training("sgd", 1.0, epochs=2, batch_size=20, keep_best=True),
         }
     )
     stored = json.loads((SAVED / "metrics.json").read_text())

@@ -54,23 +54,20 @@ def test_all_rows_pretrain_and_labelled_rows_fine_tune(rows):
         num_classes=10,
         noise="gaussian",
         noise_level=0.2,
-        kernel_initializer=ks.initializers.SigmoidGlorotUniform(),
-        dropout=0.2,
         finetune_noise_level=0.2,
         seed=0,
     )
-    model.pretrain(train.x, epochs=1, batch_size=20, optimizer="sgd", learning_rate=0.1, verbose=0)
-    steps = 2 * -(-int(known.sum()) // 20)
-    rate = keras.optimizers.schedules.CosineDecay(1.0, decay_steps=steps)
+    model.pretrain(train.x, epochs=1, batch_size=32, verbose=0)
+    steps = 2 * -(-int(known.sum()) // 32)
+    rate = keras.optimizers.schedules.CosineDecay(0.002, decay_steps=steps)
     model.compile(
-        keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     model.fit(
         *(train.x[known], train.y[known]),
         epochs=2,
-        batch_size=20,
+        batch_size=32,
         validation_data=(valid.x[known_valid], valid.y[known_valid]),
-        callbacks=[ks.callbacks.PatienceStopping(patience=2)],
         verbose=0,
     )
     assert same_weights(run.model, model)

@@ -25,6 +25,9 @@ def test_stacked_sparse_autoencoder(digits, tmp_path):
     model = make(
         hidden_units=[60, 40],
         noise=None,
+        activation="sigmoid",
+        kernel_initializer="glorot_uniform",
+        batch_normalization=False,
         code_regularizer=KLSparsity(0.1, 3.0),
         kernel_regularizer=keras.regularizers.L2(1.5e-3),
     )

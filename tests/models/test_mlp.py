@@ -96,7 +96,8 @@ def test_a_head_of_ones_own(digits, tmp_path):
 
 def test_start_from_arrays_and_models(digits):
     x, _ = digits
-    sda = ks.StackedDenoisingAutoencoder(64, [16, 8], num_classes=10, seed=0)
+    sda = ks.StackedDenoisingAutoencoder(64, [16, 8], 10, activation="sigmoid", seed=0)
+    train(sda, *digits, epochs=1)  # its normalisation is folded into what the network starts from
     sda.head.kernel.assign(np.random.default_rng(0).normal(size=(8, 10)))
     plain = keras.Sequential(
         [

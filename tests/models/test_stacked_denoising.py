@@ -11,6 +11,13 @@ import keras_sda as ks
 from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise, noise_names
 from keras_sda.regularizers import KLSparsity
 
+# As the tutorials have it.
+PUBLISHED = {
+    "activation": "sigmoid",
+    "kernel_initializer": "glorot_uniform",
+    "batch_normalization": False,
+}
+
 
 def make(**arguments):
     given = {"input_dim": 64, "hidden_units": [24, 12], "num_classes": 10, "seed": 0, **arguments}
@@ -25,7 +32,7 @@ def compiled(model, optimizer="adam"):
 @pytest.fixture(scope="module")
 def trained(digits):
     x, y = digits
-    model = make()
+    model = make(**PUBLISHED)
     model.pretrain(x, epochs=5, learning_rate=0.01, verbose=0)
     compiled(model, keras.optimizers.Adam(0.01)).fit(x, y, epochs=8, verbose=0)
     return model
@@ -33,7 +40,7 @@ def trained(digits):
 
 def test_standard(digits, tmp_path):
     x, y = digits
-    model = make(dropout=0.2, finetune_noise_level=0.1, noise="swap")
+    model = make(**PUBLISHED, dropout=0.2, finetune_noise_level=0.1, noise="swap")
     model.pretrain(x, epochs=1, verbose=0)
     compiled(model).fit(x, y, epochs=1, verbose=0)
     loaded = check_model(model, x[:60], tmp_path)
@@ -56,7 +63,7 @@ def test_pretraining_helps_when_labels_are_few(digits):
     accuracies = {True: [], False: []}
     for pretrained in accuracies:
         for seed in range(3):
-            model = make(hidden_units=[100, 50], seed=seed)
+            model = make(**PUBLISHED, hidden_units=[100, 50], seed=seed)
             if pretrained:
                 model.pretrain(x, epochs=15, learning_rate=0.01, verbose=0)
             compiled(model, keras.optimizers.SGD(0.5))
@@ -98,7 +105,7 @@ def test_pretraining_leaves_the_head_and_other_levels_alone(digits):
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_supervised_fit_ignores_the_decoders(tied, optimizer, digits, recwarn):
     x, y = digits
-    model = make(tied=tied)
+    model = make(**PUBLISHED, tied=tied)
     before = [w.numpy() for layer in model.levels for w in layer.visible_weights]
     compiled(model, optimizer).fit(x, y, epochs=1, verbose=0)
     # Keras' own remarks on NumPy under PyTorch aside.
@@ -252,7 +259,7 @@ def test_finetune_noise_and_dropout_act_in_training_only(digits):
 
 
 def test_auto_losses():
-    assert make().reconstruction_losses == ["auto", "binary_crossentropy"]
+    assert make(**PUBLISHED).reconstruction_losses == ["auto", "binary_crossentropy"]
     assert make(activation="relu").reconstruction_losses == ["auto", "squared_error"]
     assert make(activation="tanh").reconstruction_losses == ["auto", "squared_error"]
     decoders = [layer.visible_activation.__name__ for layer in make(activation="relu").levels]
@@ -263,7 +270,7 @@ def test_auto_losses():
 
 def test_auto_loss_follows_the_data_and_is_saved(digits, tmp_path):
     x, _ = digits
-    model = make(activation="relu", noise="gaussian", noise_level=0.1)
+    model = make(noise="gaussian", noise_level=0.1, batch_normalization=False)
     histories = model.pretrain(6 * x - 3, epochs=4, verbose=0)
     assert model.reconstruction_losses == ["squared_error", "squared_error"]
     for history in histories:
@@ -528,7 +535,7 @@ def test_bad_data_are_refused_before_training(case):
 
 
 def test_cross_entropy_outside_the_unit_interval_is_refused():
-    model = make(reconstruction_loss="binary_crossentropy")
+    model = make(activation="sigmoid", reconstruction_loss="binary_crossentropy")
     with pytest.raises(ValueError, match=r"need `x` in \[0, 1\].*scale the data.*'squared_error'"):
         model.pretrain(3 * X, verbose=0)
 
@@ -546,7 +553,8 @@ def test_datasets_in_fit(digits):
     headless.compile("adam")
     headless.fit(rows, verbose=0)
     assert headless.reconstruction_losses[0] == "squared_error"
-    strict = make(num_classes=None, reconstruction_loss="binary_crossentropy")
+    losses = ["binary_crossentropy", "squared_error"]
+    strict = make(num_classes=None, reconstruction_loss=losses)
     strict.compile("adam")
     with pytest.raises(ValueError, match=r"cross-entropy or .*, which need `x` in \[0, 1\]"):
         strict.fit(rows, verbose=0)
@@ -557,7 +565,7 @@ def test_integers_are_data_too(noise, digits):
     pixels = (16 * digits[0]).astype("uint8")
     model = make(noise=noise, noise_level=0.1)
     histories = model.pretrain(pixels, epochs=2, verbose=0)
-    assert model.reconstruction_losses == ["squared_error", "binary_crossentropy"]
+    assert model.reconstruction_losses == ["squared_error", "squared_error"]
     assert np.isfinite(histories[-1].history["loss"]).all()
     np.testing.assert_allclose(
         model.reconstruct(pixels), model.reconstruct(pixels.astype("float32")), atol=1e-5
@@ -568,3 +576,59 @@ def test_one_hot_labels_are_fine_where_they_are_due():
     model = make()
     model.compile("adam", "categorical_crossentropy")
     model.fit(X, np.eye(10)[Y], epochs=1, verbose=0)
+
+
+# Batch normalisation, which the supervised network has by default.
+
+
+def test_normalised_network_worked_by_hand(digits):
+    x, y = digits
+    model = make(dropout=0.2, finetune_noise_level=0.1)
+    model.pretrain(x, epochs=1, verbose=0)
+    compiled(model, keras.optimizers.Adam(0.01)).fit(x, y, epochs=2, verbose=0)
+    codes = x.astype("float64")
+    for level, (layer, normalization) in enumerate(
+        zip(model.levels, model.normalization_layers, strict=True)
+    ):
+        gamma, beta, mean, variance = normalization.get_weights()
+        sums = codes @ array(layer.kernel) + array(layer.bias)
+        codes = np.maximum(gamma * (sums - mean) / np.sqrt(variance + 1e-5) + beta, 0)
+        np.testing.assert_allclose(model.encode(x, level=level), codes, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(model.encoder.predict(x, verbose=0), codes, rtol=1e-3, atol=1e-4)
+    logits = codes @ array(model.head.kernel) + array(model.head.bias)
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(x, verbose=0), softmax, atol=1e-4)
+
+
+def test_normalisation_changes_nothing_before_training(digits):
+    x = digits[0][:50]
+    model = make()
+    model.pretrain(digits[0], epochs=1, verbose=0)
+    np.testing.assert_allclose(model.encode(x), model.autoencoder.encode(x), rtol=1e-4, atol=1e-5)
+
+
+def test_moving_averages_reach_those_of_the_rows(digits):
+    x, y = digits
+    model = make()
+    compiled(model, keras.optimizers.SGD(1e-9)).fit(x, y, epochs=2, verbose=0)
+    sums = x @ array(model.levels[0].kernel)
+    _, _, mean, variance = model.normalization_layers[0].get_weights()
+    np.testing.assert_allclose(mean, sums.mean(axis=0), atol=0.3 * sums.std())
+    np.testing.assert_allclose(variance, sums.var(axis=0), rtol=0.5)
+
+
+def test_it_makes_the_plainest_code_learn_better(digits):
+    x, y = digits
+    accuracies = []
+    for normalized in (True, False):
+        model = make(hidden_units=[64, 64], batch_normalization=normalized)
+        compiled(model).fit(x[:1400], y[:1400], epochs=15, verbose=0)
+        accuracies.append(model.evaluate(x[1400:], y[1400:], verbose=0)[1])
+    assert accuracies[0] > accuracies[1] + 0.005
+
+
+def test_files_from_before_it_have_none():
+    config = make(batch_normalization=False).get_config()
+    del config["batch_normalization"]
+    assert ks.StackedDenoisingAutoencoder.from_config(config).normalization_layers == []
+    assert make(num_classes=None).normalization_layers == [], "nothing supervised to normalise"
