@@ -84,6 +84,18 @@ def test_small_data(tmp_path):
 
 
 @pytest.mark.full
+def test_ladder_step(tmp_path):
+    steps = run("ladder_step", tmp_path)["steps"]
+    plain = steps["plain Keras, TensorFlow"]
+    assert plain["times_as_fast_as_plain_keras"]["median"] == 1
+    ours = steps["ours, TensorFlow"]
+    assert ours["times_as_fast_as_plain_keras"]["median"] == pytest.approx(
+        plain["median"] / ours["median"]
+    )
+    assert 0 < steps["the matrix products alone, TensorFlow"]["median"] < plain["median"]
+
+
+@pytest.mark.full
 def test_inference(tmp_path):
     content = run("inference", tmp_path)
     for tasks in content["sizes"].values():
