@@ -6,7 +6,7 @@ python benchmarks/few_labels.py --quick    # tiny, to see that it runs
 Of the 1,257 training rows of the digits, 50 keep their label, drawn by the seed with the classes in
 proportion; the others have none. These classifiers learn from all rows:
 
-- `LadderClassifier` and `CodeSpreading`, as they are, without any choice;
+- `LadderClassifier` and `CodeSpreading` by their defaults, chosen on training and validation rows;
 - scikit-learn's `LabelSpreading`;
 - `SDAClassifier`, pretrained on all rows, fine-tuned on the 50;
 - logistic regression on the codes of `SDATransformer`, which all rows have trained;

@@ -151,13 +151,15 @@ def small_data() -> str:
 
 
 def few_labels() -> str:
-    """Returns the table of what pretraining is worth with few labels, in Markdown."""
+    """Returns the table of what unlabelled rows are worth with few labels, in Markdown."""
     content = report.read(RESULTS / "few_labels.json")
     lines = ["| classifier | test accuracy in %, mean and 95 % interval |", "| --- | --- |"]
     for name, figure in content["summary"].items():
         lines.append(f"| {name} | {_percent(figure)} |")
     for name, figure in content["gain_of_pretraining"].items():
         lines.append(f"| gain of pretraining, {name}, in points | {_percent(figure, '+')} |")
+    for name, figure in content["gain_of_unlabelled_rows"].items():
+        lines.append(f"| gain of {name}, in points | {_percent(figure, '+')} |")
     return "\n".join(lines)
 
 
@@ -172,9 +174,9 @@ def six_figures() -> str:
             f"| [`{content['command']}`](docs/figures.md) |"
         )
     content = report.read(RESULTS / "few_labels.json")
-    ours, rival = "network, pretrained", "logistic regression on pixels"
+    ours, rival = "ladder network", "SVM on pixels"
     lines.append(
-        f"| Digits, {content['labels']} of them labelled, pretrained network: test accuracy, % "
+        f"| Digits, {content['labels']} of them labelled, ladder network: test accuracy, % "
         f"| {rival}: {_percent(content['summary'][rival])} "
         f"| **{_percent(content['summary'][ours])}** "
         f"| [`{content['command']}`](docs/few_labels.md) |"
