@@ -108,7 +108,8 @@ class ReconstructionPictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._reset()
-        if self._level is None and not hasattr(self.model, "reconstruct"):
+        able = hasattr(self.model, "reconstruct") and getattr(self.model, "reconstructs", True)
+        if self._level is None and not able:
             raise ValueError(
                 "ReconstructionPictures needs a model that reconstructs, such as an autoencoder or "
                 f"a stack. Received a {type(self.model).__name__}: leave the callback out."

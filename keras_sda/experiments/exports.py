@@ -35,7 +35,7 @@ def export_run(
         ValueError: If the threshold needs training rows that cannot be read, or as in
             `Autoencoder.export`.
     """
-    if contamination is not None and not hasattr(run.model, "reconstruction_error"):
+    if contamination is not None and not run.model.reconstructs:
         raise ValueError(
             f"{type(run.model).__name__} does not reconstruct its rows, so it has no score that a "
             "threshold could stand for."

@@ -138,7 +138,7 @@ class Run:
         Raises:
             ValueError: If the model does not reconstruct its rows.
         """
-        if not hasattr(self.model, "reconstruct"):
+        if not self.model.reconstructs:
             raise ValueError(
                 f"{type(self.model).__name__} does not reconstruct its rows: it has no decoder."
             )

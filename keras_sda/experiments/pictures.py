@@ -36,7 +36,7 @@ def draw_overview(
         kernel, shape = filters
         name = f"{title}: filters" if title else "First-level filters"
         _save(plots.plot_filters(kernel, shape, title=name), folder / "filters.png")
-    if hasattr(model, "reconstruct"):
+    if model.reconstructs:
         draw_reconstructions(model, data, folder)
 
 
@@ -177,7 +177,7 @@ class RunPictures:
             yield f"filters-level{level + 1}", figure  # counted from 1, as in its title
 
     def _hinders_reconstructions(self) -> str:
-        return "" if hasattr(self.model, "reconstruct") else "it does not reconstruct its rows"
+        return "" if self.model.reconstructs else "it does not reconstruct its rows"
 
     def _draw_reconstructions(self):
         rows = self.rows.x[:_STRIP]

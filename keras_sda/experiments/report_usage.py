@@ -58,7 +58,7 @@ class _Usage:
         self.has_codes = hasattr(self.model, "encode") and getattr(self.model, "levels", None) != []
         # A stack that was trained on labels has forgotten how.
         has_head = getattr(self.model, "head", None) is not None
-        self.reconstructs = hasattr(self.model, "reconstruct") and not has_head
+        self.reconstructs = self.model.reconstructs and not has_head
 
     def shape(self, count: Any, shape: Any = None) -> str:
         """Returns the shape of so many rows as Python writes it; by default that of the input."""

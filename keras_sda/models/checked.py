@@ -43,6 +43,11 @@ class CheckedModel(KeepsArguments, FastFit):
         """The shape of one row of data: `(input_dim,)`, or that of an image."""
         return (self.input_dim,)
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the model has a reconstruction of its rows."""
+        return hasattr(self, "reconstruct")
+
     @classmethod
     def from_preset(cls, name: str, sha256: str | None = None):
         """Returns a trained model by its name, its path or its URL.

@@ -254,7 +254,8 @@ class LadderNetwork(SemiSupervised):
         noisy = [_parts(self._corrupt(0, rows), len(parts))]
         hidden, statistics = noisy[0], []
         for level, layer in enumerate((*self.levels, self.head), start=1):
-            product = _parts(layer.preactivation(_joined(hidden)), len(parts))
+            joined = ops.reshape(hidden, (-1, hidden.shape[-1]))
+            product = _parts(layer.preactivation(joined), len(parts))
             normalized, *moments = normalize_batch(product)
             statistics.append([part[-1] for part in moments])
             noisy.append(self._corrupt(level, normalized))
@@ -395,8 +396,13 @@ class LadderNetwork(SemiSupervised):
         self.check_rows(x, "reconstruction_error()")
         return run_in_batches(self._reconstruction_error, x)
 
+    @property
+    def reconstructs(self):
+        """Whether the way down reaches the input, which takes a denoising cost of the input."""
+        return len(self.decoders) == len(self.levels) + 2
+
     def _check_reaches_input(self, owner):
-        if len(self.decoders) < len(self.levels) + 2:
+        if not self.reconstructs:
             raise ValueError(
                 f"{_OWNER}.{owner} needs a denoising cost of the input. Received: "
                 f"denoising_weights={self.denoising_weights!r}"
@@ -419,7 +425,7 @@ class LadderNetwork(SemiSupervised):
     def outputs_to_export(self):
         """Returns functions of rows that give the outputs of `export`, by name."""
         outputs = super().outputs_to_export()
-        if len(self.decoders) == len(self.levels) + 2:
+        if self.reconstructs:
             outputs |= {"reconstruct": self._reconstruction, "score": self._reconstruction_error}
         return outputs
 
@@ -427,10 +433,6 @@ class LadderNetwork(SemiSupervised):
 def _parts(values, count):
     """Returns a batch as its labelled part and the other, of shape `(count, rows, units)`."""
     return ops.reshape(values, (count, -1, values.shape[-1]))
-
-
-def _joined(parts):
-    return ops.reshape(parts, (-1, parts.shape[-1]))
 
 
 def _check_weights(weights, count):

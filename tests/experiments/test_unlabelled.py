@@ -327,3 +327,12 @@ def test_pictures_and_baselines_leave_unlabelled_rows_out(rows):
     assert len(axes.texts) == len(test.x), "a text for each label"
     (unlabelled,) = axes.collections
     assert len(unlabelled.get_offsets()) == len(run.data.test.x) - len(test.x)
+
+
+def test_a_ladder_without_a_way_down_has_no_reconstructions(tmp_path):
+    changes = {"hidden_units": [8], "denoising_weights": 0, "training.epochs": 2}
+    run = experiments.run(zoo.default("ladder").but(changes), tmp_path / "run", verbose=0)
+    assert (run.folder / "learning_curves.png").exists()
+    assert not (run.folder / "reconstructions.png").exists()
+    with pytest.raises(ValueError, match=r"^LadderNetwork does not reconstruct its rows"):
+        experiments.load_run(run.folder).reconstruct(run.data.test.x)
