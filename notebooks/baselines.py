@@ -194,7 +194,14 @@ for seed in SEEDS:
 rescued = []
 for seed in SEEDS:
     sda = ks.StackedDenoisingAutoencoder(
-        64, [100] * DEPTH, num_classes=10, noise="masking", noise_level=0.1, seed=seed
+        64,
+        [100] * DEPTH,
+        num_classes=10,
+        noise_level=0.1,
+        activation="sigmoid",
+        kernel_initializer="glorot_uniform",
+        batch_normalization=False,
+        seed=seed,
     )
     sda.pretrain(data.train.x, epochs=6, batch_size=32, learning_rate=0.003, verbose=0)
     sda.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
