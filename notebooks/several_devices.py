@@ -44,8 +44,8 @@ print(f"{strategy.num_replicas_in_sync} replicas")
 # every row counts the same, also in the last batch. With 1,257 rows in batches of 64, the last
 # batch has 41 rows, which do not split evenly.
 #
-# The stack has sigmoid units and no batch normalisation. Batch normalisation takes its means and
-# variances from the rows of one device, so with it two devices are close to one, but not the same.
+# The stack has sigmoid units and no batch normalisation, the form of the tutorials. Batch
+# normalisation takes its means and variances from the rows of both devices.
 
 
 # %%

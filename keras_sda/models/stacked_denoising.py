@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_sda import initializers, regularizers
+from keras_sda import backend, initializers, regularizers
 from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting import export_model
@@ -226,6 +226,8 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
                 keras.layers.BatchNormalization(
                     momentum=_MOMENTUM,
                     epsilon=_EPSILON,
+                    # Over all replicas, so that they train as one device does.
+                    synchronized=backend.num_replicas() > 1,
                     dtype=self.dtype_policy,
                     name=f"normalization_{level + 1}",
                 )

@@ -32,6 +32,8 @@ def exact(scope):
             [24, 12],
             num_classes=10,
             noise=None,
+            activation="sigmoid",
+            batch_normalization=False,  # of the one row of the last batch it makes nothing
             code_regularizer=[ks.regularizers.CodeL1(0.05), None],
             kernel_regularizer=[None, keras.regularizers.L2(0.01)],
             seed=0,
@@ -76,7 +78,17 @@ def exact(scope):
     history = sda.fit(dataset, epochs=1, validation_data=dataset, verbose=0)
     result |= {f"dataset_{key}": value for key, value in history.history.items()}
     result |= {f"last_{i}": weight for i, weight in enumerate(sda.get_weights())}
-    return result
+    return result | normalised(scope, x[:-1], y[:-1])
+
+
+def normalised(scope, x, y):
+    """Fits a model with batch normalisation, whose statistics must be those of all replicas."""
+    with scope():
+        model = ks.StackedDenoisingAutoencoder(64, [24, 12], num_classes=10, noise=None, seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    history = model.fit(x, y, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
+    weights = {f"normalised_{i}": weight for i, weight in enumerate(model.get_weights())}
+    return weights | {"normalised_loss": history.history["loss"]}
 
 
 def contractive(scope):
