@@ -137,6 +137,7 @@ class LadderClassifier(NetworkClassifier):
         targets[labelled] = self._targets(y[labelled])
         weights = relative_weights(weight[labelled])
         if weights is not None:
+            weight = np.ones(len(y))  # not the caller's own array
             weight[labelled] = weights
         self.history_: dict[str, list[float]] = {}
         self._train(
