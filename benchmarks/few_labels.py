@@ -204,7 +204,7 @@ def fit(kind, data, seed, options):
 def mean_and_interval(values):
     """Returns the mean over the seeds and its 95 % interval."""
     mean = float(np.mean(values))
-    if len(values) < 2:
+    if len(values) < 2 or np.ptp(values) == 0:  # SciPy gives NaN where nothing varies
         return {"mean": mean, "interval": [mean, mean]}
     interval = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
     return {"mean": mean, "interval": [float(bound) for bound in interval]}
