@@ -54,6 +54,7 @@ BENCHMARKS = (
     "scaling",
     "inference",
     "small_data",
+    "ladder_step",
     "distribution",
 )
 
