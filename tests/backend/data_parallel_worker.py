@@ -43,7 +43,15 @@ class Rows(keras.utils.PyDataset):
 def results(noise, shuffle, penalty=None):
     """Returns weights, histories and outputs of a stack, by name."""
     model = ks.StackedDenoisingAutoencoder(
-        64, [24, 12], num_classes=10, noise=noise, code_regularizer=penalty, seed=0
+        64,
+        [24, 12],
+        num_classes=10,
+        noise=noise,
+        activation="sigmoid",
+        kernel_initializer="glorot_uniform",
+        batch_normalization=False,
+        code_regularizer=penalty,
+        seed=0,
     )
     histories = model.pretrain(
         X, epochs=2, batch_size=50, shuffle=shuffle, validation_data=HELD_OUT, verbose=0
