@@ -23,8 +23,10 @@ def summarise(content: Mapping[str, Any]) -> dict[str, Any]:
         `errors`: by contestant and number of labels, the mean over the seeds and its 95 % interval
         (Student's t), and the values themselves. `gains`: by how much the error of one that uses
         unlabelled rows is below that of one that does not, paired by seed. `worth`: how many
-    XX: which contestant is best
-        with each number of labels, and which to take.
+        further labels the unlabelled rows are worth to each contestant, beside its nearest kin
+        that does without them; `worth_of_best`: the same of the best with them, beside the best
+        without. `verdicts`: which contestant is best with each number of labels, and which to
+        take.
     """
     settings = content["settings"]
     counts = settings["labels"]
