@@ -12,7 +12,7 @@ from keras_sda._validation import (
     check_positive_int,
     did_you_mean,
 )
-from keras_sda.experiments.objects import from_plain, to_plain
+from keras_sda.experiments.objects import first_other_key, from_plain, to_plain
 from keras_sda.training.optimizers import SCHEDULES
 
 
@@ -307,10 +307,10 @@ def known_keys() -> list[str]:
 def first_difference(old: Experiment, new: Experiment) -> tuple[str, Any, Any] | None:
     """Returns the key in which two experiments differ first, and both values, or `None`."""
     before, after = _flat(old.to_dict()), _flat(new.to_dict())
-    for key in [*before, *(key for key in after if key not in before)]:
-        if before.get(key) != after.get(key):
-            return key.replace("model.options.", ""), before.get(key), after.get(key)
-    return None
+    key = first_other_key(before, after)
+    if key is None:
+        return None
+    return key.replace("model.options.", ""), before.get(key), after.get(key)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -109,6 +109,11 @@ def from_plain(value: Any) -> Any:
         ) from error
 
 
+def first_other_key(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Returns the first key whose value differs between two mappings, or `None` if none does."""
+    return next((key for key in {**old, **new} if old.get(key) != new.get(key)), None)
+
+
 def _find_class(name: Any) -> Any:
     found = None
     if isinstance(name, str) and name not in _REFUSED:

@@ -43,10 +43,14 @@ def versions() -> dict[str, str]:
     }
 
 
+def name_of_data(data: str) -> str:
+    """Returns what folders are named after: a data set's name, or a file's without its ending."""
+    return Path(data.removeprefix("tfds:")).name.split(".")[0]
+
+
 def free_folder(data: str, seed: int) -> Path:
     """Returns the next free name under `runs/` for a run on some data."""
-    name = Path(data.removeprefix("tfds:")).name.split(".")[0]
-    stem = f"runs/{name}-seed{seed}"
+    stem = f"runs/{name_of_data(data)}-seed{seed}"
     number = 1
     folder = Path(stem)
     while folder.exists():
@@ -75,12 +79,17 @@ def prepare_folder(folder: Path, experiment: Experiment) -> str:
                 "another folder."
             )
         return "finished" if is_finished(folder) else "begun"
+    check_empty(folder)
+    return "new"
+
+
+def check_empty(folder: Path) -> None:
+    """Raises a `ValueError` if a folder holds anything, which writing there might overwrite."""
     if any(folder.iterdir()):
         raise ValueError(
             f"The output folder {folder} is not empty: name a new one, so that nothing in it "
             "is overwritten."
         )
-    return "new"
 
 
 def is_finished(folder: Path) -> bool:

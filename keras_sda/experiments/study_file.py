@@ -1,16 +1,13 @@
 """The file of a study: its settings, every error as it is measured, and when it may be resumed."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from keras_sda import datasets
 from keras_sda.experiments import run_folder
 from keras_sda.experiments.contestants import CODES, Contestant
+from keras_sda.experiments.objects import first_other_key
 from keras_sda.resuming.files import remove_partial
 
 NAME = "study.json"
@@ -21,16 +18,6 @@ def versions() -> dict[str, str]:
     import sklearn
 
     return {**run_folder.versions(), "scikit-learn": sklearn.__version__}
-
-
-def fingerprint(data: datasets.Data) -> str:
-    """Returns a number that tells whether rows or labels are others than they were."""
-    digest = hashlib.sha256()
-    for part in (data.train, data.test):
-        for array in part or ():
-            if array is not None:
-                digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def settings_of(
@@ -88,14 +75,10 @@ class StudyFile:
             "results": [],
         }
         if (folder / NAME).is_file():
-            old = read(folder)
+            old = _read(folder / NAME)
             _check_same(folder, old, new)
             return cls(folder, {**old, "settings": new["settings"]})
-        if any(folder.iterdir()):
-            raise ValueError(
-                f"The output folder {folder} is not empty: name a new one, so that nothing in it "
-                "is overwritten."
-            )
+        run_folder.check_empty(folder)
         return cls(folder, new)
 
     def result(self, seed: int, labels: int, contestant: str) -> dict[str, Any]:
@@ -116,18 +99,8 @@ class StudyFile:
         run_folder.save_json(self.content, self.folder / NAME)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Returns the content of the file of a study.
-
-    Raises:
-        ValueError: If it is not there, or damaged.
-    """
-    path = folder / NAME
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} does not hold a study, as {NAME} is missing there: give the folder that "
-            "`keras-sda study` has written."
-        )
+def _read(path: Path) -> dict[str, Any]:
+    """Returns the content of the file of a study, which must not be damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         for key in ("settings", "versions", "data", "results"):
@@ -167,11 +140,10 @@ def _first_difference(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> tuple[str, Any, Any] | None:
     """Returns the key in which two tables differ first, and both values, or `None`."""
-    for key in [*old, *(key for key in new if key not in old)]:
-        before, now = old.get(key), new.get(key)
-        if before == now:
-            continue
-        if isinstance(before, Mapping) and isinstance(now, Mapping):
-            return _first_difference(before, now, f"{prefix}{key}.")
-        return f"{prefix}{key}", before, now
-    return None
+    key = first_other_key(old, new)
+    if key is None:
+        return None
+    before, now = old.get(key), new.get(key)
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return _first_difference(before, now, f"{prefix}{key}.")
+    return f"{prefix}{key}", before, now

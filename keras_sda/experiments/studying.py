@@ -16,8 +16,10 @@ from keras_sda.datasets import Data, Split
 from keras_sda.datasets.labels import UNLABELLED, is_labelled
 from keras_sda.experiments import study_report
 from keras_sda.experiments.contestants import Contestant, Rows, code_network, contestants
+from keras_sda.experiments.run_folder import name_of_data
 from keras_sda.experiments.study_figures import summarise
-from keras_sda.experiments.study_file import StudyFile, fingerprint, settings_of
+from keras_sda.experiments.study_file import StudyFile, settings_of
+from keras_sda.resuming import fingerprint
 
 _OWNER = "study"
 _SEEDS, _QUICK_SEEDS = 5, 2
@@ -127,8 +129,7 @@ def study(
 
 def default_folder(data: str | Path, quick: bool = False) -> Path:
     """Returns the folder that a study is written to unless another is named."""
-    name = Path(str(data).removeprefix("tfds:")).name.split(".")[0]
-    return Path("studies") / f"{name}{'-quick' if quick else ''}"
+    return Path("studies") / f"{name_of_data(str(data))}{'-quick' if quick else ''}"
 
 
 def _load(data: Any, target: str | None, unlabelled: Any, data_dir: Any) -> Data:
@@ -188,7 +189,7 @@ def _facts(data: Data) -> dict[str, Any]:
         "rows": len(data.train.x),
         "labelled": len(known),
         "test_rows": len(test.x),
-        "fingerprint": fingerprint(data),
+        "fingerprint": fingerprint.of_data([data.train, data.test]),
     }
 
 
