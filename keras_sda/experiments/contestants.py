@@ -72,21 +72,25 @@ def contestants(is_classification: bool) -> tuple[Contestant, ...]:
     return CLASSIFIERS if is_classification else REGRESSORS
 
 
-# Updates rather than epochs are about the same for few rows and for many.
-_BATCH = 32
-_UPDATES, _FEWEST, _MOST = 1500, 20, 300
-_PRETRAINING_UPDATES, _FEWEST_OF_PRETRAINING, _MOST_OF_PRETRAINING = 4000, 5, 100
+@dataclass(frozen=True)
+class _Duration:
+    """How long to train: updates rather than epochs are about the same for few rows and many."""
+
+    updates: int
+    batch_size: int
+    fewest: int
+    most: float = math.inf
+
+    def epochs(self, rows: int) -> int:
+        """Returns the epochs that make so many updates, within the bounds."""
+        wanted = math.ceil(self.updates / math.ceil(rows / self.batch_size))
+        return int(min(self.most, max(self.fewest, wanted)))
 
 
-def _epochs(rows: int) -> int:
-    steps = math.ceil(rows / _BATCH)
-    return min(_MOST, max(_FEWEST, math.ceil(_UPDATES / steps)))
-
-
-def _pretrain_epochs(rows: int) -> int:
-    steps = math.ceil(rows / _BATCH)
-    wanted = math.ceil(_PRETRAINING_UPDATES / steps)
-    return min(_MOST_OF_PRETRAINING, max(_FEWEST_OF_PRETRAINING, wanted))
+_FINE_TUNING_DURATION = _Duration(1500, batch_size=32, fewest=20, most=300)
+_PRETRAINING_DURATION = _Duration(4000, batch_size=32, fewest=5, most=100)
+# Half the steps of its default, as it has four fits for each number of labels and each seed.
+_LADDER_DURATION = _Duration(1500, batch_size=100, fewest=10)
 
 
 def code_network(seed: int, rows: int) -> Any:
@@ -98,7 +102,9 @@ def code_network(seed: int, rows: int) -> Any:
     """
     from keras_sda.sklearn import SDATransformer
 
-    return SDATransformer(**CODES, pretrain_epochs=_pretrain_epochs(rows), random_state=seed)
+    return SDATransformer(
+        **CODES, pretrain_epochs=_PRETRAINING_DURATION.epochs(rows), random_state=seed
+    )
 
 
 # Chosen on validation rows of the digits by benchmarks/few_labels.py, as is the network's first
@@ -120,7 +126,6 @@ _WITHOUT_PRETRAINING = (
     {"hidden_units": [256, 256], "dropout": 0.5},
 )
 _PRETRAINING = {"pretrain_learning_rate": 0.005}
-_LADDER_STEPS = 1500
 # Its noise is chosen for features in [0, 1], where pixels are already.
 _LADDERS = (
     {"hidden_units": [256, 256], "noise_level": 0.2, "scale": "unit"},
@@ -135,7 +140,7 @@ def _network(kind: str, is_pretrained: bool) -> Callable[[Mapping[str, Any], int
 
         options = dict(setting)
         if is_pretrained:
-            options |= _PRETRAINING | {"pretrain_epochs": _pretrain_epochs(size.rows)}
+            options |= _PRETRAINING | {"pretrain_epochs": _PRETRAINING_DURATION.epochs(size.rows)}
         else:
             options["pretrain_epochs"] = 0
         if kind == "SDAClassifier":
@@ -143,8 +148,8 @@ def _network(kind: str, is_pretrained: bool) -> Callable[[Mapping[str, Any], int
         return getattr(sklearn, kind)(
             **options,
             scale=None,
-            epochs=_epochs(size.labels),
-            batch_size=_BATCH,
+            epochs=_FINE_TUNING_DURATION.epochs(size.labels),
+            batch_size=_FINE_TUNING_DURATION.batch_size,
             random_state=seed,
         )
 
@@ -154,13 +159,11 @@ def _network(kind: str, is_pretrained: bool) -> Callable[[Mapping[str, Any], int
 def _ladder(setting: Mapping[str, Any], seed: int, size: Rows) -> Any:
     from keras_sda.sklearn import LadderClassifier
 
-    # Half the steps of its default, as it has four fits for each number of labels and each seed.
-    epochs = max(math.ceil(_LADDER_STEPS / math.ceil(size.rows / 100)), 10)
     return LadderClassifier(
         **setting,
         schedule="cosine",
-        epochs=epochs,
-        batch_size=100,
+        epochs=_LADDER_DURATION.epochs(size.rows),
+        batch_size=_LADDER_DURATION.batch_size,
         unlabelled=UNLABELLED,
         random_state=seed,
     )

@@ -10,8 +10,7 @@ import time
 import pages
 import pytest
 from commands import call, refused
-
-from keras_sda.experiments import contestants
+from studies import train_briefly
 
 pd = pytest.importorskip("pandas")
 
@@ -29,15 +28,9 @@ def wine(tmp_path_factory):
     return path
 
 
-def briefly(monkeypatch):
-    """Has networks train for a moment only."""
-    for name, value in (("_MOST", 3), ("_MOST_OF_PRETRAINING", 3)):
-        monkeypatch.setattr(contestants, name, value)
-
-
 def test_a_study_of_a_table(wine, tmp_path, monkeypatch):
     """Every method once, with one setting: a class has two labels at most."""
-    briefly(monkeypatch)
+    train_briefly(monkeypatch, fine_tuning=3, pretraining=3)
     output = tmp_path / "study"
     options = ("--data", wine, "--target", "target", "--labels", "3", "--seeds", "1")
     result = call("study", *options, "--output", output)

@@ -7,6 +7,7 @@ import numpy as np
 import pages
 import pytest
 from scipy import stats
+from studies import train_briefly
 
 from keras_sda import datasets, experiments
 from keras_sda.experiments import contestants as entries
@@ -26,13 +27,7 @@ def keep_few(monkeypatch):
         return tuple(each for each in entries.contestants(is_classification) if each.name in FEW)
 
     monkeypatch.setattr(studying, "contestants", few)
-    briefly(monkeypatch)
-
-
-def briefly(monkeypatch):
-    """Has networks train for a moment only, which changes no setting."""
-    for name, value in (("_MOST", 4), ("_MOST_OF_PRETRAINING", 4)):
-        monkeypatch.setattr(entries, name, value)
+    train_briefly(monkeypatch, fine_tuning=4, pretraining=4)
 
 
 @pytest.fixture(scope="module")
@@ -361,8 +356,7 @@ def test_data_that_cannot_be_studied(tmp_path):
 
 def test_numbers_are_predicted_from_rows_without_one_too(tmp_path, monkeypatch):
     """Every regressor once; a fifth of the rows has no number."""
-    monkeypatch.setattr(entries, "_MOST", 60)
-    monkeypatch.setattr(entries, "_MOST_OF_PRETRAINING", 4)
+    train_briefly(monkeypatch, fine_tuning=60, pretraining=4)
     generator = np.random.default_rng(0)
     x = generator.normal(size=(120, 5))
     y = np.where(np.arange(120) % 5 == 0, np.nan, 10 * x[:, 0] + generator.normal(size=120))
