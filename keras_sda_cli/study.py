@@ -72,7 +72,7 @@ def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quie
     """
     from keras_sda import experiments
     from keras_sda.experiments.studying import default_folder
-    from keras_sda.resuming.signals import Terminated, terminable
+    from keras_sda.resuming.signals import Terminated, exit_status, terminable
 
     folder = default_folder(data, quick) if output is None else output
     try:
@@ -91,6 +91,6 @@ def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quie
     except (KeyboardInterrupt, Terminated) as interruption:
         hint = f"Interrupted; the same command again resumes from {folder}."
         click.echo(hint, err=True)
-        sys.exit(143 if isinstance(interruption, Terminated) else 130)
+        sys.exit(exit_status(interruption))
     click.echo(f"\n{result}\n")
     click.echo(f"Report, plot, table and JSON: {result.folder}")

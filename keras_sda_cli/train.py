@@ -219,7 +219,7 @@ def _train_in(
         how: Further arguments of `experiments.run`.
     """
     from keras_sda.experiments import run, run_folder
-    from keras_sda.resuming.signals import Terminated, terminable
+    from keras_sda.resuming.signals import Terminated, exit_status, terminable
 
     try:
         with terminable():
@@ -229,7 +229,7 @@ def _train_in(
             can_resume = how["backup"] and run_folder.can_resume(folder)
             hint = f"; to resume: {run_folder.resume_command(folder)}" if can_resume else ""
             click.echo(f"Interrupted{hint}.", err=True)
-        sys.exit(143 if isinstance(interruption, Terminated) else 130)
+        sys.exit(exit_status(interruption))
     _print_results(result.metrics)
     click.echo(f"Model, figures and pictures: {folder}")
 

@@ -57,6 +57,11 @@ def interruption(number: int, message: str) -> BaseException:
     return Terminated(message)
 
 
+def exit_status(interruption: BaseException) -> int:
+    """Returns the status that a program ends with: 143 after SIGTERM, 130 after Ctrl-C."""
+    return 143 if isinstance(interruption, Terminated) else 130
+
+
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Lets SIGTERM end the block by `Terminated`, so that it cleans up behind it."""
