@@ -184,6 +184,15 @@ def is_installed(*packages: str) -> bool:
     return all(importlib.util.find_spec(package) is not None for package in packages)
 
 
+def python_with(package: str) -> str | None:
+    """Returns a Python that has a package: this one, else that of KERAS_SDA_OTHER_PYTHON."""
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{package}') is None)"
+    for python in (sys.executable, os.environ.get("KERAS_SDA_OTHER_PYTHON")):
+        if python and subprocess.run([python, "-c", code]).returncode == 0:  # noqa: S603
+            return python
+    return None
+
+
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Returns median and spread of the repeats, and all of them."""
     return {

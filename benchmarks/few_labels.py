@@ -78,6 +78,7 @@ CHOICES = {
 OF_PRETRAINING = ("noise", "noise_level", "pretrain_learning_rate", "pretrain_epochs")
 QUICK_CHOICES = {"hidden_units": [[8], [16]]}
 QUICK_EPOCHS = {"pretrain_epochs": 2, "epochs": 2}
+QUICK_LADDER = {"epochs": 2}
 OF_FINE_TUNING = (
     *("batch_normalization", "epochs", "learning_rate"),
     *("dropout", "finetune_noise_level"),
@@ -135,7 +136,9 @@ def main():
     report["chosen"][THEIRS], report["search"][THEIRS] = chosen, tried
 
     for name in (LADDER, SPREADING, THEIRS, *LEFT_OUT, *ALONE):
-        chosen = report["chosen"].get(name, {"quick": options.quick} if name == LADDER else {})
+        chosen = report["chosen"].get(name, {})
+        if name == LADDER and options.quick:
+            chosen = QUICK_LADDER
         report["test_accuracy"][name] = [
             fit(name, data, seed, chosen).score(*data.test) for seed in seeds
         ]
@@ -192,8 +195,7 @@ def fit(kind, data, seed, options):
     labels = np.full_like(y, -1)
     labels[few] = y[few]
     if kind == LADDER:
-        steps = {"epochs": 2} if options.get("quick") else {}
-        return LadderClassifier(**steps, random_state=seed).fit(x, labels)
+        return LadderClassifier(**options, random_state=seed).fit(x, labels)
     if kind == SPREADING:
         return CodeSpreading().fit(x, labels)
     if kind == THEIRS:

@@ -11,8 +11,6 @@ or KERAS_SDA_OTHER_PYTHON names a Python that has it, ours is measured there too
 """
 
 import itertools
-import os
-import subprocess
 import sys
 import time
 
@@ -32,9 +30,9 @@ def main():
     options = _measuring.parser(__doc__).parse_args()
     report = _measuring.new_report(options)
     report |= {"widths": WIDTHS, "batch_size": BATCH, "unit": "milliseconds a step", "steps": {}}
-    found = {}
+    found, able = {}, contestants()
     for _ in range(options.repeats):
-        for name, (python, backend) in contestants().items():
+        for name, (python, backend) in able.items():
             environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
             with _measuring.Worker(__file__, "--serve", python=python, **environment) as worker:
                 value = worker.call("measure", name=name, quick=options.quick)
@@ -52,15 +50,10 @@ def main():
 def contestants():
     """Returns, for each contestant that can run, the Python that runs it, and its backend."""
     found = {OURS: (sys.executable, "tensorflow"), KERAS: (sys.executable, "tensorflow")}
-    for python in (sys.executable, os.environ.get("KERAS_SDA_OTHER_PYTHON")):
-        if python and JAX not in found and _has_jax(python):
-            found[JAX] = (python, "jax")
+    python = _measuring.python_with("jax")
+    if python:
+        found[JAX] = (python, "jax")
     return found | {LIMIT: (sys.executable, "tensorflow")}
-
-
-def _has_jax(python):
-    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('jax') is None)"
-    return subprocess.run([python, "-c", code]).returncode == 0  # noqa: S603
 
 
 def measure(name, quick):

@@ -72,18 +72,12 @@ def contestants():
         MLP: ("sklearn", ""),
         PYOD: ("pyod", ""),
     }
-    pythons = [sys.executable, os.environ.get("KERAS_SDA_OTHER_PYTHON")]
     found = {}
     for name, (package, backend) in needed.items():
-        able = [python for python in pythons if python and can_import(python, package)]
-        if able:
-            found[name] = able[0], {"KERAS_BACKEND": backend} if backend else {}
+        python = _measuring.python_with(package)
+        if python:
+            found[name] = python, {"KERAS_BACKEND": backend} if backend else {}
     return found
-
-
-def can_import(python, package):
-    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{package}') is None)"
-    return subprocess.run([python, "-c", code]).returncode == 0  # noqa: S603
 
 
 def measured(name, python, environment, seed, quick):
