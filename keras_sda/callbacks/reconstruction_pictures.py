@@ -108,7 +108,8 @@ class ReconstructionPictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._reset()
-        able = hasattr(self.model, "reconstruct") and getattr(self.model, "reconstructs", True)
+        # One of Keras' own classes need only have the method.
+        able = getattr(self.model, "reconstructs", hasattr(self.model, "reconstruct"))
         if self._level is None and not able:
             raise ValueError(
                 "ReconstructionPictures needs a model that reconstructs, such as an autoencoder or "

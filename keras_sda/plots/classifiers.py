@@ -145,36 +145,40 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
         lead = probabilities[..., number] - others
         if lead.min() < 0 < lead.max():
             axes.contour(first, second, lead, levels=[0.0], colors="0.25", linewidths=1)
+    labelled = np.zeros(len(x), dtype=bool) if y is None else y != -1
     if y is None:
         axes.scatter(x[:, 0], x[:, 1], s=12, color="black")
-    else:
-        markers = "os^DvP*X<>"
-        labelled = y != -1
-        if not labelled.all():
-            axes.scatter(x[~labelled, 0], x[~labelled, 1], s=12, color="0.4")
-        for number in np.unique(y[labelled]):
-            of_class = x[y == number]
-            axes.scatter(
-                of_class[:, 0],
-                of_class[:, 1],
-                s=22,
-                marker=markers[number % len(markers)],
-                color=class_colour(number),
-                edgecolors="white",
-                linewidths=0.6,
-                label=f"class {names[number]}",
-            )
-        if labelled.any():
-            show_as_written(axes.legend(loc="best", framealpha=0.9).get_texts())
+    elif not labelled.all():
+        axes.scatter(x[~labelled, 0], x[~labelled, 1], s=12, color="0.4")
+    if labelled.any():
+        _draw_labelled(axes, x[labelled], y[labelled], names)
     axis_names = feature_names or ("feature 0", "feature 1")
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title="Class probabilities")
     show_as_written([axes.xaxis.label, axes.yaxis.label])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6))
-    if y is not None and labelled.any():
+    if labelled.any():
         wrong, count = _count_wrong(model, x[labelled], y[labelled]), labelled.sum()
         axes.set_title(f"Class probabilities; {wrong} of {count} rows on the wrong side")
     return figure
+
+
+def _draw_labelled(axes, x, y, names):
+    """Draws rows with a mark and a colour for each class, and a legend."""
+    markers = "os^DvP*X<>"
+    for number in np.unique(y):
+        of_class = x[y == number]
+        axes.scatter(
+            of_class[:, 0],
+            of_class[:, 1],
+            s=22,
+            marker=markers[number % len(markers)],
+            color=class_colour(number),
+            edgecolors="white",
+            linewidths=0.6,
+            label=f"class {names[number]}",
+        )
+    show_as_written(axes.legend(loc="best", framealpha=0.9).get_texts())
 
 
 def _count_wrong(model, x, y):
