@@ -48,22 +48,6 @@ def test_unlabelled_rows_are_not_fine_tuned_on(rows):
     np.testing.assert_array_equal(with_them.predict(x), without.predict(x))
 
 
-def test_which_label_marks_unlabelled_rows(rows):
-    x, y = rows
-    quick = QUICK | {"pretrain_epochs": 0, "epochs": 0}
-
-    def classes(labels, **options):
-        return SDAClassifier(**quick, **options).fit(x, labels).classes_.tolist()
-
-    assert classes(np.where(y == 0, -1, y)) == [1, 2]
-    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # otherwise there would be one class
-    assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
-    assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
-    assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
-    with pytest.raises(ValueError, match=r"at least two classes. Received one class: \[1\]"):
-        classes(np.where(y == 0, -1, 1), unlabelled=-1)
-
-
 def test_missing_labels_are_unlabelled_as_pandas_has_them(rows):
     pandas = pytest.importorskip("pandas")
     x, y = rows

@@ -84,3 +84,25 @@ def test_few_labels_and_many(classifier, clouds, count):
     assert probabilities.shape == (150, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
     assert classifier.score(x, y) > 0.8
+
+
+BRIEFLY = {
+    SDAClassifier: QUICK | {"pretrain_epochs": 0, "epochs": 0},
+    LadderClassifier: LADDER | {"epochs": 1},
+}
+
+
+@pytest.mark.parametrize("kind", BRIEFLY, ids=lambda kind: kind.__name__)
+def test_which_label_marks_unlabelled_rows(kind, rows):
+    x, y = rows
+
+    def classes(labels, **options):
+        return kind(**BRIEFLY[kind], **options).fit(x, labels).classes_.tolist()
+
+    assert classes(np.where(y == 0, -1, y)) == [1, 2]
+    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # otherwise there would be one class
+    assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
+    assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
+    assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"at least two classes. Received one class: \[1\]"):
+        classes(np.where(y == 0, -1, 1), unlabelled=-1)

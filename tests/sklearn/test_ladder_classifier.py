@@ -112,22 +112,6 @@ def test_auto_epochs_learn_a_small_table(rng):
     assert float(constant.model_.optimizer.learning_rate) == pytest.approx(2e-3)
 
 
-def test_which_rows_have_a_label(rows):
-    x, y = rows
-
-    def classes(labels, **options):
-        classifier = LadderClassifier(**QUICK | {"epochs": 1}, **options)
-        return classifier.fit(x, labels).classes_.tolist()
-
-    assert classes(np.where(y == 0, -1, y)) == [1, 2]
-    assert classes(np.where(y == 0, -1, 1)) == [-1, 1]  # otherwise there would be one class
-    assert classes(np.where(y == 0, -1, y), unlabelled=None) == [-1, 1, 2]
-    assert classes(np.array(["?", "a", "b"])[y], unlabelled="?") == ["a", "b"]
-    assert classes(np.array([-1, "a", "b"], dtype=object)[y]) == ["a", "b"]
-    with pytest.raises(ValueError, match=r"at least two classes. Received one class: \[1\]"):
-        classes(np.where(y == 0, -1, 1), unlabelled=-1)
-
-
 def test_missing_labels_of_every_kind(rows):
     x, y = rows
     expected = LadderClassifier(**QUICK).fit(x, np.where(HAS_LABEL, y, -1))
