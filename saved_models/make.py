@@ -31,6 +31,7 @@ PRESETS = {
     "deep_autoencoder_mnist": ("deep-autoencoder-30", False, False),
     "vae_mnist": ("vae-mlp-20", False, False),
     "lenet5_mnist": ("lenet5", False, False),
+    "ladder_digits": ("ladder-digits-50", False, False),
 }
 # What the figure of a file may differ by from that after training: a variational bound is a draw.
 TOLERANCE = {"variational bound": 2e-3}
