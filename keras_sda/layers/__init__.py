@@ -3,6 +3,7 @@
 from keras_sda.layers.ladder import LadderDecoder, LadderEncoder
 from keras_sda.layers.noise import (
     AdditiveGaussianNoise,
+    ColumnSwapNoise,
     MaskingNoise,
     SaltAndPepperNoise,
     SwapNoise,
@@ -13,6 +14,7 @@ from keras_sda.layers.tied_dense import TiedDense
 
 __all__ = [
     "AdditiveGaussianNoise",
+    "ColumnSwapNoise",
     "LadderDecoder",
     "LadderEncoder",
     "MaskingNoise",

@@ -1,4 +1,4 @@
-"""Noise layers, which corrupt the input of a denoising autoencoder.
+"""Noise layers, which corrupt the input of a denoising autoencoder, by their names.
 
 All of them are active in training only, draw anew for every batch from a generator of their own,
 and rescale nothing. The level is a variable, `layer.level`, which may be assigned during training.
@@ -7,65 +7,9 @@ and rescale nothing. The level is a variable, `layer.level`, which may be assign
 import keras
 from keras import ops
 
-from keras_sda._validation import check_choice, check_fraction, check_non_negative
-from keras_sda.backend import usable_seed
-
-
-class Noise(keras.layers.Layer):
-    """Base of the noise layers: a level that may change, a generator, and the training switch.
-
-    A subclass names its constructor argument for the level in `level_name`, checks a value in
-    `check_level`, and corrupts a batch in `corrupt`.
-    """
-
-    level_name = "rate"
-
-    def __init__(self, level, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(usable_seed(seed))
-        # float32 whatever the policy: in bfloat16 a rate of 0.3 would be 0.2998.
-        self.level = self.add_weight(
-            name="level",
-            shape=(),
-            initializer=keras.initializers.Constant(self.check_level(level)),
-            trainable=False,
-            dtype="float32",
-            autocast=False,
-        )
-        self._initial_level = float(level)
-        self.supports_masking = True
-        self.built = True
-
-    @classmethod
-    def check_level(cls, value, name=None, owner=None):
-        """Returns `value` as a float, or raises a `ValueError` if it is not a valid level.
-
-        Args:
-            value: The level.
-            name: Name of the argument in the error message; by default `level_name`.
-            owner: Name in the error message of what takes the argument; by default the class.
-        """
-        return check_fraction(name or cls.level_name, value, owner or cls.__name__)
-
-    def corrupt(self, inputs):
-        """Returns a corrupted copy of `inputs`."""
-        raise NotImplementedError
-
-    def call(self, inputs, training=False):
-        inputs = ops.cast(inputs, self.compute_dtype)  # from integers, such as pixels
-        return self.corrupt(inputs) if training else inputs
-
-    def _uniform(self, inputs):
-        # Always float32: bfloat16 has 256 values in [0, 1), too few for an exact rate.
-        return keras.random.uniform(ops.shape(inputs), dtype="float32", seed=self.seed_generator)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        config = super().get_config()
-        return {**config, self.level_name: self._initial_level, "seed": self.seed}
+from keras_sda._validation import check_choice, check_non_negative
+from keras_sda.layers.noise_layer import Noise
+from keras_sda.layers.swap_noise import ColumnSwapNoise, SwapNoise
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -218,61 +162,13 @@ class AdditiveGaussianNoise(Noise):
         return {**super().get_config(), "clip": self.clip}
 
 
-@keras.saving.register_keras_serializable(package="keras_sda")
-class SwapNoise(Noise):
-    """Replaces a random share of the entries with the same column's value in another row.
-
-    The noise for tables: every value it puts in is one that the column really takes, whatever the
-    column's unit or distribution. For each entry the other row is drawn from the rest of the batch;
-    a batch of one row passes unchanged.
-
-    Args:
-        rate: Probability, in [0, 1], that an entry is replaced.
-        seed: Integer or `None`. Seed of this layer's own generator.
-        **kwargs: `name` and `dtype`, as in every Keras layer.
-
-    Call arguments:
-        inputs: Tensor of shape `(batch, ...)`.
-        training: Whether to corrupt; otherwise the inputs pass unchanged.
-
-    Output shape:
-        Same as the input.
-
-    Raises:
-        ValueError: If `rate` lies outside [0, 1].
-
-    Example:
-
-    >>> layer = SwapNoise(1.0, seed=0)
-    >>> layer(keras.ops.array([[1.0, 10.0], [2.0, 20.0]]), training=True).numpy().tolist()
-    [[2.0, 20.0], [1.0, 10.0]]
-
-    Reference:
-        Jahrer, winning solution of the Porto Seguro safe driver prediction, 2017.
-    """
-
-    def __init__(self, rate, seed=None, **kwargs):
-        super().__init__(rate, seed=seed, **kwargs)
-
-    def corrupt(self, inputs):
-        rows = ops.shape(inputs)[0]
-        others = ops.cast(rows, "float32") - 1.0
-        # Distance to the other row, from 1 to rows - 1: never the row itself. The minimum guards
-        # against a product that rounds up.
-        step = ops.floor(self._uniform(inputs) * others)
-        step = 1 + ops.cast(ops.minimum(step, others - 1.0), "int32")
-        own = ops.reshape(ops.arange(rows, dtype="int32"), (-1,) + (1,) * (len(inputs.shape) - 1))
-        other_row = (own + ops.maximum(step, 0)) % rows
-        swapped = ops.take_along_axis(inputs, other_row, axis=0)
-        return ops.where(self._uniform(inputs) < self.level, swapped, inputs)
-
-
 # Models, estimators, the command line and the tests know a noise by its line here.
 NOISES: dict[str, type[Noise]] = {
     "masking": MaskingNoise,
     "salt_and_pepper": SaltAndPepperNoise,
     "gaussian": AdditiveGaussianNoise,
     "swap": SwapNoise,
+    "column_swap": ColumnSwapNoise,
 }
 
 
@@ -305,9 +201,14 @@ def get_noise(noise, level, owner, seed=None, dtype=None, name=None):
     return NOISES[noise](level, seed=seed, dtype=dtype, name=name)
 
 
-def copy_noise(layer, level=None, seed=None, name=None):
-    """Returns a new layer of the same kind, with a seed of its own, at another level if given."""
+def copy_noise(layer, level=None, seed=None, name=None, on_codes=False):
+    """Returns a new layer of the same kind, with a seed of its own, at another level if given.
+
+    With `on_codes`, it is for the codes of a level, whose columns are not those of the input.
+    """
     config = {**layer.get_config(), "name": name}
+    if on_codes and isinstance(layer, ColumnSwapNoise):
+        config |= {"groups": None, "rate": float(layer.level)}
     if "seed" in config:
         config["seed"] = seed
     if level is not None:

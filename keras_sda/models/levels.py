@@ -82,7 +82,7 @@ def build_noises(noise, noise_level, widths, seeds, owner, dtype=None):
     rates = per_level("noise_level", noise_level, num_levels, owner)
     kinds = per_level("noise", noise, num_levels, owner)
     if isinstance(noise, keras.layers.Layer):  # each level draws its own
-        kinds[1:] = [copy_noise(noise, seed=seed) for seed in seeds[1:]]
+        kinds[1:] = [copy_noise(noise, seed=seed, on_codes=True) for seed in seeds[1:]]
     layers = [
         get_noise(kind, rate, owner, seed=seed, dtype=dtype, name=f"noise_{level + 1}")
         for level, (kind, rate, seed) in enumerate(zip(kinds, rates, seeds, strict=True))

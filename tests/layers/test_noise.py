@@ -5,8 +5,10 @@ from checks import RATE_NOISES, array, check_layer
 from hypothesis import given
 from hypothesis import strategies as st
 
+import keras_sda as ks
 from keras_sda.layers import (
     AdditiveGaussianNoise,
+    ColumnSwapNoise,
     MaskingNoise,
     SaltAndPepperNoise,
     SwapNoise,
@@ -139,6 +141,75 @@ def test_swap_in_a_batch_of_one_or_two():
 def test_swap_keeps_pixels_in_place():
     images = np.arange(2 * 3 * 4, dtype="float32").reshape(2, 3, 4)
     np.testing.assert_array_equal(noisy(SwapNoise(1.0, seed=0), images), images[::-1])
+
+
+def table_of_categories(rows=2000):
+    """Returns a number, four categories as inputs of their own, and a number with a flag."""
+    rng = np.random.default_rng(0)
+    categories = np.eye(4, dtype="float32")[rng.choice(4, rows, p=[0.7, 0.2, 0.05, 0.05])]
+    missing = rng.random(rows) < 0.3
+    number = np.where(missing, 0, rng.normal(size=rows) + 5)
+    return np.column_stack([np.arange(rows), categories, number, missing]).astype("float32")
+
+
+GROUPS = [(0, 1), (1, 5), (5, 7)]
+
+
+def test_column_swap_replaces_whole_columns():
+    x = table_of_categories()
+    out = noisy(ColumnSwapNoise(0.3, groups=GROUPS, seed=0), x)
+    np.testing.assert_array_equal(out[:, 1:5].sum(1), 1)  # one category, always
+    np.testing.assert_array_equal(out[:, 5] == 0, out[:, 6] == 1)  # a value and its flag agree
+    assert set(out[:, 0]) <= set(x[:, 0])
+    # Entry by entry, rows get none or several categories.
+    assert (noisy(SwapNoise(0.3, seed=0), x)[:, 1:5].sum(1) != 1).mean() > 0.1
+
+
+def test_column_swap_changes_its_effective_rate():
+    x = table_of_categories()
+    layer = ColumnSwapNoise(0.3, groups=GROUPS, seed=1)
+    changed = [
+        np.mean([(noisy(layer, x)[:, a:b] != x[:, a:b]).any(1).mean() for _ in range(20)])
+        for a, b in GROUPS
+    ]
+    np.testing.assert_allclose(layer.effective_rate(x), changed, atol=0.01)
+    # By hand: two rows differ unless both have the same one of the four categories.
+    counts = x[:, 1:5].sum(0)
+    same = (counts * (counts - 1)).sum() / (2000 * 1999)
+    assert layer.effective_rate(x)[1] == pytest.approx(0.3 * (1 - same))
+
+
+def test_column_swap_takes_a_rate_for_each_column():
+    x = np.arange(3000, dtype="float32").reshape(1000, 3)
+    layer = ColumnSwapNoise([0.0, 0.2, 0.4], seed=0)
+    changed = (noisy(layer, x) != x).mean(axis=0)
+    assert changed == pytest.approx([0, 0.2, 0.4], abs=0.05)
+    layer.level.assign(0.2)  # the rates keep their proportions
+    changed = (noisy(layer, x) != x).mean(axis=0)
+    assert changed == pytest.approx([0, 0.1, 0.2], abs=0.05)
+    copied = type(layer).from_config(layer.get_config())
+    assert copied.rates == [0.0, 0.2, 0.4]
+
+
+@pytest.mark.parametrize("groups", [[(0, 1), (2, 3)], [(1, 2)], [(0, 0)], []])
+def test_column_swap_wants_groups_that_cover_the_inputs(groups):
+    with pytest.raises(ValueError, match="`groups` of ColumnSwapNoise must list"):
+        ColumnSwapNoise(0.1, groups=groups)
+
+
+def test_column_swap_refuses_rows_of_other_widths_and_rates():
+    with pytest.raises(ValueError, match=r"have 7 inputs\. Received rows of 6"):
+        noisy(ColumnSwapNoise(0.1, groups=GROUPS), np.zeros((2, 6), "float32"))
+    with pytest.raises(ValueError, match="each of the 3 columns. Received: 2 rates"):
+        ColumnSwapNoise([0.1, 0.2], groups=GROUPS)
+
+
+def test_column_swap_on_the_codes_of_a_stack_takes_each_for_a_column():
+    noise = ColumnSwapNoise(0.25, groups=GROUPS)
+    first, second = ks.StackedDenoisingAutoencoder(7, [5, 3], noise=noise, seed=0).noise_layers
+    assert first.groups == GROUPS
+    assert second.groups is None
+    assert float(second.level) == 0.25
 
 
 @given(level=st.floats(0, 1), seed=st.integers(0, 1000))
