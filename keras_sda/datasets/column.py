@@ -1,0 +1,305 @@
+"""One column of a table: its kind, its inputs of a network, and the way there and back."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_sda.datasets.column_kinds import KINDS, Kind
+from keras_sda.datasets.frames import (
+    Values,
+    date_text,
+    to_days,
+    to_numbers,
+    to_text,
+)
+from keras_sda.datasets.number_maps import NumberMap, fit_number_map
+
+OTHER = "(other)"
+MISSING = "(missing)"
+
+# Where a missing or unknown one of two values goes: halfway.
+HALFWAY = 0.5
+
+_HELD = ("number", "boolean", "date", "text")
+_YEAR, _WEEK = 365.2425, 7.0
+
+
+class InputGroup(NamedTuple):
+    """The inputs of one column: `x[:, start:stop]`.
+
+    Attributes:
+        name: Name of the column.
+        kind: `"numeric"` (dates, too), `"binary"` or `"categorical"` (one-hot).
+        start: First input.
+        stop: The one after the last input.
+        has_flag: Whether the last input is 1 where the value is missing, and 0 elsewhere.
+    """
+
+    name: str
+    kind: str
+    start: int
+    stop: int
+    has_flag: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table as `Columns` takes it.
+
+    Args:
+        name: Its name.
+        kind: `"numeric"`, `"binary"`, `"categorical"`, `"date"` or `"ignored"`.
+        held: What its values are: `"number"`, `"boolean"`, `"date"` or `"text"`.
+        missing: Share of the training rows without a value.
+        number: Map of the numbers; of a date's days since 1970.
+        categories: Values that have an input of their own; of two values, those that are 0 and 1.
+        parts: For a date: `"year"`, `"week"`, `"day"`, the cycles whose sine and cosine are inputs.
+        low: Smallest training value of a number or date.
+        high: Largest training value.
+        note: Why a column is ignored, or what else is to be told of it.
+    """
+
+    name: str
+    kind: str
+    held: str = "number"
+    missing: float = 0.0
+    number: NumberMap | None = None
+    categories: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.name, self.note, *self.categories, *self.parts)
+        is_date = self.kind == "date"
+        if (
+            self.kind not in KINDS
+            or self.held not in _HELD
+            or not all(isinstance(text, str) for text in texts)
+            or (self.kind in ("numeric", "date")) != isinstance(self.number, NumberMap)
+            or (self.kind == "binary" and len(self.categories) != 2)
+            or not set(self.parts) <= set(_CYCLES)
+            or (bool(self.parts) and not is_date)
+            or not _is_share(self.missing)
+        ):
+            raise ValueError(f"The column {self.name!r} is not as `Columns.to_dict` describes one.")
+
+    @property
+    def group_kind(self) -> str:
+        """The kind of its group of inputs."""
+        return "numeric" if self.kind == "date" else self.kind
+
+    @property
+    def has_flag(self) -> bool:
+        """Whether an input of its own says that the value is missing."""
+        return self.missing > 0 and self.kind in ("numeric", "binary", "date")
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of its inputs."""
+        names = [self.name]
+        if self.kind == "ignored":
+            return ()
+        if self.kind == "categorical":
+            ends = [*self.categories, OTHER] + ([MISSING] if self.missing > 0 else [])
+            return tuple(f"{self.name} = {end}" for end in ends)
+        if self.kind == "binary" and self.held == "text":
+            names = [f"{self.name} = {self.categories[1]}"]
+        for part in self.parts:
+            names += [f"{self.name}, {part} (sine)", f"{self.name}, {part} (cosine)"]
+        return tuple(names + ([f"{self.name} is missing"] if self.has_flag else []))
+
+    def __call__(self, read: Values) -> np.ndarray:
+        """Returns the inputs of values, float64 of shape `(rows, inputs)`.
+
+        Raises:
+            ValueError: If the values are not of the column's kind.
+        """
+        if self.kind in ("binary", "categorical"):
+            return self._of_text(to_text(self._as_in_training(read)))
+        numbers = to_days(read) if self.kind == "date" else to_numbers(read)
+        if numbers is None:
+            text = next((str(value) for value in read.values if not _fits(self.kind, value)), "")
+            expected = "dates" if self.kind == "date" else "numbers"
+            raise ValueError(f"Column {self.name!r} must hold {expected}. Received: {text!r}")
+        missing = np.isnan(numbers)
+        assert self.number is not None  # noqa: S101  (for the type checker)
+        inputs = [self.number(numbers)]
+        for part in self.parts:
+            angle = 2 * np.pi * numbers / _CYCLES[part]
+            inputs += [self._turn(np.sin(angle), missing), self._turn(np.cos(angle), missing)]
+        return np.stack(inputs + ([missing] if self.has_flag else []), axis=1).astype("float64")
+
+    def _turn(self, wave: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        wave = np.where(missing, 0.0, wave)
+        is_unit = self.number is not None and self.number.scale == "unit"
+        return (wave + 1) / 2 if is_unit else wave
+
+    def _as_in_training(self, read: Values) -> Values:
+        """Returns text as the numbers or booleans it stands for, if training had these."""
+        if read.held == "text" and self.held == "number" and to_numbers(read) is not None:
+            return Values("number", to_numbers(read))  # type: ignore[arg-type]
+        if read.held == "number" and self.held == "boolean":
+            return Values("boolean", np.where(np.isin(read.values, [0, 1]), read.values, np.nan))
+        if read.held == "boolean" and self.held == "number":
+            return Values("number", read.values)
+        return read
+
+    def _of_text(self, text: np.ndarray) -> np.ndarray:
+        missing = np.array([value is None for value in text], bool)
+        if self.kind == "binary":
+            first, second = self.categories
+            inputs = np.where(text == second, 1.0, np.where(text == first, 0.0, HALFWAY))
+            return np.stack([inputs, missing], axis=1)[:, : 1 + self.has_flag].astype("float64")
+        place = {category: number for number, category in enumerate(self.categories)}
+        other = len(self.categories)
+        place[None] = other + 1 if self.missing > 0 else other  # type: ignore[index]
+        chosen = np.array([place.get(value, other) for value in text], int)
+        return np.eye(len(self.input_names))[chosen]
+
+    def inverse(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the values of inputs, `None` or NaN where the largest one says missing."""
+        if self.kind == "categorical":
+            names = np.array([*self.categories, OTHER, None], object)
+            return names[inputs.argmax(axis=1)]
+        missing = inputs[:, -1] > HALFWAY if self.has_flag else np.zeros(len(inputs), bool)
+        if self.kind == "binary":
+            second = inputs[:, 0] > HALFWAY
+            values = np.array(self.categories, object)[second.astype(int)]
+            if self.held == "number":
+                return np.where(missing, np.nan, [float(value) for value in values])
+            if self.held == "boolean":
+                values = second.astype(object)
+            return np.array(
+                [None if gone else v for gone, v in zip(missing, values, strict=True)], object
+            )
+        assert self.number is not None  # noqa: S101  (for the type checker)
+        return np.where(missing, np.nan, self.number.inverse(inputs[:, 0]))
+
+    @property
+    def values(self) -> str:
+        """What it holds in training, in a few words."""
+        if self.kind in ("binary", "categorical"):
+            shown = ", ".join(self.categories[:4])
+            return shown + (f", ... ({len(self.categories)})" if len(self.categories) > 4 else "")
+        if self.low is None or self.high is None:
+            return ""
+        write = date_text if self.held == "date" or self.kind == "date" else "{:.6g}".format
+        return f"{write(self.low)} to {write(self.high)}"
+
+    @property
+    def treatment(self) -> str:
+        """What is done with it, in a few words."""
+        if self.kind == "ignored":
+            return self.note
+        if self.kind == "categorical":
+            done = f"{len(self.input_names)} inputs, one for each value"
+        elif self.kind == "binary":
+            done = f"1 where {self.categories[1]}"
+        else:
+            done = (self.number.scale if self.number else None) or "as it is"
+            done += "".join(f", {part}" for part in self.parts)
+        return (
+            done
+            + (", flag of the missing" if self.has_flag else "")
+            + (f"; {self.note}" if self.note else "")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the column as plain values."""
+        plain = asdict(self)
+        plain["number"] = None if self.number is None else self.number.to_dict()
+        return plain | {"categories": list(self.categories), "parts": list(self.parts)}
+
+    @classmethod
+    def from_dict(cls, config: Any) -> "Column":
+        """Returns the column that `to_dict` described."""
+        names = [each.name for each in fields(cls)]
+        if not isinstance(config, dict) or sorted(config) != sorted(names):
+            raise ValueError(f"A column has the entries {', '.join(names)}. Received: {config!r}")
+        number = config["number"]
+        if not all(isinstance(config[name], (list, tuple)) for name in ("categories", "parts")):
+            raise ValueError("The categories and parts of a column must be lists.")
+        changed = {
+            "number": None if number is None else NumberMap.from_dict(number),
+            "categories": tuple(config["categories"]),
+            "parts": tuple(config["parts"]),
+        }
+        return cls(**config | changed)
+
+
+# The cycles of a date, in days.
+_CYCLES = {"year": _YEAR, "week": _WEEK, "day": 1.0}
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+def _fits(kind: str, value: Any) -> bool:
+    column = np.array([value], object)
+    read = to_days if kind == "date" else to_numbers
+    return read(Values("text", column)) is not None
+
+
+def fit_column(
+    name: str,
+    read: Values,
+    kind: Kind,
+    scale: str | None,
+    min_frequency: float,
+    *,
+    is_unit: bool = False,
+) -> Column:
+    """Returns a column as its training values have it."""
+    share = float(read.missing.mean()) if len(read.values) else 0.0
+    column = {"name": name, "kind": kind.name, "held": read.held, "missing": share}
+    if kind.name == "ignored":
+        return Column(**column, note=kind.note)  # type: ignore[arg-type]
+    if kind.name in ("numeric", "date"):
+        numbers = to_days(read) if kind.name == "date" else to_numbers(read)
+        assert numbers is not None  # noqa: S101  (checked with the kind)
+        known = numbers[~np.isnan(numbers)]
+        return Column(
+            **column,  # type: ignore[arg-type]
+            number=fit_number_map(numbers, scale, is_unit=is_unit),
+            parts=_cycles(known) if kind.name == "date" else (),
+            low=float(known.min()),
+            high=float(known.max()),
+        )
+    text = to_text(read)
+    counts: dict[str, int] = {}
+    for value in text:
+        if value is not None:
+            counts[value] = counts.get(value, 0) + 1
+    least = min_frequency if min_frequency >= 1 else min_frequency * len(text)
+    ordered = sorted(counts, key=_order(read.held))
+    kept = [each for each in ordered if kind.name == "binary" or counts[each] >= least]
+    rare = len(counts) - len(kept)
+    if not kept:
+        return Column(**column | {"kind": "ignored"}, note="no value is frequent")  # type: ignore[arg-type]
+    note = f"{rare} rare values are one" if rare else ""
+    return Column(**column, categories=tuple(kept), note=note)  # type: ignore[arg-type]
+
+
+def _order(held: str) -> Any:
+    return (lambda text: float(text)) if held == "number" else (lambda text: text)
+
+
+def _cycles(days: np.ndarray) -> tuple[str, ...]:
+    """Returns the cycles that training dates go through."""
+    spans = np.ptp(days)
+    has_times = bool((days != np.floor(days)).any())
+    asked = (("year", spans > _YEAR / 2), ("week", spans > _WEEK), ("day", has_times))
+    return tuple(name for name, is_asked in asked if is_asked)
+
+
+def is_within_unit(read: Values) -> bool:
+    """Whether all numbers lie in [0, 1]."""
+    numbers = to_numbers(read)
+    if numbers is None:
+        return False
+    known = numbers[~np.isnan(numbers)]
+    return bool(len(known) and known.min() >= 0 and known.max() <= 1)

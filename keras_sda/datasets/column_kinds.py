@@ -1,0 +1,92 @@
+"""Which kind a column of a table is: what is inferred, and what is asked for."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_sda.datasets.frames import Values, to_days, to_numbers, to_text
+
+KINDS = ("numeric", "binary", "categorical", "date", "ignored")
+
+# Fewer rows than this may count up by chance.
+_ROWS_TO_COUNT = 20
+
+
+class Kind(NamedTuple):
+    """A kind, and why a column is ignored, if it is."""
+
+    name: str
+    note: str = ""
+
+
+def infer_kind(read: Values) -> Kind:
+    """Returns the kind of a column by its values.
+
+    Dates, and text in which all are ISO dates, are dates; two values that are booleans, text, or
+    0 and 1 are binary; other numbers are numeric, and other text categorical. Ignored are columns
+    without a value, with one value alone, text that differs in every row, and whole numbers that
+    count the rows.
+    """
+    known = ~read.missing
+    if not known.any():
+        return Kind("ignored", "no value in any row")
+    distinct = set(read.values[known].tolist())
+    if len(distinct) == 1 and known.all():
+        return Kind("ignored", "the same value in every row")
+    if read.held == "date" or (read.held == "text" and to_days(read) is not None):
+        return Kind("date")
+    if read.held == "boolean" or distinct == {0.0, 1.0}:
+        return Kind("binary") if len(distinct) == 2 else Kind("categorical")
+    if read.held == "text" and _is_written_number(read):
+        return infer_kind(Values("number", to_numbers(read)))  # type: ignore[arg-type]
+    if read.held == "number":
+        counts = known.all() and _counts_rows(read.values, len(distinct))
+        return Kind("ignored", "an id: it counts the rows") if counts else Kind("numeric")
+    if len(distinct) == known.sum() and len(distinct) > 2:
+        return Kind("ignored", "an id: text that differs in every row")
+    return Kind("binary" if len(distinct) == 2 else "categorical")
+
+
+def _is_written_number(read: Values) -> bool:
+    """Whether text is numbers, and not codes such as 00501, which no number begins like."""
+    is_code = (value is not None and re.match(r"[+-]?0\d", value) for value in read.values)
+    return to_numbers(read) is not None and not any(is_code)
+
+
+def _counts_rows(numbers: np.ndarray, num_distinct: int) -> bool:
+    """Whether whole numbers all differ within a range of at most twice as many.
+
+    Of a counter, a random part of the rows does as well; measurements of so narrow a range repeat.
+    """
+    if len(numbers) < _ROWS_TO_COUNT or num_distinct < len(numbers):
+        return False
+    return bool((numbers == np.floor(numbers)).all() and np.ptp(numbers) + 1 <= 2 * len(numbers))
+
+
+def asked_kind(name: str, read: Values, kind: str) -> Kind:
+    """Returns the kind that a user asks for, checked against the values.
+
+    Raises:
+        ValueError: If there is no such kind, or the values are not of it.
+    """
+    kind = {"ignore": "ignored", "count": "numeric"}.get(kind, kind)
+    if kind not in KINDS:
+        raise ValueError(
+            f"The kind of a column must be one of {', '.join(KINDS)}. Received: {kind!r} for "
+            f"{name!r}"
+        )
+    if kind == "ignored":
+        return Kind("ignored", "as asked")
+    if read.missing.all():
+        return Kind("ignored", "no value in any row")
+    if kind == "numeric" and to_numbers(read) is None:
+        raise ValueError(f"Column {name!r} cannot be numeric, as text in it is no number.")
+    if kind == "date" and to_days(read) is None:
+        raise ValueError(
+            f"Column {name!r} cannot be a date: expected dates, or text such as 2026-01-31."
+        )
+    count = len({text for text in to_text(read) if text is not None})
+    if kind == "binary" and count != 2:
+        raise ValueError(f"Column {name!r} cannot be binary: it has {count} different values.")
+    return Kind(kind)

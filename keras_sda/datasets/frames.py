@@ -1,0 +1,251 @@
+"""What the columns of a table hold, read from frames of pandas and polars and dictionaries."""
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_SECONDS_A_DAY = 86_400.0
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class Values(NamedTuple):
+    """The values of one column.
+
+    Attributes:
+        held: `"number"`, `"boolean"`, `"date"` or `"text"`.
+        values: float64 with NaN where one is missing (dates are days since 1970, UTC), or text
+            with `None` where one is missing or blank.
+    """
+
+    held: str
+    values: np.ndarray
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Which values are missing."""
+        if self.held == "text":
+            return np.array([value is None for value in self.values], bool)
+        return np.isnan(self.values)
+
+
+def read_frame(frame: Any, owner: str) -> dict[str, Any]:
+    """Returns the columns of a frame by name, as they are; `read_values` reads one of them.
+
+    Args:
+        frame: A frame of pandas or polars, or a dictionary of columns.
+        owner: The caller's name in error messages.
+
+    Raises:
+        ValueError: If it is nothing of these, or two columns have the same name.
+        ImportError: If narwhals, which reads frames, is missing.
+    """
+    if isinstance(frame, Mapping):
+        lengths = {str(name): len(column) for name, column in frame.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"{owner} needs columns of one length. Received lengths {lengths}.")
+        return {str(name): column for name, column in frame.items()}
+    try:
+        import narwhals as nw
+    except ImportError as error:
+        raise ImportError('Frames are read by narwhals: pip install "keras-sda[tables]"') from error
+    names = [str(name) for name in getattr(frame, "columns", ())]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ValueError(
+            f"{owner} needs columns of different names. Received twice: {', '.join(double)}."
+        )
+    try:
+        columns = list(nw.from_native(frame, eager_only=True).iter_columns())
+    except TypeError as error:
+        raise ValueError(
+            f"{owner} takes a frame of pandas or polars, or a dictionary of columns. "
+            f"Received: {type(frame).__name__}"
+        ) from error
+    return dict(zip(names, columns, strict=True))
+
+
+def num_rows(frame: Mapping[str, Any]) -> int:
+    """Returns how many rows the columns have that `read_frame` has returned."""
+    return len(next(iter(frame.values()), ()))
+
+
+def read_values(column: Any, owner: str) -> Values:
+    """Reads one column.
+
+    Args:
+        column: A column of `read_frame`.
+        owner: What is read, at the beginning of error messages.
+
+    Raises:
+        ValueError: If a value is infinite, or of a kind that no table holds.
+    """
+    read = _read_array(np.asarray(column)) if _is_plain(column) else _read_series(column)
+    if read is None:
+        items = column.tolist() if isinstance(column, np.ndarray) else list(column)
+        read = _read_items(items, owner)
+    if read.held != "text" and np.isinf(read.values).any():
+        raise ValueError(f"{owner} holds infinite values: leave those cells blank instead.")
+    return read
+
+
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, (np.ndarray, Sequence)) and not isinstance(column, str)
+
+
+def _read_array(column: np.ndarray) -> Values | None:
+    if column.dtype.kind == "b":
+        return Values("boolean", column.astype("float64"))
+    if column.dtype.kind in "iuf":
+        return Values("number", column.astype("float64"))
+    if column.dtype.kind == "M":
+        return Values("date", _days(column))
+    return None
+
+
+def _read_series(column: Any) -> Values | None:
+    import narwhals as nw
+
+    dtype = column.dtype
+    if dtype == nw.Boolean or dtype.is_numeric():
+        held = "boolean" if dtype == nw.Boolean else "number"
+        values = [np.nan] if not len(column) else column.cast(nw.Float64).to_numpy()
+        return Values(held, np.array(values, "float64")[: len(column)])
+    if dtype in (nw.Categorical, nw.Enum):  # categories, even if they are numbers
+        return _text_column(column.to_list())
+    return None
+
+
+def _days(dates: np.ndarray) -> np.ndarray:
+    seconds = dates.astype("datetime64[ms]")
+    days = seconds.astype("int64") / (1000 * _SECONDS_A_DAY)
+    return np.where(np.isnat(seconds), np.nan, days)
+
+
+def _is_missing(item: Any) -> bool:
+    if item is None:
+        return True
+    if isinstance(item, str):
+        return not item.strip()
+    try:
+        return bool(item != item)  # NaN and NaT are unlike themselves
+    except TypeError:  # pandas' NA, of which nothing is true or false
+        return True
+
+
+def _read_items(items: Sequence[Any], owner: str) -> Values:
+    """Reads values one by one: text, dates, and columns of Python objects."""
+    known = [None if _is_missing(item) else item for item in items]
+    kinds = {type(item) for item in known if item is not None}
+    if kinds and all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
+        return Values("boolean", _floats(known))
+    numeric = (int, float, np.number, np.bool_)
+    if kinds and all(issubclass(kind, numeric) or _is_decimal(kind) for kind in kinds):
+        return Values("number", _floats(known))
+    if kinds and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in kinds):
+        return Values("date", np.array([_to_days(item) for item in known], "float64"))
+    strange = next((k for k in kinds if issubclass(k, (list, tuple, dict, set, np.ndarray))), None)
+    if strange is not None:
+        raise ValueError(f"{owner} holds values of {strange.__name__}: one value a cell is needed.")
+    return _text_column(known)
+
+
+def _text_column(items: Sequence[Any]) -> Values:
+    column = np.empty(len(items), object)
+    column[:] = [None if _is_missing(item) else _text(item) for item in items]
+    return Values("text", column)
+
+
+def _is_decimal(kind: type) -> bool:
+    return kind.__name__ == "Decimal"
+
+
+def _floats(items: Sequence[Any]) -> np.ndarray:
+    return np.array([np.nan if item is None else float(item) for item in items], "float64")
+
+
+def _to_days(item: Any) -> float:
+    if item is None:
+        return math.nan
+    if isinstance(item, np.datetime64):
+        return float(_days(np.array([item]))[0])
+    if not isinstance(item, datetime.datetime):
+        item = datetime.datetime(item.year, item.month, item.day)
+    if item.tzinfo is None:
+        item = item.replace(tzinfo=datetime.UTC)
+    return (item - _EPOCH).total_seconds() / _SECONDS_A_DAY
+
+
+def _text(item: Any) -> str:
+    return item.strip() if isinstance(item, str) else as_text(item)
+
+
+def as_text(item: Any) -> str:
+    """Returns a value as the name of a category: whole numbers without a fraction.
+
+    >>> as_text(2.0), as_text(2.5), as_text(True), as_text("a")
+    ('2', '2.5', 'True', 'a')
+    """
+    if isinstance(item, (float, np.floating)):
+        number = float(item)
+        return str(int(number)) if number.is_integer() else repr(number)
+    return str(item)
+
+
+def to_text(read: Values) -> np.ndarray:
+    """Returns values as names of categories, `None` where one is missing."""
+    if read.held == "text":
+        return read.values
+    column = np.full(len(read.values), None, object)
+    for value in np.unique(read.values[~read.missing]):
+        name = str(bool(value)) if read.held == "boolean" else as_text(value)
+        column[read.values == value] = date_text(value) if read.held == "date" else name
+    return column
+
+
+def to_numbers(read: Values) -> np.ndarray | None:
+    """Returns values as numbers, or `None` if text among them is no number."""
+    if read.held != "text":
+        return read.values
+    try:
+        numbers = _floats(read.values.tolist())
+    except ValueError:
+        return None
+    return None if np.isinf(numbers).any() else numbers
+
+
+def to_days(read: Values) -> np.ndarray | None:
+    """Returns dates, or text of ISO dates, as days since 1970, UTC; `None` if one is no date."""
+    if read.held == "date":
+        return read.values
+    if read.held != "text":
+        return read.values if read.missing.all() else None
+    try:
+        known = {text: _parsed(text) for text in set(read.values) if text is not None}
+    except ValueError:
+        return None
+    return np.array([math.nan if t is None else known[t] for t in read.values], "float64")
+
+
+def _parsed(text: str) -> float:
+    if len(text) < len("2026-01-31") or text[4] != "-" or text[7] != "-":
+        raise ValueError("no date with dashes, such as 2026-01-31")
+    return _to_days(datetime.datetime.fromisoformat(text))
+
+
+def date_text(days: float) -> str:
+    """Returns a day since 1970 as ISO 8601 writes it, with the time if there is one.
+
+    >>> date_text(0.0), date_text(20484.25)
+    ('1970-01-01', '2026-01-31T06:00:00')
+    """
+    moment = to_datetime(days)
+    return moment.date().isoformat() if days == math.floor(days) else moment.isoformat()
+
+
+def to_datetime(days: float) -> datetime.datetime:
+    """Returns a day since 1970 as a date and time without a time zone, in whole seconds."""
+    seconds = round(days * _SECONDS_A_DAY)
+    return (_EPOCH + datetime.timedelta(seconds=seconds)).replace(tzinfo=None)
