@@ -27,8 +27,8 @@ class Scaling:
     Args:
         offset: What is subtracted: one number, or one per column.
         factor: What the difference is multiplied by: one number, or one per column.
-        low: Smallest output value, or `None` for no bound.
-        high: Largest output value, or `None` for no bound.
+        low: Smallest output value, one number or one per column, or `None` for no bound.
+        high: Largest output value, likewise.
 
     Example:
 
@@ -44,11 +44,13 @@ class Scaling:
     # Tuples, not arrays: they can be compared, not changed, and written as JSON.
     offset: float | tuple[float, ...] = 0.0
     factor: float | tuple[float, ...] = 1.0
-    low: float | None = None
-    high: float | None = None
+    low: float | tuple[float, ...] | None = None
+    high: float | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("offset", "factor"):
+        for name in ("offset", "factor", "low", "high"):
+            if getattr(self, name) is None and name in ("low", "high"):
+                continue
             values = np.asarray(getattr(self, name))
             if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
                 raise ValueError(
@@ -76,7 +78,8 @@ class Scaling:
         x = np.asarray(x_raw)
         check_rows(x, "Scaling")
         rows = x.reshape(len(x), -1)
-        widths = [len(v) for v in (self.offset, self.factor) if isinstance(v, tuple)]
+        given = (self.offset, self.factor, self.low, self.high)
+        widths = [len(v) for v in given if isinstance(v, tuple)]
         check_rows(rows, "Scaling", shape=tuple(widths[:1]) or None)
         offset, factor = np.asarray(self.offset), np.asarray(self.factor)
         scaled = np.empty(rows.shape, dtype="float32")
@@ -96,14 +99,14 @@ class Scaling:
     def to_dict(self) -> dict[str, Any]:
         """Returns the map as plain numbers and lists, ready for JSON."""
 
-        def plain(value: float | tuple[float, ...]) -> float | list[float]:
+        def plain(value: float | tuple[float, ...] | None) -> float | list[float] | None:
             return list(value) if isinstance(value, tuple) else value
 
         return {
             "offset": plain(self.offset),
             "factor": plain(self.factor),
-            "low": self.low,
-            "high": self.high,
+            "low": plain(self.low),
+            "high": plain(self.high),
         }
 
     @classmethod

@@ -96,8 +96,11 @@ class ExportGraph(keras.Model):
         if fine.any():
             rows = rows - fine
         if scaling.low is not None:
-            rows = ops.maximum(rows, scaling.low)
-        return rows if scaling.high is None else ops.minimum(rows, scaling.high)
+            rows = ops.maximum(rows, self._bound(scaling.low))
+        return rows if scaling.high is None else ops.minimum(rows, self._bound(scaling.high))
+
+    def _bound(self, values):
+        return self._column_values(values).astype(self.variable_dtype)
 
     def _column_values(self, values):
         values = np.asarray(values, dtype="float64")
@@ -122,7 +125,7 @@ def _checked_scaling(scaling, row_shape, owner):
             f"`data.scaling`. Received: scaling={scaling!r}"
         )
     columns = math.prod(row_shape)
-    for values in (scaling.offset, scaling.factor):
+    for values in (scaling.offset, scaling.factor, scaling.low, scaling.high):
         if isinstance(values, tuple) and len(values) != columns:
             raise ValueError(
                 f"Argument `scaling` of {owner} must have one value per column, here {columns}. "

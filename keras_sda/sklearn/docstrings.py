@@ -14,22 +14,19 @@ hidden_units: Units of each level, the lowest first. One level of 64 by default,
             and enough for a table of a few dozen columns; pass several to stack them.
         noise: Noise on the input of each level in pretraining: its name
             (`keras_sda.layers.noise_names()` lists them all), a Keras layer, or `None`; or one per
-            level. Masking by default, which, on standardised features, replaces values with the
-            feature's mean.
-        noise_level: Level of the noise, one value or one per level of the stack; 0.3 is in the
-            middle of the rates (0.1 to 0.5) that papers choose from.
+            level.{noise_reason}
+        noise_level: Level of the noise, one value or one per level of the stack{level_reason}
         activation: Activation of the codes, or one per level; sigmoid, as in the tutorials.
         tied: Whether decoders share the kernels of the encoders, which halves the weights; or one
             value per level.
         kernel_initializer: Initializer of the kernels; Glorot uniform, as in Keras.
         reconstruction_loss: As in `StackedDenoisingAutoencoder`.{loss_reason}
         scale: How to scale the features before training, as in `keras_sda.datasets.load`:
-            `"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
-            features in any unit), `"unit"` ([0, 1], for cross-entropy, as with images),
+            {scale_reason}`"unit"` ([0, 1], for cross-entropy, as with images),
             `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows; new rows are
             scaled in the same way.
-        pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips pretraining. Twice
-            the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.
+        pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips
+            pretraining.{pretrain_reason}
         pretrain_learning_rate: Learning rate of pretraining, or one per level; Adam's default.
         batch_size: Rows per update; 32 as in Keras, so that small tables still take many steps.
         {optimizer}
@@ -39,6 +36,18 @@ hidden_units: Units of each level, the lowest first. One level of 64 by default,
 _TEXTS = {
     "shared": _STACK,
     "loss_reason": "",
+    "noise_reason": """\
+ Masking by default, which, on standardised features, replaces values with the
+            feature's mean.""",
+    "level_reason": """\
+; 0.3 is in the
+            middle of the rates (0.1 to 0.5) that papers choose from.""",
+    "scale_reason": """\
+`"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
+            features in any unit), """,
+    "pretrain_reason": """\
+ Twice
+            the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.""",
     "optimizer": _OPTIMIZER,
     "last": _LAST,
 }

@@ -1,42 +1,108 @@
-"""The outlier detector: rows that the pretrained stack reconstructs badly."""
+"""The outlier detector: rows that a stack of denoising autoencoders rebuilds badly."""
 
+import itertools
+import math
+import numbers
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
-from sklearn.base import OutlierMixin
+from scipy.sparse import issparse
+from sklearn.base import OutlierMixin, clone
+from sklearn.model_selection import KFold
+from sklearn.utils.validation import validate_data
 
-from keras_sda._validation import check_fraction
+from keras_sda._validation import (
+    check_choice,
+    check_fraction,
+    check_non_negative_int,
+    check_positive_int,
+)
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.exporting import export_model
 from keras_sda.sklearn.docstrings import documented
-from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
+from keras_sda.sklearn.rows import SparseRows, robust_scaling
+from keras_sda.sklearn.stacked import StackedEstimator
+
+_OWNER = "SDAOutlierDetector"
+_ROW_ERRORS = ("absolute_error", "squared_error", "reconstruction_loss")
+_CALIBRATIONS = ("auto", "training", "cross")
+# By default training takes 3,000 updates, or 30 epochs if that is less: a long, narrow table would
+# otherwise be learnt so well that its outliers are rebuilt too.
+_MOST_UPDATES, _MOST_EPOCHS, _FEWEST_EPOCHS = 3000, 30, 3
+# At which shares of the epochs the rows to leave out are chosen anew.
+_TRIMMED_AT = (0.3, 0.5, 0.7, 0.9)
+# With fewer rows a feature than this, rows that were trained on score visibly better than new ones.
+_ROWS_PER_FEATURE = 20
+_FOLDS = 5
 
 _LOSS_REASON = """ Squared error by default,
             whatever the data: cross-entropy takes only values in [0, 1], and outliers may lie
             beyond. With cross-entropy, `scale="unit"` clips them, and `scale=None` refuses them."""
 
 
-@documented(unsupervised=UNSUPERVISED, loss_reason=_LOSS_REASON)
-@dataclass(kw_only=True, eq=False, repr=False)
-class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
-    """Finds the rows that a stack of pretrained denoising autoencoders reconstructs badly.
+_NOISE_REASON = """ Gaussian by default: rows are scored without noise, and
+            masked rows are further from those than slightly shifted ones."""
+_LEVEL_REASON = """; 0.5, half the
+            deviation of a scaled feature."""
+_SCALE_REASON = """`"robust"` (the default: mean 0, standard deviation 1 of values cut at ten
+            robust standard deviations from the median, so that no gross value among the training
+            rows decides the scale; new rows are cut likewise, and score high), `"standard"` (mean
+            0, standard deviation 1), """
+_PRETRAIN_REASON = """ None by
+            default, as a single level is trained completely by `epochs`; with several, 30 is usual.
+"""
 
-    A row's score is its negative reconstruction error, since in scikit-learn high means normal. The
-    share `contamination` of the training rows with the lowest scores counts as outliers, and so
-    does every new row that scores lower than the rest.
+
+@documented(
+    loss_reason=_LOSS_REASON,
+    noise_reason=_NOISE_REASON,
+    level_reason=_LEVEL_REASON,
+    scale_reason=_SCALE_REASON,
+    pretrain_reason=_PRETRAIN_REASON.rstrip(),
+)
+@dataclass(kw_only=True, eq=False, repr=False)
+class SDAOutlierDetector(OutlierMixin, StackedEstimator):
+    """Finds the rows that a stack of denoising autoencoders rebuilds badly.
+
+    A row's score is its negative reconstruction error, since in scikit-learn high means normal: by
+    default the sum of the features' absolute errors, after robust scaling. Training may contain
+    outliers: the worst-rebuilt tenth of the rows is left out of most of it. Fit on normal rows
+    alone, the same class detects novelties.
 
     There is no `partial_fit`, as the threshold is a quantile over all training rows.
 
     Args:
         {shared}
-        {unsupervised}
+        epochs: Epochs of training all levels together on reconstruction, after pretraining.
+            `"auto"`: as many as take 3,000 updates, between 3 and 30. In a table of more than
+            1,000 batches, an epoch then takes a random sample of so many.
+        learning_rate: Learning rate of that training, for an optimizer given by name; Adam's
+            default.
+        trim: Share, in [0, 0.5], of the training rows, those rebuilt worst, that are left out from
+            30 % of the epochs on, and chosen anew three times (least trimmed squares); 0 trains on
+            all rows.
+        row_error: What is summed over the features: `"absolute_error"` (the default, which one
+            feature dominates less), `"squared_error"`, or `"reconstruction_loss"`, what
+            training minimizes.
         contamination: Share, in (0, 0.5], of the training rows to be counted as outliers; 0.1, as
-            for `sklearn.covariance.EllipticEnvelope`.
+            for `sklearn.covariance.EllipticEnvelope`. `"auto"` counts those beyond the upper fence
+            of a box plot of the errors' logarithms (third quartile plus 1.5 times the distance of
+            the quartiles), of which there may be none.
+        calibration: Whose errors set the threshold: `"training"`, those of the training rows;
+            `"cross"`, those of five-fold cross-fitting, in which each row is scored by a network
+            that was not trained on it, so that a share of `contamination` of *new* normal rows is
+            flagged; it takes six fits. `"auto"`: the second where there are fewer than 20 rows a
+            feature, the first elsewhere, as both agree there.
 
     Attributes:
         threshold_: The reconstruction error above which a row counts as an outlier.
         offset_: Its negative: `decision_function` is `score_samples` minus this.
+        decision_scores_: The reconstruction errors of the training rows: high means strange, as in
+            PyOD.
+        labels_: 1 for training rows above the threshold, 0 for others, as in PyOD.
+        calibration_errors_: The errors that the threshold was chosen by, sorted.
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
         histories_: For each pretrained level a dictionary of losses by epoch.
@@ -58,14 +124,24 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
     np.int64(2)
 
     Reference:
-        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
+        Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Rousseeuw, "Least median of
+        squares regression", JASA 79, 1984, for trimming.
     """
 
+    noise: Any = "gaussian"
+    noise_level: Any = 0.5
     reconstruction_loss: Any = "squared_error"
-    contamination: float = 0.1
+    scale: str | None = "robust"
+    pretrain_epochs: Any = 0
+    epochs: Any = "auto"
+    learning_rate: float = 1e-3
+    trim: float = 0.1
+    row_error: str = "absolute_error"
+    contamination: Any = 0.1
+    calibration: str = "auto"
 
     def fit(self, X, y=None):
-        """Trains on all rows and sets the threshold.
+        """Trains on the rows and sets the threshold.
 
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
@@ -74,16 +150,21 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         Returns:
             The estimator.
         """
-        check_fraction("contamination", self.contamination, "SDAOutlierDetector")
-        if not 0 < self.contamination <= 0.5:
-            raise ValueError(
-                "Argument `contamination` of SDAOutlierDetector must lie in (0, 0.5]. "
-                f"Received: contamination={self.contamination!r}"
-            )
-        rows = self._fit(X)
-        scores = -self.model_.reconstruction_error(rows).astype("float64")
-        self.offset_ = float(np.quantile(scores, self.contamination))
-        self.threshold_ = -self.offset_
+        self._check_parameters()
+        X = validate_data(self, X, accept_sparse="csr")
+        self.model_, rows = self._start(X)
+        self.history_: dict[str, list[float]] = {}
+        self._train_together(rows)
+        self.decision_scores_ = self._row_errors(rows)
+        few = X.shape[0] < _ROWS_PER_FEATURE * X.shape[1]
+        crosses = X.shape[0] > 1 and (
+            self.calibration == "cross" or (self.calibration == "auto" and few)
+        )
+        errors = self._cross_fitted(X) if crosses else self.decision_scores_
+        self.calibration_errors_ = np.sort(errors)
+        self.threshold_ = self._choose_threshold(self.calibration_errors_, crosses)
+        self.offset_ = -self.threshold_
+        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
         return self
 
     def score_samples(self, X):
@@ -92,8 +173,7 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         Args:
             X: Array or sparse matrix of shape `(rows, features)`.
         """
-        rows = self._scorable_rows(X, "score_samples")
-        return -self.model_.reconstruction_error(rows).astype("float64")
+        return -self._row_errors(self._scorable_rows(X, "score_samples"))
 
     def decision_function(self, X):
         """Returns `score_samples` shifted so that outliers lie below 0, shape `(rows,)`.
@@ -111,6 +191,26 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def p_values(self, X):
+        """Returns conformal p-values, shape `(rows,)`: low means strange.
+
+        The share of `calibration_errors_` that are at least as large as a row's own error, itself
+        counted: for new normal rows uniform in (0, 1], if calibration was by cross-fitting or
+        training rows are many. It is no probability of being an outlier, which depends on how many
+        there are.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+
+        Reference:
+            Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 51,
+            2023.
+        """
+        errors = -self.score_samples(X)
+        count = len(self.calibration_errors_)
+        above = count - np.searchsorted(self.calibration_errors_, errors)
+        return (1 + above) / (1 + count)
+
     def feature_errors(self, X):
         """Returns the contribution of each feature to a row's reconstruction error.
 
@@ -118,25 +218,177 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
             X: Array or sparse matrix of shape `(rows, features)`.
 
         Returns:
-            Array of shape `(rows, features)`, float64, whose rows sum to minus `score_samples`. In
-            squared units of the scaled features, or in nats.
+            Array of shape `(rows, features)`, float64, whose rows sum to minus `score_samples`.
         """
         rows = self._scorable_rows(X, "feature_errors")
-        autoencoder = self.model_.autoencoder
+        return run_in_batches(self._errors, rows).astype("float64")
 
-        def errors(batch):
-            outputs = autoencoder.preactivation(batch)
-            if autoencoder.reconstruction_loss == "squared_error":
-                return keras.ops.square(
-                    keras.ops.subtract(batch, autoencoder.output_activation(outputs))
+    def explain(self, X, features=3):
+        """Returns which features make rows strange, and what was expected there, as a frame.
+
+        Args:
+            X: Array or sparse matrix of shape `(rows, features)`.
+            features: How many features of each row, those that contribute most.
+
+        Returns:
+            A pandas frame with a line for each row and feature: `row`, `feature`, `value`,
+            `expected` (the reconstruction, in the units of the feature), `error` (as in
+            `feature_errors`) and `share` of the row's error.
+
+        Raises:
+            ImportError: If pandas is missing.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                f"{_OWNER}.explain() returns a pandas frame, and pandas is not installed: "
+                'pip install "keras-sda[tables]", or use feature_errors().'
+            ) from error
+        check_positive_int("features", features, f"{_OWNER}.explain()")
+        errors = self.feature_errors(X)
+        scaled = self._checked_rows(X)
+        expected = self.model_.reconstruct(scaled).astype("float64")
+        expected = expected / np.asarray(self.scaling_.factor) + np.asarray(self.scaling_.offset)
+        values = X.toarray() if issparse(X) else np.asarray(X)
+        names = getattr(self, "feature_names_in_", np.arange(errors.shape[1]))
+        top = np.argsort(-errors, axis=1, kind="stable")[:, :features]
+        row = np.repeat(np.arange(len(errors)), top.shape[1])
+        column = top.ravel()
+        return pd.DataFrame(
+            {
+                "row": row,
+                "feature": names[column],
+                "value": values[row, column],
+                "expected": expected[row, column],
+                "error": errors[row, column],
+                "share": errors[row, column] / np.maximum(errors.sum(axis=1)[row], 1e-12),
+            }
+        )
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Writes the detector for another runtime; it then takes raw rows.
+
+        Of the outputs, `score` is `-score_samples`, and `anomaly` is `predict == -1`; the others
+        are those of `StackedDenoisingAutoencoder.export`.
+
+        Args:
+            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+            **kwargs: `rows` and `tolerance`, as in `Autoencoder.export`.
+
+        Returns:
+            The largest difference of each output between the exported model and this one.
+        """
+        autoencoder = self.model_.autoencoder
+        outputs = {
+            **autoencoder.outputs_to_export(),
+            "serve": self.model_,
+            "score": lambda rows: keras.ops.sum(self._errors(rows), axis=-1),
+        }
+        kwargs = {"scaling": self.scaling_, "threshold": self.threshold_, **kwargs}
+        return export_model(self.model_, outputs, filepath, format, **kwargs)
+
+    def _check_parameters(self):
+        if self.contamination != "auto":
+            check_fraction("contamination", self.contamination, _OWNER)
+            if not 0 < self.contamination <= 0.5:
+                raise ValueError(
+                    f"Argument `contamination` of {_OWNER} must lie in (0, 0.5], or be 'auto'. "
+                    f"Received: contamination={self.contamination!r}"
                 )
+        check_fraction("trim", self.trim, _OWNER)
+        if self.trim > 0.5:
+            raise ValueError(
+                f"Argument `trim` of {_OWNER} must lie in [0, 0.5]. Received: trim={self.trim!r}"
+            )
+        if not (isinstance(self.epochs, str) and self.epochs == "auto"):
+            check_non_negative_int("epochs", self.epochs, _OWNER)
+        check_choice("row_error", self.row_error, _ROW_ERRORS, _OWNER)
+        check_choice("calibration", self.calibration, _CALIBRATIONS, _OWNER)
+
+    def _pretrain(self, model, rows):
+        self.histories_ = []
+        is_none = isinstance(self.pretrain_epochs, numbers.Integral) and self.pretrain_epochs == 0
+        if not is_none or isinstance(self.pretrain_epochs, bool):
+            super()._pretrain(model, rows)
+
+    def _train_together(self, rows):
+        """Trains all levels, from 30 % of the epochs on without the rows rebuilt worst."""
+        count = len(rows)
+        epochs, most = self._duration(count)
+        if not epochs:
+            return
+        self.model_.compile(self._fresh_optimizer(self.learning_rate))
+        draw = np.random.default_rng(self._seed)
+        cuts = [round(share * epochs) for share in _TRIMMED_AT] if self.trim else []
+        stages = sorted({0, *cuts, epochs})
+        if count > most:  # each epoch has rows of its own
+            stages = list(range(epochs + 1))
+        kept = np.arange(count)
+        for start, end in itertools.pairwise(stages):
+            if start in cuts and start > 0:
+                kept = self._best_rebuilt(rows)
+            chosen = draw.permutation(kept)[:most] if count > most else kept
+            part = rows if len(chosen) == count else _take(rows, np.sort(chosen))
+            self._train(part, epochs=end, initial_epoch=start)
+
+    def _duration(self, count):
+        """Returns the number of epochs, and how many rows one of them takes at most."""
+        if self.epochs != "auto":
+            return self.epochs, count
+        most = _MOST_UPDATES // _FEWEST_EPOCHS * self.batch_size
+        updates = math.ceil(min(count, most) / self.batch_size)
+        return int(np.clip(_MOST_UPDATES // updates, _FEWEST_EPOCHS, _MOST_EPOCHS)), most
+
+    def _best_rebuilt(self, rows):
+        """Returns the numbers of the rows to keep, those with the smallest loss."""
+        errors = self.model_.reconstruction_error(rows)
+        keep = max(1, len(errors) - int(self.trim * len(errors)))
+        return np.sort(np.argpartition(errors, keep - 1)[:keep])
+
+    def _cross_fitted(self, X):
+        """Returns each row's error by a detector that was not trained on it."""
+        errors = np.empty(X.shape[0])
+        folds = KFold(min(_FOLDS, X.shape[0]), shuffle=True, random_state=self._seed % 2**32)
+        for others, held_out in folds.split(np.empty((X.shape[0], 1))):
+            part = clone(self).set_params(calibration="training", random_state=self._seed)
+            errors[held_out] = -part.fit(X[others]).score_samples(X[held_out])
+        return errors
+
+    def _choose_threshold(self, errors, crosses):
+        """Returns the threshold by sorted errors."""
+        if self.contamination == "auto":
+            low, high = np.quantile(np.log(np.maximum(errors, 1e-12)), [0.25, 0.75])
+            return float(np.exp(high + 1.5 * (high - low)))
+        if not crosses:
+            return -float(np.quantile(-errors, self.contamination))
+        # The share of new rows beyond this order statistic is `contamination` on average, at most.
+        rank = math.ceil((len(errors) + 1) * (1 - self.contamination))
+        return float(errors[min(rank, len(errors)) - 1])
+
+    def _errors(self, batch):
+        """Returns each feature's part of the errors of scaled rows, as a tensor."""
+        autoencoder = self.model_.autoencoder
+        outputs = autoencoder.preactivation(batch)
+        is_squared = autoencoder.reconstruction_loss == "squared_error"
+        if self.row_error == "reconstruction_loss" and not is_squared:
             return keras.losses.binary_crossentropy(
                 batch[..., None], outputs[..., None], from_logits=True
             )
+        difference = keras.ops.subtract(batch, autoencoder.output_activation(outputs))
+        absolute = self.row_error == "absolute_error"
+        return keras.ops.abs(difference) if absolute else keras.ops.square(difference)
 
-        return run_in_batches(errors, rows).astype("float64")
+    def _row_errors(self, rows):
+        def sums(batch):
+            return keras.ops.sum(self._errors(batch), axis=-1)
+
+        return run_in_batches(sums, rows).astype("float64")
 
     def _choose_scaling(self, X):
+        if self.scale == "robust":
+            return robust_scaling(X)
         scaling = super()._choose_scaling(X)
         losses = self.reconstruction_loss
         first = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
@@ -145,5 +397,12 @@ class SDAOutlierDetector(OutlierMixin, UnsupervisedEstimator):
 
     def _scorable_rows(self, X, method):
         rows = self._checked_rows(X)
-        self.model_.autoencoder.check_bounds(rows, f"SDAOutlierDetector.{method}()")
+        self.model_.autoencoder.check_bounds(rows, f"{_OWNER}.{method}()")
         return rows
+
+
+def _take(rows: Any, numbers: np.ndarray) -> Any:
+    """Returns some of the rows, sparse ones without making them dense."""
+    if isinstance(rows, SparseRows):
+        return SparseRows(rows.x[numbers], rows.scaling)
+    return rows[numbers]

@@ -1,4 +1,4 @@
-"""Base of transformer and outlier detector: training without labels."""
+"""Base of the transformer: training without labels."""
 
 from dataclasses import dataclass
 
