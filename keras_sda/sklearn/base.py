@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_sda import backend
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
 
@@ -83,6 +84,10 @@ class NetworkEstimator(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         return scaled_rows(X, self.scaling_)
+
+    def _outputs(self, rows):
+        """Returns what predicts from scaled rows: probabilities or targets, float64."""
+        return run_in_batches(self.model_, rows).astype("float64")
 
     # A Keras model is pickled as the content of its `.keras` file.
 

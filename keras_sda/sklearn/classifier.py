@@ -43,6 +43,8 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
         scaling_: The `keras_sda.datasets.Scaling` of the features.
         histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for supervised training.
+        linear_: The fitted linear model, of `head="linear"` or chosen by `"auto"`, or `None`; its
+            `estimator` is scikit-learn's. The network is then as pretraining left it.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if `fit` was given a table with names.
 
@@ -88,7 +90,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
                 "Received none."
             )
         self._begin(X)
-        self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
+        self._learn(X, y, weight, labelled)
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -104,7 +106,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
             The estimator.
         """
         self._check_parameters()
-        self._check_no_early_stopping()
+        self._check_trains_by_epochs()
         is_first = not hasattr(self, "model_")
         X, y, present = self._checked(X, y, reset=is_first)
         weight = checked_weights(sample_weight, X, "SDAClassifier")

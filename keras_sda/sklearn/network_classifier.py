@@ -7,7 +7,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.labels import fill_missing, has_label
 from keras_sda.sklearn.base import NetworkEstimator
 from keras_sda.sklearn.labels import checked_weights, classes_of
@@ -25,7 +24,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             X: Array or sparse matrix of shape `(rows, features)`.
         """
         rows = self._checked_rows(X)
-        probabilities = run_in_batches(self.model_, rows).astype("float64")
+        probabilities = self._outputs(rows)
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def predict_log_proba(self, X):

@@ -9,7 +9,6 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
-from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.labels import is_missing
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.labels import checked_weights
@@ -83,7 +82,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         X, y, weight, labelled = self._check(X, y, sample_weight, "fit")
         self._fit_targets(y[labelled])
         self._begin(X)
-        self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
+        self._learn(X, y, weight, labelled)
         return self
 
     def partial_fit(self, X, y, sample_weight=None):
@@ -97,7 +96,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         Returns:
             The estimator.
         """
-        self._check_no_early_stopping()
+        self._check_trains_by_epochs()
         is_first = not hasattr(self, "model_")
         X, y, weight, labelled = self._check(X, y, sample_weight, "partial_fit", is_first)
         if is_first:
@@ -120,7 +119,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
             X: Array or sparse matrix of shape `(rows, features)`.
         """
         rows = self._checked_rows(X)
-        outputs = run_in_batches(self.model_, rows).astype("float64")
+        outputs = self._outputs(rows)
         return (outputs * self.target_scale_ + self.target_mean_).reshape(-1, *self._target_shape)
 
     def __sklearn_tags__(self):

@@ -1,0 +1,116 @@
+"""The head of classifier and regressor: fine-tuned, linear on frozen codes, or the better one."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+from keras_sda.sklearn import SDAClassifier, SDARegressor
+
+SMALL = {"hidden_units": (16, 8), "pretrain_epochs": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    x, y = load_breast_cancer(return_X_y=True)
+    few = np.full_like(y, -1)
+    few[::9] = y[::9]
+    return x, y, few
+
+
+def by_hand(estimator, x):
+    """Returns the features of the linear head: each block centred, its mean square norm 9."""
+    rows = estimator.scaling_(x)
+    blocks = [rows, estimator.model_.encode(rows, level=0), estimator.model_.encode(rows, level=1)]
+    centred = [block.astype("float64") - block.astype("float64").mean(axis=0) for block in blocks]
+    return np.hstack([3 * b / np.sqrt((b**2).sum(axis=1).mean()) for b in centred])
+
+
+def test_linear_head_of_a_classifier_is_logistic_regression_on_inputs_and_codes(cancer):
+    x, y, few = cancer
+    classifier = SDAClassifier(**SMALL, head="linear").fit(x, np.where(few == -1, -1, few + 5))
+    features = by_hand(classifier, x)
+    chosen = GridSearchCV(
+        LogisticRegression(max_iter=500),
+        {"C": np.logspace(-3, 3, 7)},
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(5, shuffle=True, random_state=0),
+    ).fit(features[::9], y[::9])
+    np.testing.assert_allclose(
+        classifier.predict_proba(x), chosen.predict_proba(features), atol=1e-4
+    )
+    assert set(classifier.predict(x)) == {5, 6}
+    assert classifier.score(x, y + 5) > 0.9
+
+
+def test_linear_head_of_a_regressor_is_ridge_regression_on_inputs_and_codes():
+    x, y = load_diabetes(return_X_y=True)
+    few = np.where(np.arange(len(y)) < 80, y, np.nan)
+    regressor = SDARegressor(**SMALL, head="linear").fit(x, few)
+    features, standard = by_hand(regressor, x), (y[:80] - y[:80].mean()) / y[:80].std()
+    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(features[:80], standard)
+    expected = ridge.predict(features) * y[:80].std() + y[:80].mean()
+    np.testing.assert_allclose(regressor.predict(x), expected, rtol=1e-3)
+    both = SDARegressor(**SMALL, head="linear").fit(x, np.column_stack([few, -few]))
+    assert both.predict(x).shape == (442, 2)
+
+
+def test_linear_head_leaves_the_network_as_pretraining_left_it(cancer):
+    x, _, few = cancer
+    linear = SDAClassifier(**SMALL, head="linear").fit(x, few)
+    tuned = SDAClassifier(**SMALL, epochs=0).fit(x, few)
+    for one, other in zip(linear.model_.get_weights(), tuned.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert linear.history_ == {}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(0, "linear"), (60, None)], ids=["untrained", "trained"]
+)
+def test_auto_takes_the_head_with_the_lower_cross_validated_error(epochs, expected, cancer):
+    x, _, few = cancer
+    auto = SDAClassifier(**SMALL, head="auto", epochs=epochs).fit(x, few)
+    kind = "linear" if auto.linear_ is not None else "finetune"
+    if expected is not None:
+        assert kind == expected, "an untrained network knows nothing"
+    # Whichever it is, nothing is left behind of the trainings that chose it.
+    same = SDAClassifier(**SMALL, head=kind, epochs=epochs).fit(x, few)
+    np.testing.assert_array_equal(auto.predict_proba(x), same.predict_proba(x))
+
+
+def test_auto_takes_the_network_where_a_line_is_not_enough():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (300, 2))
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)  # exclusive or
+    options = {"hidden_units": (2,), "pretrain_epochs": 0, "activation": "tanh", "random_state": 0}
+    auto = SDAClassifier(
+        **options, head="auto", epochs=100, learning_rate=0.03, finetune_noise_level=0.0
+    ).fit(x, y)
+    assert auto.linear_ is None
+    assert auto.score(x, y) > 0.7
+
+
+def test_linear_head_takes_what_the_network_takes(cancer):
+    x, _, few = cancer
+    dense = SDAClassifier(**SMALL, scale=None, head="linear").fit(x / x.max(axis=0), few)
+    sparse = SDAClassifier(**SMALL, scale=None, head="linear").fit(csr_matrix(x / x.max(0)), few)
+    rows = x / x.max(axis=0)
+    np.testing.assert_allclose(dense.predict_proba(rows), sparse.predict_proba(rows), atol=1e-5)
+    again = pickle.loads(pickle.dumps(dense))
+    np.testing.assert_array_equal(again.predict_proba(rows), dense.predict_proba(rows))
+    one_each = np.full(len(x), -1)
+    one_each[[0, 20]] = [0, 1]
+    for head in ("linear", "auto"):
+        assert SDAClassifier(**SMALL, head=head).fit(x, one_each).predict(x).shape == (569,)
+
+
+def test_head_is_checked(cancer):
+    x, _, few = cancer
+    with pytest.raises(ValueError, match="Argument `head` of SDAClassifier must be"):
+        SDAClassifier(head="lienar").fit(x, few)
+    with pytest.raises(ValueError, match=r"partial_fit\(\) trains the whole network.*head='auto'"):
+        SDAClassifier(head="auto").partial_fit(x, few, classes=[0, 1])
