@@ -229,8 +229,15 @@ def test_reproduce_keeps_every_seed_and_resumes(tmp_path, monkeypatch):
     assert recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)["command"].endswith("--seeds 2")
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1], "none is lost"
     other = recipe.but("gaussian-clouds", recipe.title, {"training.epochs": 19})
-    assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
+    earlier = path.read_text()
+    with pytest.warns(UserWarning, match=r"another .*epochs \(20, here 19\).*-earlier-1.json"):
+        assert len(recipes.reproduce(other, tmp_path, seeds=1, verbose=0)["runs"]) == 1
     assert trained == [1, 2, 0], "a changed recipe starts afresh"
+    assert (tmp_path / "gaussian-clouds-earlier-1.json").read_text() == earlier
+    assert (tmp_path / "gaussian-clouds-earlier-1" / "seed1.keras").exists()
+    with pytest.warns(UserWarning, match="-earlier-2.json"):
+        recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)
+    assert len(json.loads((tmp_path / "gaussian-clouds-earlier-2.json").read_text())["runs"]) == 1
 
 
 class PowerCut(running.StopOnNonFiniteLoss):

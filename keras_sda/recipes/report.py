@@ -44,6 +44,16 @@ def command(recipe: Recipe, seeds: int) -> str:
     return f"{prefix}keras-sda reproduce {name} --seeds {seeds}{quick}"
 
 
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> str:
+    """Returns in a few words the first thing in which the entry `key` of two reports differs."""
+    before, now = old.get(key), new[key]
+    name = key
+    while isinstance(before, Mapping) and isinstance(now, Mapping):
+        key = next(each for each in {**before, **now} if before.get(each) != now.get(each))
+        name, before, now = f"{name} {key}", before.get(key), now.get(key)
+    return f"another {name} ({before!r}, here {now!r})"[:300]
+
+
 def summary(report: Mapping[str, Any]) -> tuple[float, float | None]:
     """Returns the mean over seeds and half the width of its 95 % interval (Student's t).
 

@@ -1,7 +1,9 @@
 """Runs a recipe for all its seeds, and saves every result at once."""
 
+import itertools
 import math
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,9 @@ from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.experiments.pictures import draw_overview
 from keras_sda.recipes import report as reports
 from keras_sda.recipes.recipe import Recipe
+
+# Results that differ in one of these do not belong together.
+_COMPARED = ("experiment", "versions", "figure")
 
 
 def reproduce(
@@ -28,7 +33,8 @@ def reproduce(
     `<output>/<name>.json` is written after every seed, and pictures and models go into
     `<output>/<name>/`. Seeds that the file already holds, from the same recipe and versions, are
     kept and not trained again, and within a seed training resumes after the last finished epoch,
-    so that the same call again resumes an interrupted run.
+    so that the same call again resumes an interrupted run. Results of other versions or settings
+    are set aside as `<name>-earlier-1.json` and `<name>-earlier-1/`, and a warning says so.
 
     Args:
         recipe: The recipe, or one of its variants; see `get`.
@@ -126,9 +132,30 @@ def _row(seed: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept_runs(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the runs of an older file, if it was made by the same recipe and versions."""
+    """Returns the runs of an older file; one of other versions or settings is set aside."""
     if not path.exists():
         return []
     old = reports.read(path)
-    same = all(old.get(key) == content[key] for key in ("experiment", "versions", "figure"))
-    return old["runs"] if same else []
+    different = [key for key in _COMPARED if old.get(key) != content[key]]
+    if not different:
+        return old["runs"]
+    if old["runs"]:
+        kept = _set_aside(path)
+        warnings.warn(
+            f"{path} holds results of {reports.difference(old, content, different[0])}: they are "
+            f"kept as {kept}.",
+            stacklevel=3,
+        )
+    return []
+
+
+def _set_aside(path: Path) -> Path:
+    """Renames a report, and the folder of its pictures and models, and returns its new path."""
+    numbers = itertools.count(1)
+    kept = next(
+        new for n in numbers if not (new := path.with_stem(f"{path.stem}-earlier-{n}")).exists()
+    )
+    folder = path.with_suffix("")
+    if folder.is_dir():
+        folder.rename(kept.with_suffix(""))
+    return path.rename(kept)
