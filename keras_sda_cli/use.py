@@ -88,9 +88,9 @@ def reconstruct(run, data, output, data_dir, target, part):
     from keras_sda.experiments.run_folder import save_array
 
     loaded = load_run(run)
-    rows = loaded.rows(data, target, part, data_dir=data_dir)
-    reconstructions = loaded.reconstruct(rows.x)
-    errors = loaded.model.reconstruction_error(rows.x)
+    raw = loaded.raw_rows(data, target, part, data_dir=data_dir).x
+    reconstructions = loaded.reconstruct(loaded.scaled(raw))
+    errors = loaded.reconstruction_error(raw)
     click.echo(save_array(reconstructions, output))
     click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
 

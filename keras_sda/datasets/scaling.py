@@ -1,7 +1,7 @@
 """The affine map from raw values to what a model is trained on, kept to be applied again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class Scaling:
         for start in range(0, len(rows), _CHUNK_ROWS):
             # In float64, so that 255 / 255 is exactly 1 and columns far from 0 keep their digits.
             chunk = (rows[start : start + _CHUNK_ROWS].astype("float64") - offset) * factor
-            if self.low is not None or self.high is not None:
+            if self._has_bounds:
                 chunk = np.clip(chunk, self.low, self.high)
             if np.abs(chunk).max() > np.finfo(np.float32).max:
                 raise ValueError(
@@ -95,6 +95,26 @@ class Scaling:
                 )
             scaled[start : start + _CHUNK_ROWS] = chunk
         return scaled.reshape(x.shape)
+
+    def excess(self, x_raw: Any) -> np.ndarray:
+        """Returns how far rows lie beyond the bounds, which calling the map clips away.
+
+        Added to a reconstruction error of the clipped row, it makes an outlier count.
+
+        Args:
+            x_raw: Raw rows, as for calling the map.
+
+        Returns:
+            Array of shape `(rows,)`: the squared distance between the row as it would be without
+            bounds and the clipped one, in scaled units; 0 within the bounds.
+        """
+        free = replace(self, low=None, high=None)(x_raw).astype("float64")
+        beyond = free - np.clip(free, self.low, self.high) if self._has_bounds else 0 * free
+        return (beyond.reshape(len(free), -1) ** 2).sum(axis=1)
+
+    @property
+    def _has_bounds(self) -> bool:
+        return self.low is not None or self.high is not None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the map as plain numbers and lists, ready for JSON."""

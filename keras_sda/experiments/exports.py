@@ -52,8 +52,8 @@ def export_run(
                 f"be read ({reason}): name their folder by --data-dir, or give --threshold."
             ) from error
         compared = f"{DRAWN_ROWS} random rows, as the data cannot be read ({reason})"
-    if contamination is not None:
-        scores = run.model.reconstruction_error(scaling(rows))
+    if contamination is not None and rows is not None:
+        scores = run.reconstruction_error(rows)
         threshold = float(np.quantile(scores, 1 - contamination))
     target = _target(run, format, output)
     differences = run.model.export(

@@ -100,7 +100,11 @@ class Run:
         return self._prepared(self.raw_rows(data, target, part, **load))
 
     def _prepared(self, raw: datasets.Split) -> datasets.Split:
-        return datasets.Split(self._shaped(self.scaling(raw.x)), raw.y)
+        return datasets.Split(self.scaled(raw.x), raw.y)
+
+    def scaled(self, raw: np.ndarray) -> np.ndarray:
+        """Returns raw rows as the model takes them."""
+        return self._shaped(self.scaling(raw))
 
     def _shaped(self, x: np.ndarray) -> np.ndarray:
         """Returns rows as images where the model takes images, and the other way round."""
@@ -140,9 +144,19 @@ class Run:
         """
         if not self.model.reconstructs:
             raise ValueError(
-                f"{type(self.model).__name__} does not reconstruct its rows: it has no decoder."
+                f"{type(self.model).__name__} does not reconstruct its rows: it has no decoder, or "
+                "none that was pretrained and kept."
             )
         return self.model.reconstruct(x)
+
+    def reconstruction_error(self, raw: np.ndarray) -> np.ndarray:
+        """Returns how strange raw rows are, shape `(rows,)`, also beyond what the scaling clips.
+
+        Args:
+            raw: Rows as `raw_rows` returns them.
+        """
+        errors = self.model.reconstruction_error(self.scaled(raw))
+        return errors + self.scaling.excess(raw).astype(errors.dtype)
 
     def raw_rows(
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any

@@ -6,7 +6,6 @@ from typing import Any
 from keras_sda.experiments import pictures
 from keras_sda.experiments.html import Html, drawn, element, paragraph, picture, side_by_side
 from keras_sda.experiments.report_material import Material
-from keras_sda.experiments.running import is_supervised
 
 _STRIP = "reconstructions.png"  # as `pictures.draw_overview` calls it, at 120 dots an inch
 _CAPTIONS = {
@@ -71,8 +70,6 @@ def _draw_kind(material: Material, drawer: Any, kind: str) -> Iterator[Html]:
         if kept is not None:
             yield kept
             return
-        if is_supervised(material.run.model):
-            return  # what a fine-tuned stack reconstructs says nothing about its pretraining
     if kind in pictures.OF_ROWS and material.data is None:
         return
     words = {"rows": material.part_words} if material.data is not None else {}
@@ -90,11 +87,9 @@ def _draw_kind(material: Material, drawer: Any, kind: str) -> Iterator[Html]:
 
 
 def _kept_strip(material: Material) -> Html | None:
-    """Returns the reconstructions that training has left: a stack's are from before fine-tuning."""
+    """Returns the reconstructions that training has left."""
     folder = material.run.folder
     if folder is None or not (folder / _STRIP).is_file():
         return None
     caption = _CAPTIONS["reconstructions"]
-    if is_supervised(material.run.model):
-        caption += " Drawn after pretraining, before fine-tuning."
     return picture((folder / _STRIP).read_bytes(), f"Reconstructions: {caption}", caption, dpi=120)

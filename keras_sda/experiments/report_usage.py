@@ -56,9 +56,7 @@ class _Usage:
         suffix = Path(self.own.name).suffix.lower()
         self.new_file = f"new{suffix if suffix in _FILES else '.csv'}"
         self.has_codes = hasattr(self.model, "encode") and getattr(self.model, "levels", None) != []
-        # A stack that was trained on labels has forgotten how.
-        has_head = getattr(self.model, "head", None) is not None
-        self.reconstructs = self.model.reconstructs and not has_head
+        self.reconstructs = self.model.reconstructs
 
     def shape(self, count: Any, shape: Any = None) -> str:
         """Returns the shape of so many rows as Python writes it; by default that of the input."""
@@ -79,7 +77,8 @@ class _Usage:
             yield f"x, y = run.rows({', '.join(given)})  # or {new_rows}"
         else:
             yield f"x, y = {new_rows}"
-        outputs = "reconstructions" if self.reconstructs else "predictions"
+        has_head = getattr(self.model, "head", None) is not None
+        outputs = "reconstructions" if self.reconstructs and not has_head else "predictions"
         outputs = outputs if self.model.num_classes is None else "class probabilities"
         of_row = self.model.predict(row, verbose=0).shape[1:]
         yield f"run.model.predict(x)  # {outputs}, {self.shape('n', of_row)}"

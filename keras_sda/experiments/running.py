@@ -143,7 +143,7 @@ def _fit(model: Any, experiment: Experiment, data: datasets.Data, saver: Saver) 
     if experiment.pretraining is not None:
         _pretrain(model, experiment.pretraining, data, metrics, saver)
     if saver.model_folder and is_supervised(model) and hasattr(model, "pretrain"):
-        # Now, as supervised training forgets how to reconstruct.
+        # Now, as a stack that is to keep no denoiser forgets how to reconstruct.
         draw_reconstructions(model, data, saver.model_folder)
     if experiment.training is not None and _has_target(model, data):
         _train(model, experiment.training, data, experiment.seed, metrics, saver)

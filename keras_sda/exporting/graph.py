@@ -20,6 +20,7 @@ class ExportGraph(keras.Model):
         functions: Functions of scaled rows, such as Keras models, by the names of the outputs.
         scaling: A `datasets.Scaling` to apply to rows first, or `None`.
         threshold: Adds the output `anomaly`: whether `score` is above it. `None` leaves it out.
+        counts_clipped: Whether `score` counts what the scaling clips.
 
     Raises:
         ValueError: If scaling or threshold do not suit the model.
@@ -35,13 +36,14 @@ class ExportGraph(keras.Model):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, model, functions, scaling=None, threshold=None):
+    def __init__(self, model, functions, scaling=None, threshold=None, counts_clipped=True):
         # Not the model's own policy: under mixed precision it would round raw values first.
         super().__init__(dtype=model.variable_dtype, name="export")
         owner = f"{type(model).__name__}.export()"
         self.row_shape = model.row_shape
         self.scaling = _checked_scaling(scaling, self.row_shape, owner)
         self.threshold = _checked_threshold(threshold, functions, owner)
+        self.counts_clipped = counts_clipped
         # Tracked, so that their variables are written: `model` does not hold all of them.
         layers = [part for part in functions.values() if isinstance(part, keras.Layer)]
         self.parts = [model, *(layer for layer in layers if layer is not model)]
@@ -64,27 +66,39 @@ class ExportGraph(keras.Model):
         return [keras.InputSpec(dtype=self.variable_dtype, shape=shape, name="inputs")]
 
     def call(self, inputs, training=False):
-        rows = self._scaled(inputs)
-        return {name: self.output(name, rows) for name in self.names}
+        rows, beyond = self._scaled(inputs)
+        return {name: self.output(name, rows, beyond) for name in self.names}
 
     def endpoint(self, name: str) -> Any:
         """Returns a function of raw rows that returns one output alone."""
-        return lambda inputs: self.output(name, self._scaled(inputs))
+        return lambda inputs: self.output(name, *self._scaled(inputs))
 
-    def output(self, name: str, rows: Any) -> Any:
-        """Returns one output for rows that are already scaled."""
+    def output(self, name: str, rows: Any, beyond: Any = None) -> Any:
+        """Returns one output for rows that are already scaled.
+
+        Args:
+            name: One of `names`.
+            rows: The scaled rows.
+            beyond: What scaling has clipped of each value, which counts in the score; or `None`.
+        """
         if name == "anomaly":
-            return self.output("score", rows) > self.threshold
+            return self.output("score", rows, beyond) > self.threshold
         function = self._given.functions[name]
         is_layer = isinstance(function, keras.Layer)
         values = function(rows, training=False) if is_layer else function(rows)
-        return ops.cast(values, self.variable_dtype)
+        values = ops.cast(values, self.variable_dtype)
+        if name == "score" and beyond is not None and self.counts_clipped:
+            values = values + ops.sum(ops.square(beyond), axis=tuple(range(1, len(beyond.shape))))
+        return values
 
     def _scaled(self, inputs):
-        """Applies the scaling as exactly as `Scaling` itself, which computes in float64."""
+        """Applies the scaling as exactly as `Scaling` itself, which computes in float64.
+
+        Returns the rows, and what their clipping has cut off each value or `None`.
+        """
         scaling = self.scaling
         if scaling is None:
-            return inputs
+            return inputs, None
         # An offset in two parts keeps the digits of columns far from zero: subtracting the first
         # loses none there, and the second is the rest, which float32 could not hold. It is
         # subtracted after the product, as TensorFlow's graph optimizer would merge two constants
@@ -95,9 +109,12 @@ class ExportGraph(keras.Model):
         rows = (inputs - coarse) * factor.astype(self.variable_dtype)
         if fine.any():
             rows = rows - fine
+        free = rows
         if scaling.low is not None:
             rows = ops.maximum(rows, self._bound(scaling.low))
-        return rows if scaling.high is None else ops.minimum(rows, self._bound(scaling.high))
+        if scaling.high is not None:
+            rows = ops.minimum(rows, self._bound(scaling.high))
+        return rows, None if rows is free else free - rows
 
     def _bound(self, values):
         return self._column_values(values).astype(self.variable_dtype)

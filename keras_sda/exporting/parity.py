@@ -51,6 +51,8 @@ def largest_differences(
             for name in graph.names
             if name != "anomaly"
         }
+    if graph.scaling is not None and graph.counts_clipped and "score" in expected:
+        expected["score"] = expected["score"] + graph.scaling.excess(rows)
     differences = {}
     for name, values in expected.items():
         given = np.concatenate([part[name] for part in parts])

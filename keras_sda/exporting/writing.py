@@ -31,6 +31,7 @@ def export_model(
     *,
     scaling: Any = None,
     threshold: float | None = None,
+    counts_clipped: bool = True,
     rows: Any = None,
     tolerance: float | None = None,
     **options: Any,
@@ -48,6 +49,7 @@ def export_model(
         format: `"tf_saved_model"`, `"onnx"` or `"litert"`; other formats are left to Keras.
         scaling: See `Autoencoder.export`, as for all arguments below.
         threshold: Adds the output `anomaly`.
+        counts_clipped: Whether `score` counts what the scaling clips; not if it limits on purpose.
         rows: Rows to compare on.
         tolerance: Largest difference allowed, by default 1e-5.
         **options: As in `keras.Model.export`.
@@ -73,7 +75,7 @@ def export_model(
     if tolerance is None:
         tolerance = _TOLERANCES.get(model.compute_dtype, 1e-5)
     tolerance = check_positive("tolerance", tolerance, owner)
-    graph = ExportGraph(model, functions, scaling, threshold)
+    graph = ExportGraph(model, functions, scaling, threshold, counts_clipped)
     chosen, target = FORMATS[format], Path(filepath)
     if rows is not None:
         rows = np.asarray(rows)

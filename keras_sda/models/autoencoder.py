@@ -183,8 +183,9 @@ class Autoencoder(CheckedModel):
             **kwargs: All optional; others are as in `keras.Model.export`:
 
                 - `scaling`: the `datasets.Scaling` of the training data, such as `data.scaling`.
-                  The export then takes raw rows. `encode`, `reconstruct` and `score` are those of
-                  the scaled row. By default it takes rows as the model does.
+                  The export then takes raw rows. `encode` and `reconstruct` are those of the scaled
+                  row, and `score`, too, with what scaling has clipped, `Scaling.excess`, added. By
+                  default it takes rows as the model does.
                 - `threshold`: adds the output `anomaly`, true where `score` is above it.
                 - `rows`: rows to compare on, as the export takes them; the first 1,000 are used.
                   By default 32 drawn uniformly, the same each time, in [0, 1] as the model sees

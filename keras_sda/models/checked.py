@@ -166,6 +166,7 @@ class CheckedModel(KeepsArguments, FastFit):
                 (*held_out, None)[:2] if isinstance(held_out, tuple) else (held_out, None)
             )
             self.check_data(rows, targets, "fit(validation_data)")
+        self.before_training()
         seed = None if self.seed is None else self.seed + self._fits
         self._fits += 1
         if shuffles_itself(x):
@@ -173,6 +174,9 @@ class CheckedModel(KeepsArguments, FastFit):
             kwargs.setdefault("shuffle", False)
         with backend.shuffling_seed(seed):
             return super().fit(x, y, *args, **kwargs)
+
+    def before_training(self) -> None:
+        """Does what has to be done between the checks of `fit` and its first step: nothing."""
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, once the data are checked.

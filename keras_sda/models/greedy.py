@@ -74,7 +74,7 @@ class GreedyPretraining:
         print([history.history["loss"][-1] for history in histories])
         ```
         """
-        return pretrain_layers(
+        histories = pretrain_layers(
             x=x,
             **self.pretraining_arguments(x),
             epochs=epochs,
@@ -91,3 +91,8 @@ class GreedyPretraining:
             backup_dir=backup_dir,
             backup_steps=backup_steps,
         )
+        self.share_denoiser()
+        return histories
+
+    def share_denoiser(self) -> None:
+        """Does what is due once the levels have been pretrained: nothing."""

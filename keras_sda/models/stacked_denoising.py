@@ -12,6 +12,7 @@ from keras_sda.layers.noise import copy_noise
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.classifier import make_head
 from keras_sda.models.greedy import GreedyPretraining
+from keras_sda.models.kept_denoiser import KeepsDenoiser
 from keras_sda.models.levels import build_levels, build_noises, check_hidden_units, choose_losses
 from keras_sda.models.unrolled import UnrolledAutoencoder
 from keras_sda.training import pretraining
@@ -25,7 +26,7 @@ _EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
-class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
+class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel):
     """A deep network whose layers are pretrained as denoising autoencoders, one upon the other.
 
     `pretrain(x)` needs no labels: level by level it teaches each layer to rebuild its clean input
@@ -72,6 +73,10 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         dropout: Share, in [0, 1), of the codes that supervised `fit` drops after each level.
         finetune_noise_level: Level of the first level's noise on the input in supervised `fit`; 0
             adds none.
+        keep_denoiser: Whether the first supervised `fit` of a pretrained stack keeps a frozen copy
+            of its layers, by which `reconstruct` and `reconstruction_error` go from then on. On by
+            default, as without it they would mean nothing and are refused. It takes once more the
+            memory of the levels' weights, and nothing of the time of `fit`.
         seed: Makes initial weights, noise, dropout and shuffling repeatable.
         **kwargs: `name` and `dtype`, as for every Keras model.
 
@@ -83,6 +88,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         decoder: Keras model from the last codes to the reconstruction.
         autoencoder: Keras model of all levels up and down again; compile and fit it to fine-tune
             the whole stack on reconstruction, under the first level's noise.
+        denoiser: The same, or after supervised `fit` of a pretrained stack the copy that was kept.
 
     Raises:
         ValueError: If an argument lies outside its range, if a list has not one entry per level,
@@ -124,6 +130,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         batch_normalization=True,
         dropout=0.0,
         finetune_noise_level=0.0,
+        keep_denoiser=True,
         seed=None,
         dtype=None,
         **kwargs,
@@ -137,6 +144,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         self.batch_normalization = bool(batch_normalization)
         self.dropout = dropout
         self.finetune_noise_level = finetune_noise_level
+        self.keep_denoiser = bool(keep_denoiser)
         *seeds, noise_seed = initializers.child_seeds(seed, 4 * len(self.hidden_units) + 2)
         self._add_levels(activation, tied, kernel_initializer, noise, noise_level, seeds)
         self._add_losses(reconstruction_loss, code_regularizer, kernel_regularizer)
@@ -158,6 +166,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             batch_normalization=self.batch_normalization,
             dropout=dropout,
             finetune_noise_level=finetune_noise_level,
+            keep_denoiser=self.keep_denoiser,
             seed=seed,
         )
 
@@ -380,7 +389,7 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         """Returns the clean codes of `x` at a level, shape `(rows, hidden_units[level])`.
 
         With batch normalisation they are those that the supervised network computes, while
-        `reconstruct` and `decode` belong to the autoencoder of pretraining.
+        `decode` belongs to the autoencoder over the same layers, and `reconstruct` to `denoiser`.
         """
         if not self.normalization_layers:
             return self.autoencoder.encode(x, level=level)
@@ -393,12 +402,12 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         return self.autoencoder.decode(codes, level=level)
 
     def reconstruct(self, x):
-        """Returns `x` after all encoders and decoders, shape `(rows, input_dim)`, without noise."""
-        return self.autoencoder.reconstruct(x)
+        """Returns what `denoiser` makes of `x`, shape `(rows, input_dim)`, without noise."""
+        return self.denoiser.reconstruct(x)
 
     def reconstruction_error(self, x):
         """Returns the reconstruction loss of each row, shape `(rows,)`: high means strange."""
-        return self.autoencoder.reconstruction_error(x)
+        return self.denoiser.reconstruction_error(x)
 
     def untie(self):
         """Gives every tied level a decoding kernel of its own; compile again afterwards."""
@@ -409,8 +418,8 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
         """Writes the model for another runtime, and checks there that it computes the same.
 
         As `Autoencoder.export`: the outputs are `serve`, `encode`, `reconstruct` and `score`.
-        `serve` is `predict`: class probabilities, or the reconstruction without a head. The other
-        three are those of `autoencoder`, all levels up and down again.
+        `serve` is `predict`: class probabilities, or the reconstruction without a head. The last
+        two are those of `denoiser`, and left out where there is none to trust.
 
         Args:
             filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
@@ -425,7 +434,8 @@ class StackedDenoisingAutoencoder(GreedyPretraining, CheckedModel):
             ValueError: As in `Autoencoder.export`.
             ImportError: If a package is missing.
         """
-        outputs = {**self.autoencoder.outputs_to_export(), "serve": self}
-        if self.normalization_layers:
-            outputs["encode"] = self.hidden
+        outputs = {"serve": self, "encode": self.encoder if self.head is None else self.hidden}
+        if self.reconstructs:
+            denoiser = self.denoiser
+            outputs |= {"reconstruct": denoiser, "score": denoiser.compute_reconstruction_error}
         return export_model(self, outputs, filepath, format, **kwargs)

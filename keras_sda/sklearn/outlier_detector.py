@@ -287,6 +287,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
             "score": lambda rows: keras.ops.sum(self._errors(rows), axis=-1),
         }
         kwargs = {"scaling": self.scaling_, "threshold": self.threshold_, **kwargs}
+        kwargs["counts_clipped"] = False  # as in `score_samples`
         return export_model(self.model_, outputs, filepath, format, **kwargs)
 
     def _check_parameters(self):

@@ -101,7 +101,7 @@ def test_reconstruct(trained, tmp_path):
     arguments = ("reconstruct", folder, "digits28" if name == "lenet5" else "digits")
     if name in WITHOUT_DECODER:
         message = refused(*arguments)
-        assert message.endswith("does not reconstruct its rows: it has no decoder.")
+        assert "does not reconstruct its rows: it has no decoder" in message
         return
     result = call(*arguments, "--output", tmp_path / "rows.npy")
     assert result.exit_code == 0, result.output

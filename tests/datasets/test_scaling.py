@@ -146,3 +146,10 @@ def test_many_rows_are_scaled_in_pieces():
 def test_errors_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_is_clipped_is_told_as_excess():
+    scaling = Scaling(offset=(0.0, 10.0), factor=(1.0, 0.5), low=0.0, high=1.0)
+    raw = np.array([[0.5, 11.0], [0.5, 16.0], [-2.0, 16.0]])
+    assert scaling.excess(raw).tolist() == [0.0, 4.0, 8.0], "(3 - 1)^2, and (0 - 2)^2 more"
+    assert Scaling(offset=3.0).excess(raw).tolist() == [0.0, 0.0, 0.0], "nothing is clipped"

@@ -99,10 +99,11 @@ def test_what_can_be_copied_runs(table_run, monkeypatch):
     assert namespace["x"].shape == (24, 7)
     assert "class probabilities, (n, 2)" in python
     assert "codes, (n, 3)" in python
-    assert "reconstruct" not in python + shell + saved_model, "fine-tuning has forgotten how"
+    assert "reconstruction_error" in python, "the denoiser was kept"
+    assert "model.score" in saved_model
     commands = [shlex.split(line, comments=True) for line in (shell + "\n" + export).splitlines()]
     assert [words[1] for words in commands] == [
-        *("evaluate", "evaluate", "encode", "plot", "train", "export")
+        *("evaluate", "evaluate", "encode", "reconstruct", "plot", "train", "export")
     ]
     for _, name, *arguments in commands:
         program.commands[name].make_context(name, list(arguments))

@@ -84,10 +84,10 @@ def test_one_variable_in_classifier_autoencoder_and_after_loading(trained, tmp_p
         kernels = [w for w in model.weights if w.name == "kernel"]
         assert len(kernels) == 3, "two levels and the head: no second copy for the decoders"
         x = np.ones((1, 64), "float32")
-        rebuilt, prediction = model.reconstruct(x), model.predict(x, verbose=0)
+        rebuilt, prediction = model.autoencoder.reconstruct(x), model.predict(x, verbose=0)
         kernel = first.kernel.numpy()
         first.kernel.assign(kernel * 0.5)
-        assert not np.allclose(model.reconstruct(x), rebuilt)
+        assert not np.allclose(model.autoencoder.reconstruct(x), rebuilt)
         assert model is clone or not np.allclose(model.predict(x, verbose=0), prediction)
         first.kernel.assign(kernel)
     assert clone.levels[0].kernel is not trained.levels[0].kernel
@@ -149,7 +149,7 @@ def test_codes_and_decoders_worked_by_hand(trained, digits):
     np.testing.assert_allclose(trained.encode(x, level=0), h1, atol=1e-5)
     np.testing.assert_allclose(trained.encode(x), h2, atol=1e-5)
     np.testing.assert_allclose(trained.encode(x, level=-2), h1, atol=1e-5)
-    np.testing.assert_allclose(trained.reconstruct(x), down, atol=1e-5)
+    np.testing.assert_allclose(trained.autoencoder.reconstruct(x), down, atol=1e-5)
     np.testing.assert_allclose(trained.decode(h2.astype("float32")), down, atol=1e-5)
     shallow = sigmoid(h1 @ w1.T + c1)
     np.testing.assert_allclose(trained.decode(h1.astype("float32"), level=0), shallow, atol=1e-5)
@@ -157,7 +157,7 @@ def test_codes_and_decoders_worked_by_hand(trained, digits):
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(trained.predict(x, verbose=0), softmax, atol=1e-5)
     errors = -(x * np.log(down) + (1 - x) * np.log(1 - down)).sum(axis=1)
-    np.testing.assert_allclose(trained.reconstruction_error(x), errors, rtol=1e-4)
+    np.testing.assert_allclose(trained.autoencoder.reconstruction_error(x), errors, rtol=1e-4)
 
 
 def test_views_survive_on_their_own(trained, digits, tmp_path):
