@@ -216,6 +216,12 @@ PARAMETERS = (
         click.Choice(["cosine", "cooldown", "constant"]),
     ),
     Parameter(
+        "--class-weight",
+        ("training.class_weight",),
+        "balanced: rows weigh by the inverse frequency of their class, where one is rare.",
+        kind=click.Choice(["balanced"]),
+    ),
+    Parameter(
         "--patience",
         ("training.patience",),
         "Epochs that are trained in any case, before the tutorials' patience rule may stop; the "

@@ -122,6 +122,8 @@ class Training:
         batches: `None` for batches of `batch_size` rows. Otherwise batches drawn at random, with
             replacement: `{"kind": "rows" or "blocks", "size": 100, "count": 500}`, the kind, the
             rows of a batch, and the batches of an epoch; see `datasets.random_batches`.
+        class_weight: `"balanced"` weights the rows of a classifier by the inverse frequency of
+            their class, as in scikit-learn, for data in which a class is rare; `None` equally.
     """
 
     optimizer: str = "adam"
@@ -135,6 +137,7 @@ class Training:
     patience: float | None = None
     keep_best: bool | None = None
     batches: Mapping[str, Any] | None = None
+    class_weight: str | None = None
 
     def __post_init__(self) -> None:
         check_non_negative_int("training.epochs", self.epochs, _OWNER)
@@ -143,11 +146,17 @@ class Training:
         check_choice("training.schedule", self.schedule, SCHEDULES, _OWNER)
         if self.patience is not None:
             check_positive("training.patience", self.patience, _OWNER)
+        check_choice("training.class_weight", self.class_weight, ("balanced", None), _OWNER)
         if self.batches is not None:
             self._check_batches()
 
     def _check_batches(self) -> None:
         batches = self.batches
+        if self.class_weight is not None:
+            raise ValueError(
+                f"Argument `training.class_weight` of {_OWNER} weights rows, which batches drawn "
+                "at random do not have: leave out class_weight or batches."
+            )
         if not isinstance(batches, Mapping) or set(batches) != {"kind", "size", "count"}:
             raise ValueError(
                 f"Argument `training.batches` of {_OWNER} must have the entries kind, size and "

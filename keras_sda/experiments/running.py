@@ -113,6 +113,12 @@ def _carry_out(
         if prepare is not None:
             prepare(model)
         return model
+    weighted = experiment.training is not None and experiment.training.class_weight is not None
+    if weighted and num_classes is None:
+        raise ValueError(
+            "training.class_weight weights classes, so it needs a classifier and labels. Received "
+            f"the model {experiment.model.name} on {data.name} without classes: leave it out."
+        )
 
     model = build()
     if folder is not None:
@@ -306,10 +312,22 @@ def _loss(loss: Any, supervised: bool) -> Any:
         return loss
     return "sparse_categorical_crossentropy" if supervised else None
 
+        if how.class_weight is not None and supervised:
+            rows["sample_weight"] = _weights(y, y)
 
 def is_supervised(model: Any) -> bool:
+        if how.class_weight is not None and supervised:
+            rows["validation_data"] += (_weights(y, valid.y),)
     """Whether a model learns from labels."""
     return model.num_classes is not None or getattr(model, "head", None) is not None
+
+
+def _weights(train: Any, labels: Any) -> np.ndarray:
+    """Returns the weight of each label, by which the classes of training rows count alike."""
+    count = np.bincount(train[train >= 0])
+    by_class = count.sum() / (np.count_nonzero(count) * np.maximum(count, 1))
+    known = np.clip(labels, 0, len(count) - 1)
+    return np.where(labels >= 0, by_class[known], 1.0).astype("float32")
 
 
 def _has_target(model: Any, data: datasets.Data) -> bool:

@@ -36,6 +36,9 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
             there is only one other class, as in {-1, 1}, or, in `partial_fit`, `classes` contains
             -1: then it is a class itself. A label, such as -1 or `"?"`, always marks them; with
             `None` all labels are classes, as for {-1, 0, 1}.
+        class_weight: Weights of the classes in supervised training, as in scikit-learn:
+            `"balanced"`, by the inverse of their frequencies, for data in which one class is rare;
+            a dictionary of weights by class, 1 for others; or `None`, equal ones.
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
@@ -67,6 +70,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
     """
 
     unlabelled: Any = "auto"
+    class_weight: Any = None
 
     _loss = "sparse_categorical_crossentropy"
 
@@ -122,6 +126,11 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
                 "SDAClassifier.partial_fit() takes the same `classes` in each call, here "
                 f"{self.classes_.tolist()}. Received: {np.unique(classes).tolist()}"
             )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "SDAClassifier.partial_fit() cannot balance classes of which it sees some rows at "
+                "a time: give class_weight as a dictionary, or use fit()."
+            )
         labelled = present & has_label(y, self.unlabelled, self.classes_)
         unknown = set(y[labelled].tolist()) - set(self.classes_.tolist())
         if unknown:
@@ -129,6 +138,8 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
                 f"SDAClassifier.partial_fit() knows the classes {self.classes_.tolist()}. "
                 f"Received also: {', '.join(map(repr, sorted(unknown, key=str)))}"
             )
+        by_class = self.class_weight or {}
+        weight = weight * np.array([by_class.get(label, 1.0) for label in y.tolist()])
         labelled &= weight > 0
         if is_first:
             self._begin(X)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
 
 from keras_sda.datasets.labels import is_missing
 
@@ -62,6 +63,38 @@ def checked_weights(sample_weight: Any, X: Any, owner: str) -> np.ndarray:
             f"{owner} needs numbers of at least 0 in `sample_weight`, and at least one "
             f"non-zero number. Received numbers from {weight.min():g} to {weight.max():g}."
         )
+    return weight
+
+
+def weighted_by_class(
+    weight: np.ndarray, class_weight: Any, labels: Any, which: np.ndarray, owner: str
+) -> np.ndarray:
+    """Returns weights of rows, those of labelled rows multiplied by the weight of their class.
+
+    Args:
+        weight: Weights of all rows.
+        class_weight: `"balanced"`, a dictionary, or `None`, as in scikit-learn.
+        labels: Labels of all rows.
+        which: Rows that have a label; the classes are counted among those of a weight above 0.
+        owner: The caller's name in the error message.
+    """
+    if class_weight is None:
+        return weight
+    if class_weight != "balanced" and not isinstance(class_weight, dict):
+        raise ValueError(
+            f"Argument `class_weight` of {owner} must be 'balanced', a dictionary of weights by "
+            f"class, or None. Received: class_weight={class_weight!r}"
+        )
+    if isinstance(class_weight, dict):
+        unknown = set(class_weight) - set(np.unique(labels[which]).tolist())
+        if unknown or min(class_weight.values(), default=0) < 0:
+            raise ValueError(
+                f"Argument `class_weight` of {owner} must give classes of `y` weights of at least "
+                f"0. Received: class_weight={class_weight!r}"
+            )
+    counted = which & (weight > 0)
+    weight = weight.copy()  # not the caller's own array
+    weight[counted] *= compute_sample_weight(class_weight, labels[counted])
     return weight
 
 

@@ -69,6 +69,9 @@ class LadderClassifier(NetworkClassifier):
             there is only one other class, as in {-1, 1}: then it is a class itself. A label, such
             as -1 or `"?"`, always marks them; with `None` all labels are classes.
         {last}
+        class_weight: Weights of the classes in the loss on labels, as in scikit-learn:
+            `"balanced"`, by the inverse of their frequencies, for data in which one class is rare;
+            a dictionary of weights by class, 1 for others; or `None`, equal ones.
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
@@ -110,6 +113,7 @@ class LadderClassifier(NetworkClassifier):
     schedule: str = "cooldown"
     optimizer: Any = "adam"
     unlabelled: Any = "auto"
+    class_weight: Any = None
     random_state: Any = None
     verbose: Any = 0
 

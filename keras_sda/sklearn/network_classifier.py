@@ -9,13 +9,14 @@ from sklearn.utils.validation import validate_data
 
 from keras_sda.datasets.labels import fill_missing, has_label
 from keras_sda.sklearn.base import NetworkEstimator
-from keras_sda.sklearn.labels import checked_weights, classes_of
+from keras_sda.sklearn.labels import checked_weights, classes_of, weighted_by_class
 
 
 class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     """A classifier around a network that gives the probabilities of the classes."""
 
     unlabelled: Any
+    class_weight: Any
 
     def predict_proba(self, X):
         """Returns the probabilities of the classes, shape `(rows, classes)`, float64.
@@ -64,6 +65,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         weight = checked_weights(sample_weight, X, owner)
         check_classification_targets(y[labelled])
         self.classes_ = classes_of(y[labelled], owner)
+        weight = weighted_by_class(weight, self.class_weight, y, labelled, owner)
         return X, y, weight, labelled
 
     def _targets(self, labels):
