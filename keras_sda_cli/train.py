@@ -99,6 +99,7 @@ def train(
         quiet=quiet,
         how={
             "cross_validate": cross_validate,
+            "compare": True,
             "backup": not no_backup,
             "backup_steps": backup_steps,
         },
@@ -241,6 +242,11 @@ def _print_results(metrics: Mapping[str, Any]) -> None:
     for name, title in (("valid", "Validation"), ("test", "Test")):
         if name in metrics:
             click.echo(f"{title}: {describe(metrics[name])}")
+    if "comparison" in metrics:
+        from keras_sda.experiments.comparison import describe as describe_comparison
+
+        click.echo("Test rows, with 95 % intervals by a bootstrap of the rows:")
+        click.echo(describe_comparison(metrics["comparison"]))
     if "cross_validation" in metrics:
         figure = metrics["cross_validation"]
         click.echo(f"Cross-validation, {figure['folds']} folds: {describe(figure)}")

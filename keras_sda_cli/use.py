@@ -36,13 +36,22 @@ def _on_rows(command):
 @click.option("--data", help="Data set or file with labels. [default: the run's own]")
 @_on_rows
 def evaluate(run, data, data_dir, target, part):
-    """Print the error of the model in RUN on labelled rows, with its 95 % interval."""
+    """Print the figures of the model in RUN on labelled rows, with their 95 % intervals.
+
+    Beside those of a classifier or regression stand those of a linear model and a random forest,
+    trained on the same rows as the run, where these can be read.
+    """
     from keras_sda.experiments import load_run
+    from keras_sda.experiments.comparison import describe as describe_comparison
     from keras_sda.experiments.figures import describe, measure
 
     loaded = load_run(run)
     rows = loaded.rows(data, target, part, data_dir=data_dir)
     click.echo(f"{data or loaded.experiment.data.name}: {describe(measure(loaded.model, rows))}")
+    compared = loaded.compare(rows)
+    if compared is not None:
+        click.echo("With 95 % intervals by a bootstrap of the rows:")
+        click.echo(describe_comparison(compared))
 
 
 @click.command(short_help="Write the codes of rows.")

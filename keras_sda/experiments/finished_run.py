@@ -14,6 +14,7 @@ from keras_sda import datasets
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.files import is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
+from keras_sda.experiments import comparison
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.run_folder import (
     CONFIG,
@@ -157,6 +158,25 @@ class Run:
         """
         errors = self.model.reconstruction_error(self.scaled(raw))
         return errors + self.scaling.excess(raw).astype(errors.dtype)
+
+    def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
+        """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.
+
+        Args:
+            rows: Rows with labels, as `rows` returns them.
+
+        Returns:
+            `None` if the model learns no labels, or the training rows cannot be read.
+        """
+        try:
+            train = self.data.train
+        except (ValueError, OSError, ImportError):
+            return None
+        if not comparison.can_compare(self.model, train, rows):
+            return None
+        training = self.experiment.training
+        weight = None if training is None else training.class_weight
+        return comparison.compare(self.model, train, rows, self.classes, weight)
 
     def raw_rows(
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_sda.experiments import report_pictures, report_usage, run_folder, zoo
+from keras_sda.experiments import (
+    report_comparison,
+    report_pictures,
+    report_usage,
+    run_folder,
+    zoo,
+)
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.html import (
@@ -126,8 +132,10 @@ def _page(material: Material) -> str:
     ]
     if not material.rows:
         lead.append(paragraph(material.what_is_left_out, kind="note"))
+    worth = list(report_comparison.explain(material))
     sections = [
         section("Figures", *_figures(material)),
+        *([section("Was it worth it?", *worth)] if worth else []),
         section("Data", *_data(material)),
         section("Model", *_model(material)),
         section("Training", *_training(material)),

@@ -14,7 +14,8 @@ from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFinite
 from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
-from keras_sda.experiments import cross_validation, figures, run_folder, zoo
+from keras_sda.experiments import comparison, cross_validation, figures, run_folder, zoo
+from keras_sda.experiments.comparison import can_compare
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
@@ -30,6 +31,7 @@ def run(
     measure: Callable[[keras.Model, datasets.Split], Any] = figures.measure,
     prepare: Callable[[keras.Model], None] | None = None,
     cross_validate: bool = False,
+    compare: bool = False,
     backup: bool = True,
     backup_steps: int | None = None,
     states: str | Path | None = None,
@@ -53,6 +55,9 @@ def run(
         cross_validate: Whether the error of a classifier of one's own data is cross-validated if
             fewer than 500 training and validation rows have a label: up to five more models are
             trained, each without the labels of a fold.
+        compare: Whether logistic regression, or for quantities ridge regression, and a random
+            forest are trained on the same labelled rows and measured on the same test rows:
+            `metrics["comparison"]`; see `comparison.compare`.
         backup: Whether the state of training is saved after each epoch; see `callbacks.Backup`.
         backup_steps: Steps from one state to the next, besides those after each epoch.
         states: Folder of the states; by default `backup` in `folder`, and nowhere without one.
@@ -90,7 +95,7 @@ def run(
     cross_validate = bool(backend.from_chief(np.array([cross_validate], np.int32))[0])
     saver = Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
     try:
-        return _carry_out(experiment, saver, measure, prepare, cross_validate)
+        return _carry_out(experiment, saver, measure, prepare, cross_validate, compare)
     except BaseException:
         if folder is not None:
             run_folder.discard_if_untrained(folder)
@@ -103,22 +108,23 @@ def _carry_out(
     measure: Callable[[keras.Model, datasets.Split], Any],
     prepare: Callable[[keras.Model], None] | None,
     cross_validate: bool,
+    compare: bool,
 ) -> Run:
     folder = saver.folder
     data = load_data(experiment)
     num_classes = count_classes(data, experiment)
-
-    def build() -> Any:
-        model = zoo.build(experiment, data, num_classes)
-        if prepare is not None:
-            prepare(model)
-        return model
     weighted = experiment.training is not None and experiment.training.class_weight is not None
     if weighted and num_classes is None:
         raise ValueError(
             "training.class_weight weights classes, so it needs a classifier and labels. Received "
             f"the model {experiment.model.name} on {data.name} without classes: leave it out."
         )
+
+    def build() -> Any:
+        model = zoo.build(experiment, data, num_classes)
+        if prepare is not None:
+            prepare(model)
+        return model
 
     model = build()
     if folder is not None:
@@ -135,6 +141,11 @@ def _carry_out(
     if folder is not None:  # already, should cross-validation be interrupted
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         draw_overview(model, data, metrics, folder)
+    if compare and data.test is not None and can_compare(model, data.train, data.test):
+        metrics["comparison"] = comparison.compare(
+            *(model, data.train, data.test, data.classes),
+            None if experiment.training is None else experiment.training.class_weight,
+        )
     if cross_validate and _has_few_labels(model, experiment, data):
         _cross_validate(build, experiment, data, metrics, saver)
     if folder is not None:
@@ -301,25 +312,14 @@ def _rows(
         rows: dict[str, Any] = {"x": DRAWN[kind](x, size, count, seed, y if supervised else None)}
     else:
         rows = {"x": x, "batch_size": how.batch_size} | ({"y": y} if supervised else {})
-    if valid is not None:
-        rows["validation_data"] = tuple(valid) if supervised else valid.x
-        rows["validation_batch_size"] = BATCH_SIZE
-    return rows
-
-
-def _loss(loss: Any, supervised: bool) -> Any:
-    if loss != "auto":
-        return loss
-    return "sparse_categorical_crossentropy" if supervised else None
-
         if how.class_weight is not None and supervised:
             rows["sample_weight"] = _weights(y, y)
-
-def is_supervised(model: Any) -> bool:
+    if valid is not None:
+        rows["validation_data"] = tuple(valid) if supervised else valid.x
         if how.class_weight is not None and supervised:
             rows["validation_data"] += (_weights(y, valid.y),)
-    """Whether a model learns from labels."""
-    return model.num_classes is not None or getattr(model, "head", None) is not None
+        rows["validation_batch_size"] = BATCH_SIZE
+    return rows
 
 
 def _weights(train: Any, labels: Any) -> np.ndarray:
@@ -328,6 +328,17 @@ def _weights(train: Any, labels: Any) -> np.ndarray:
     by_class = count.sum() / (np.count_nonzero(count) * np.maximum(count, 1))
     known = np.clip(labels, 0, len(count) - 1)
     return np.where(labels >= 0, by_class[known], 1.0).astype("float32")
+
+
+def _loss(loss: Any, supervised: bool) -> Any:
+    if loss != "auto":
+        return loss
+    return "sparse_categorical_crossentropy" if supervised else None
+
+
+def is_supervised(model: Any) -> bool:
+    """Whether a model learns from labels."""
+    return model.num_classes is not None or getattr(model, "head", None) is not None
 
 
 def _has_target(model: Any, data: datasets.Data) -> bool:

@@ -1,0 +1,133 @@
+"""The simple models that every network is measured against, with options by cross-validation."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_sda.datasets import Split
+
+# What bounds the time on large data: values (rows times features) and rows to train on, and rows
+# to choose options by. MNIST is then some half a minute.
+_MOST_VALUES = 4_000_000
+_MOST_ROWS = 50_000
+_ROWS_TO_CHOOSE = 2_000
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A trained scikit-learn model.
+
+    Args:
+        estimator: The model.
+        options: What was chosen and on how many rows, in words.
+    """
+
+    estimator: Any
+    options: str
+
+    def predict(self, x: np.ndarray, num_classes: int) -> np.ndarray:
+        """Returns predicted numbers or, of a classifier, probabilities of all classes by number."""
+        if not num_classes:
+            return self.estimator.predict(x)
+        known = self.estimator.classes_
+        probabilities = np.zeros((len(x), max(num_classes, int(known.max()) + 1)))
+        probabilities[:, known] = self.estimator.predict_proba(x)
+        return probabilities
+
+
+def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) -> dict[str, Rival]:
+    """Trains a linear model and a forest on labelled rows.
+
+    Logistic or ridge regression on standardised inputs chooses its penalty, the forest of 200 trees
+    the rows of a leaf, by cross-validation of five folds on at most 2,000 rows. They are trained on
+    all rows up to 50,000 and 4 million values, beyond that on as many drawn at random: `options`
+    then says so.
+
+    Args:
+        train: Rows, all with a label.
+        is_classifier: Whether labels are class numbers, not quantities.
+        class_weight: As in scikit-learn, for both classifiers.
+    """
+    x, y = train.x.reshape(len(train.x), -1), np.asarray(train.y)
+    y = y if is_classifier else y.reshape(len(y), -1)[:, 0]
+    most = max(100, min(_MOST_ROWS, _MOST_VALUES // x.shape[1]))
+    rows = _drawn(len(x), most)
+    few = rows[: min(len(rows), _ROWS_TO_CHOOSE)]
+    makers = _classifiers(class_weight) if is_classifier else _regressors()
+    trained = {}
+    for name, (estimator, choices) in makers.items():
+        with warnings.catch_warnings():
+            # Steps that end before the last digit is settled, and classes of fewer rows than folds.
+            warnings.simplefilter("ignore")
+            chosen = _choose(estimator, choices, x[few], y[few], is_classifier)
+            model = estimator.set_params(**chosen).fit(x[rows], y[rows])
+        words = ", ".join(f"{key.split('__')[-1]} {value:.3g}" for key, value in chosen.items())
+        share = "" if len(rows) == len(x) else f", trained on {len(rows):,} of {len(x):,} rows"
+        trained[name] = Rival(model, f"{words or 'default options'}{share}")
+    return trained
+
+
+def _drawn(count: int, most: int) -> np.ndarray:
+    """Returns the numbers of all rows in random order, or of as many as allowed."""
+    return np.random.default_rng(0).permutation(count)[:most]
+
+
+def _classifiers(class_weight):
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    linear = LogisticRegression(class_weight=class_weight, max_iter=300)
+    forest = RandomForestClassifier(
+        200, class_weight=class_weight, n_jobs=-1, random_state=0, min_samples_leaf=1
+    )
+    return {
+        "logistic regression": (
+            make_pipeline(StandardScaler(), linear),
+            {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]},
+        ),
+        "random forest": (forest, {"min_samples_leaf": [1, 3, 10]}),
+    }
+
+
+def _regressors():
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    forest = RandomForestRegressor(200, n_jobs=-1, random_state=0, max_features=0.5)
+    return {
+        "ridge regression": (
+            make_pipeline(StandardScaler(), Ridge()),
+            {"ridge__alpha": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]},
+        ),
+        "random forest": (forest, {"min_samples_leaf": [1, 3, 10]}),
+    }
+
+
+def _choose(estimator, choices, x, y, is_classifier):
+    """Returns the options of least loss in cross-validation; none from too few rows."""
+    from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+
+    smallest = int(np.unique(y, return_counts=True)[1].min()) if is_classifier else len(y)
+    folds = min(_FOLDS, smallest)
+    if folds < 2:
+        return {}
+    kind = StratifiedKFold if is_classifier else KFold
+    search = GridSearchCV(
+        estimator,
+        choices,
+        scoring="neg_log_loss" if is_classifier else "neg_mean_squared_error",
+        cv=kind(folds, shuffle=True, random_state=0),
+        refit=False,
+    ).fit(x, y)
+    results = search.cv_results_["mean_test_score"]
+    if not all(map(math.isfinite, results)):
+        return {}
+    return search.best_params_
