@@ -2,6 +2,7 @@
 
 keras-sda reproduce NAME --output benchmarks/results
 python benchmarks/few_labels.py
+python benchmarks/outliers.py
 python benchmarks/pretraining_speed.py --output benchmarks/results/speed
 python benchmarks/results.py      # rewrites every block that its marks enclose
 """
@@ -163,6 +164,35 @@ def few_labels() -> str:
     return "\n".join(lines)
 
 
+def outliers() -> str:
+    """Returns the table of detectors of outliers on PyOD's data sets, in Markdown."""
+    content = report.read(RESULTS / "outliers.json")
+    found = content["summary"]
+    sets = {
+        part: sum(_is_of(part, place) for place in content["places"].values()) for part in found
+    }
+    heads = [
+        *("detector", f"ROC-AUC, all {sets['all']} sets", f"the {sets['even']} that only report"),
+        *("average precision, all", "rank", "lowest ROC-AUC", "seconds to fit", "p"),
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
+    for name, figure in found["all"].items():
+        rank, p = (
+            "" if figure[key] is None else f"{figure[key]:.{digits}f}"
+            for key, digits in (("rank", 2), ("wilcoxon_p", 3))
+        )
+        even = found["even"][name]["auc"]
+        lines.append(
+            f"| {name} | {figure['auc']:.3f} | {even:.3f} | {figure['average_precision']:.3f} "
+            f"| {rank} | {figure['lowest_auc']:.2f} | {figure['seconds']:.2f} | {p} |"
+        )
+    return "\n".join(lines)
+
+
+def _is_of(part, place):
+    return part == "all" or (part == "even") == bool(place % 2)
+
+
 def six_figures() -> str:
     """Returns the front page's figures, each with the command that measures it, in Markdown."""
     lines = ["| figure | compared with | measured | by |", "| --- | --- | --- | --- |"]
@@ -206,6 +236,7 @@ BLOCKS = {
         "comparison": comparison,
     },
     "docs/few_labels.md": {"few labels": few_labels},
+    "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {"speed": speed, "small data": small_data},
 }
 

@@ -129,3 +129,21 @@ def test_distribution(tmp_path):
     if together["on_loopback"] is not None:
         assert together["on_loopback"]["median"] > 0.5 * together["on_loopback_on_paper"]
     assert content["fitted"].keys() == {"2"}
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("KERAS_SDA_DATA", "")) / "outliers").is_dir(),
+    reason="needs the folder outliers in KERAS_SDA_DATA",
+)
+@pytest.mark.full
+def test_outliers(tmp_path):
+    content = run("outliers", tmp_path)
+    assert content["sets"].keys() == {"glass", "lympho"}
+    found = content["summary"]["all"]
+    assert {"ours", "ours, squared error", "isolation forest", "k-NN", "LOF", "PCA"} <= set(found)
+    by_set = [content["sets"][name]["ours"]["auc"][0] for name in content["sets"]]
+    assert found["ours"]["auc"] == pytest.approx(sum(by_set) / 2)
+    ranks = [figure["rank"] for figure in found.values() if figure["rank"] is not None]
+    assert sum(ranks) == pytest.approx(len(ranks) * (len(ranks) + 1) / 2)
+    (tmp_path / "outliers.png").unlink()
+    assert run("outliers", tmp_path)["sets"] == content["sets"]  # nothing is measured again
