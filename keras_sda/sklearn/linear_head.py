@@ -51,7 +51,8 @@ class LinearHead:
         """Returns probabilities of shape `(rows, classes)`, or predicted targets."""
         features = self._features(model, rows)
         if not self.is_classification:
-            return self.estimator.predict(features)
+            # Of a single column of targets, scikit-learn makes an axis less.
+            return self.estimator.predict(features).reshape(len(features), -1)
         probabilities = np.zeros((len(features), model.num_classes))
         probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(features)
         return probabilities

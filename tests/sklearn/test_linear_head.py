@@ -82,6 +82,15 @@ def test_auto_takes_the_head_with_the_lower_cross_validated_error(epochs, expect
     np.testing.assert_array_equal(auto.predict_proba(x), same.predict_proba(x))
 
 
+def test_auto_of_a_regressor_takes_a_line_where_there_is_one():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5))
+    y = x @ np.arange(5.0)
+    auto = SDARegressor(**SMALL, head="auto", epochs=3).fit(x, y)
+    assert auto.linear_ is not None
+    assert auto.score(x, y) > 0.99
+
+
 def test_auto_takes_the_network_where_a_line_is_not_enough():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (300, 2))
