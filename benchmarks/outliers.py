@@ -7,7 +7,7 @@
 PyOD's protocol: 60 % of the rows train, drawn by `RandomState(0)` to `RandomState(4)`, without
 labels; all rows are standardised by them; the other 40 % are scored. The sets lie in the folder
 `outliers` of KERAS_SDA_DATA, as `.mat` files with `X` and `y`. The sets at odd places of the list
-chose the defaults of `SDAOutlierDetector`; those at even places only report.
+chose the defaults of `SDAOutlierDetector`, with tables from elsewhere.
 
 Rivals are scikit-learn's, and PyOD's if this Python or that of KERAS_SDA_OTHER_PYTHON has it. PCA
 is the distance from the mean after whitening. Variants of ours differ from it in one thing. A run

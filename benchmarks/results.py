@@ -172,7 +172,7 @@ def outliers() -> str:
         part: sum(_is_of(part, place) for place in content["places"].values()) for part in found
     }
     heads = [
-        *("detector", f"ROC-AUC, all {sets['all']} sets", f"the {sets['even']} that only report"),
+        *("detector", f"ROC-AUC, all {sets['all']} sets", f"the {sets['even']} at even places"),
         *("average precision, all", "rank", "lowest ROC-AUC", "seconds to fit", "p"),
     ]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
