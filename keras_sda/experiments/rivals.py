@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_sda.datasets import Split
+from keras_sda.experiments.threads import few_threads
 
 # What bounds the time on large data: values (rows times features) and rows to train on, and rows
 # to choose options by. MNIST is then some half a minute.
@@ -15,6 +16,7 @@ _MOST_VALUES = 4_000_000
 _MOST_ROWS = 50_000
 _ROWS_TO_CHOOSE = 2_000
 _FOLDS = 5
+_TREES = 200
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
         is_classifier: Whether labels are class numbers, not quantities.
         class_weight: As in scikit-learn, for both classifiers.
     """
+    from sklearn.base import clone
+
     x, y = train.x.reshape(len(train.x), -1), np.asarray(train.y)
     y = y if is_classifier else y.reshape(len(y), -1)[:, 0]
     most = max(100, min(_MOST_ROWS, _MOST_VALUES // x.shape[1]))
@@ -63,8 +67,13 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
         with warnings.catch_warnings():
             # Steps that end before the last digit is settled, and classes of fewer rows than folds.
             warnings.simplefilter("ignore")
-            chosen = _choose(estimator, choices, x[few], y[few], is_classifier)
-            model = estimator.set_params(**chosen).fit(x[rows], y[rows])
+            with few_threads(x[few]):
+                quick = clone(estimator)
+                if "n_estimators" in quick.get_params():  # a fourth of the trees tells as much
+                    quick.set_params(n_estimators=_TREES // 4)
+                chosen = _choose(quick, choices, x[few], y[few], is_classifier)
+            with few_threads(x[rows]):
+                model = estimator.set_params(**chosen).fit(x[rows], y[rows])
         words = ", ".join(f"{key.split('__')[-1]} {value:.3g}" for key, value in chosen.items())
         share = "" if len(rows) == len(x) else f", trained on {len(rows):,} of {len(x):,} rows"
         trained[name] = Rival(model, f"{words or 'default options'}{share}")
@@ -84,7 +93,7 @@ def _classifiers(class_weight):
 
     linear = LogisticRegression(class_weight=class_weight, max_iter=300)
     forest = RandomForestClassifier(
-        200, class_weight=class_weight, n_jobs=-1, random_state=0, min_samples_leaf=1
+        _TREES, class_weight=class_weight, n_jobs=-1, random_state=0, min_samples_leaf=1
     )
     return {
         "logistic regression": (
@@ -101,7 +110,7 @@ def _regressors():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    forest = RandomForestRegressor(200, n_jobs=-1, random_state=0, max_features=0.5)
+    forest = RandomForestRegressor(_TREES, n_jobs=-1, random_state=0, max_features=0.5)
     return {
         "ridge regression": (
             make_pipeline(StandardScaler(), Ridge()),

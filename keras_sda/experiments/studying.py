@@ -19,6 +19,7 @@ from keras_sda.experiments.contestants import Contestant, Rows, code_network, co
 from keras_sda.experiments.run_folder import name_of_data
 from keras_sda.experiments.study_figures import summarise
 from keras_sda.experiments.study_file import StudyFile, settings_of
+from keras_sda.experiments.threads import few_threads
 from keras_sda.resuming import fingerprint
 
 _OWNER = "study"
@@ -26,7 +27,6 @@ _SEEDS, _QUICK_SEEDS = 5, 2
 _STEPS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _MOST_COUNTS = 7
 _HELD_OUT = 0.25
-_SMALL = 3_000_000  # numbers in an array
 
 
 @dataclass(frozen=True)
@@ -382,26 +382,15 @@ def fit(each: Contestant, setting: Any, x: np.ndarray, labels: Any, seed: int) -
     model = each.build(setting, seed, Rows(len(x), int(known.sum())))
     if not each.takes_unlabelled:
         x, labels = x[known], labels[known]
-    with warnings.catch_warnings(), _few_threads(x):
+    with warnings.catch_warnings(), few_threads(x):
         # Its last steps change next to nothing, and no other method is told of its own either.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(x, labels)
 
 
-def _few_threads(x: np.ndarray) -> Any:
-    """Returns a context in which BLAS and OpenMP have one thread if rows are few.
-
-    Their threads wait by spinning: on a machine with other work, logistic regression on a thousand
-    rows takes a hundred times as long with two of them as with one.
-    """
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1 if x.size < _SMALL else None)
-
-
 def error_of(model: Any, x: np.ndarray, y: np.ndarray) -> float:
     """Returns the share of wrong classes, or the root of the mean squared error."""
-    with _few_threads(x):
+    with few_threads(x):
         predicted = model.predict(x)
     if y.dtype.kind in "iu":
         return float(np.mean(predicted != y))
