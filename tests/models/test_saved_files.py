@@ -76,7 +76,10 @@ def arguments(config):
             return value
         if value.get("class_name") == "function":
             return value["config"]
-        notes = ("shared_object_id", "build_config")
+        # A registered class is found by that name, wherever its module is.
+        notes = ("shared_object_id", "build_config") + ("module",) * bool(
+            value.get("registered_name")
+        )
         return {name: simplified(one) for name, one in value.items() if name not in notes}
 
     return plain(simplified(config))
