@@ -79,7 +79,8 @@ class Parameter:
         return click.option(self.flag, type=self.kind, metavar=self.metavar, help=text)
 
 
-_SCALES = click.Choice(["unit", "symmetric", "standard", "none"])
+_SCALES = click.Choice(["auto", "squash", "quantile", "unit", "symmetric", "standard", "none"])
+_NAMES = Listed(str, "name")
 _LOSSES = click.Choice(["auto", "binary_crossentropy", "squared_error"])
 _POSITIVE = click.IntRange(min=1)
 
@@ -119,9 +120,46 @@ PARAMETERS = (
     Parameter(
         "--scale",
         ("data.scale",),
-        "[0, 1], [-1, 1], mean 0 and deviation 1, or as it is.",
-        "unit",
+        "[0, 1], [-1, 1], mean 0 and deviation 1, or as it is; of a table also squashed by median "
+        "and quartiles, or normal scores. auto: squash for a table, else unit.",
+        "auto",
         _SCALES,
+    ),
+    Parameter(
+        "--task",
+        ("data.task",),
+        "What the labels of a table are: classes, or numbers to be predicted. auto: text and up to "
+        "20 whole numbers are classes, fractions are not.",
+        "auto",
+        click.Choice(["auto", "classification", "regression"]),
+    ),
+    Parameter(
+        "--id",
+        ("data.ids",),
+        "Columns of a table that name its rows, and are no inputs.",
+        kind=_NAMES,
+        metavar="NAME[,NAME...]",
+    ),
+    Parameter(
+        "--categorical",
+        ("data.categorical",),
+        "Columns of a table that are categories, whatever they look like.",
+        kind=_NAMES,
+        metavar="NAME[,NAME...]",
+    ),
+    Parameter(
+        "--numeric",
+        ("data.numeric",),
+        "Columns of a table that are numbers.",
+        kind=_NAMES,
+        metavar="NAME[,NAME...]",
+    ),
+    Parameter(
+        "--ignore",
+        ("data.ignore",),
+        "Columns of a table to leave out.",
+        kind=_NAMES,
+        metavar="NAME[,NAME...]",
     ),
     Parameter(
         "--units",

@@ -24,11 +24,21 @@ def _on_rows(command):
             show_default=True,
             help="Which rows of a named data set.",
         ),
-        click.option("--target", help="Label column of a .csv or .parquet file."),
+        click.option(
+            "--target", help="Label column of a .csv or .parquet file. [default: as in training]"
+        ),
         click.option("--data-dir", type=click.Path(), help="Folder with prepared data."),
     ):
         command = decorator(command)
     return command
+
+
+def _rows(run, data, target, part, data_dir):
+    """Returns the rows that a command is about, and tells what their table has more or less."""
+    rows = run.rows(data, target, part, data_dir=data_dir)
+    for line in run.remarks(data):
+        click.echo(line, err=True)
+    return rows
 
 
 @click.command(short_help="Print the error on labelled rows.")
@@ -46,7 +56,7 @@ def evaluate(run, data, data_dir, target, part):
     from keras_sda.experiments.figures import describe, measure
 
     loaded = load_run(run)
-    rows = loaded.rows(data, target, part, data_dir=data_dir)
+    rows = _rows(loaded, data, target, part, data_dir)
     click.echo(f"{data or loaded.experiment.data.name}: {describe(measure(loaded.model, rows))}")
     compared = loaded.compare(rows)
     if compared is not None:
@@ -62,7 +72,7 @@ def evaluate(run, data, data_dir, target, part):
     type=click.Path(),
     default="codes.npy",
     show_default=True,
-    help="File to write: .npy, rows by units.",
+    help="File to write: .npy, rows by units; .csv or .parquet, with names and ids.",
 )
 @click.option(
     "--level",
@@ -72,12 +82,19 @@ def evaluate(run, data, data_dir, target, part):
 @_on_rows
 def encode(run, data, output, level, data_dir, target, part):
     """Write the codes of DATA, a data set or a file, by the model in RUN."""
+    from keras_sda.datasets.files import is_table
     from keras_sda.experiments import load_run
-    from keras_sda.experiments.run_folder import save_array
+    from keras_sda.experiments.run_folder import save_array, save_table
 
     loaded = load_run(run)
-    rows = loaded.rows(data, target, part, data_dir=data_dir)
-    click.echo(save_array(loaded.encode(rows.x, level), output))
+    rows = _rows(loaded, data, target, part, data_dir)
+    codes = loaded.encode(rows.x, level)
+    if is_table(output):
+        codes = codes.reshape(len(codes), -1)
+        named = {f"code {number}": codes[:, number] for number in range(codes.shape[1])}
+        click.echo(save_table({**loaded.ids_of(data), **named}, output))
+        return
+    click.echo(save_array(codes, output))
 
 
 @click.command(short_help="Write rows encoded and decoded again.")
@@ -88,19 +105,33 @@ def encode(run, data, output, level, data_dir, target, part):
     type=click.Path(),
     default="reconstructions.npy",
     show_default=True,
-    help="File to write: .npy, rows by features, scaled as the training data were.",
+    help="File to write: .npy, rows by inputs, scaled as the training data were; of a table .csv "
+    "or .parquet, in its own units.",
 )
 @_on_rows
 def reconstruct(run, data, output, data_dir, target, part):
     """Write DATA, a data set or a file, encoded and decoded again by the model in RUN."""
+    from keras_sda.datasets.files import is_table
     from keras_sda.experiments import load_run
-    from keras_sda.experiments.run_folder import save_array
+    from keras_sda.experiments.run_folder import save_array, save_table
 
     loaded = load_run(run)
-    raw = loaded.raw_rows(data, target, part, data_dir=data_dir).x
-    reconstructions = loaded.reconstruct(loaded.scaled(raw))
-    errors = loaded.reconstruction_error(raw)
-    click.echo(save_array(reconstructions, output))
+    columns = loaded.columns
+    if is_table(output) and columns is None:
+        raise ValueError("Only the run of a table is written as one: give an --output in .npy.")
+    rows = _rows(loaded, data, target, part, data_dir)
+    if loaded.scaling is None:
+        errors = loaded.model.reconstruction_error(rows.x)
+    else:
+        errors = loaded.reconstruction_error(
+            loaded.raw_rows(data, target, part, data_dir=data_dir).x
+        )
+    reconstructions = loaded.reconstruct(rows.x)
+    if columns is not None and is_table(output):
+        table = columns.inverse(reconstructions)
+        click.echo(save_table({**loaded.ids_of(data), **dict(table.items())}, output))
+    else:
+        click.echo(save_array(reconstructions, output))
     click.echo(f"Reconstruction error: {errors.mean():.4f} a row")
 
 
@@ -157,7 +188,7 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
     loaded = load_run(run)
 
     def rows():
-        return loaded.rows(data, target, part, data_dir=data_dir)
+        return _rows(loaded, data, target, part, data_dir)
 
     pictures = RunPictures(loaded, rows, level, method, dimensions, seed)
     folder = Path(output) if output else Path(run) / "pictures"

@@ -1,7 +1,7 @@
 """The named data sets, `load`, and the rule that splits rows into train, valid and test."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from keras_sda._validation import check_choice, check_non_negative_int, check_positive_int
+from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
 from keras_sda.datasets.labels import UNLABELLED, choose_labels, is_labelled
+from keras_sda.datasets.number_maps import COLUMN_SCALES
 from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 from keras_sda.datasets.synthetic import gaussian_clouds, xor
+from keras_sda.datasets.table_columns import choose_columns, plain_scaling
 
 _OWNER = "keras_sda.datasets.load"
 _SPLITS = ("tutorial", "tensorflow", "full")
@@ -30,19 +33,22 @@ class Data:
         valid: `Split` of the validation rows, or `None`.
         test: `Split` of the test rows, or `None`.
         name: Name of the data set, or of the file.
-        scaling: The `Scaling` that turned the raw values into `x`; call it on new raw rows.
+        scaling: The `Scaling` that turned the raw values into `x`; call it on new raw rows. `None`
+            of a table for which only `columns` can do that.
         image_shape: `(height, width, channels)` of one row, or `None` if rows are not images.
         classes: The original labels, if they were text, or integers other than 0 to C - 1, and had
             to be numbered: label `k` was `classes[k]`. Otherwise `None`.
+        columns: Of a table, the `Columns` that turned it into `x`; call them on new frames.
     """
 
     train: Split
     valid: Split | None
     test: Split | None
     name: str
-    scaling: Scaling
+    scaling: Scaling | None
     image_shape: tuple[int, int, int] | None = None
     classes: list[Any] | None = None
+    columns: Columns | None = None
 
     def __repr__(self) -> str:
         parts = (
@@ -104,9 +110,13 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     split: str = "tutorial",
     flatten: bool = True,
-    scale: str | None = "unit",
+    scale: str | None = "auto",
     target: str | None = None,
     unlabelled: Any = "auto",
+    task: str = "auto",
+    ids: Iterable[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     seed: int = 0,
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
@@ -147,6 +157,9 @@ def load(
         flatten: Whether to flatten images into rows. Other data are rows anyway.
         scale: How to scale `x`; everything is fitted on the training rows alone:
 
+            - `"auto"`: `"squash"` for a table, where heavy tails would otherwise make most of the
+              loss, and `"unit"` for other data.
+            - `"squash"` and `"quantile"`, of a table: see `Columns.fit`.
             - `"unit"`: to [0, 1]. Values that already lie there stay as they are; bytes (`uint8`)
               count as pixels and are divided by 255, `digits` by 16; all pixels of other images
               share one range; in any other table each column has its own, from its smallest to
@@ -158,6 +171,13 @@ def load(
         unlabelled: The label of a file that marks rows without one, besides missing labels (NaN,
             null, a blank cell), which always do. `"auto"`: -1 in arrays, unless there is only one
             other class, as in {-1, 1}; in a table -1 is a class, with a warning. `None`: no label.
+        task: Of a table, what its labels are: `"classification"`, `"regression"`, or `"auto"`, by
+            which text and up to 20 whole numbers are classes, and fractions are not.
+        ids: Columns of a table that name its rows, and are no inputs.
+        kinds: Kinds of columns of a table by name, instead of the inferred ones; see `Columns.fit`.
+            A table of numbers without gaps, given with one of the scales of other data, is taken as
+            numeric throughout.
+        columns: Of a table, a map fitted earlier, instead of a new one.
         seed: Seed of random splits of files. The split of `digits` is always the same.
 
     Returns:
@@ -185,10 +205,19 @@ def load(
     (1437, 8, 8, 1)
     """
     check_choice("split", split, _SPLITS, _OWNER)
-    check_choice("scale", scale, SCALES, _OWNER)
+    check_choice("scale", scale, ("auto", *COLUMN_SCALES), _OWNER)
     seed = check_non_negative_int("seed", seed, _OWNER)
-    source = _open(name_or_path, data_dir, target, unlabelled)
+    source = _open(name_or_path, data_dir, target, unlabelled, task)
     parts = _divide(source, split, seed)
+    if source.frame is not None:
+        scale = "squash" if scale == "auto" else scale
+        if columns is None:
+            train = source.frame.iloc[parts["train"].x]
+            columns = choose_columns(source.frame, train, target, tuple(ids), kinds, scale)
+        return _of_table(source, parts, columns, plain_scaling(columns))
+    scale = "unit" if scale == "auto" else scale
+    check_choice("scale", scale, SCALES, _OWNER)
+    _refuse_columns(source.name, task=task, ids=tuple(ids), kinds=kinds, columns=columns)
     scaling = fit_scaling(parts["train"].x, scale, source.unit_range)
     shape = _image_shape(parts["train"].x)
     finished = {
@@ -206,11 +235,40 @@ def load(
     )
 
 
+def _of_table(
+    source: Source, parts: dict[str, Split], columns: Columns, scaling: Scaling | None
+) -> Data:
+    finished = {
+        part: Split(columns(source.frame.iloc[rows.x]), _labels(rows.y))
+        for part, rows in parts.items()
+    }
+    return Data(
+        train=finished["train"],
+        valid=finished.get("valid"),
+        test=finished.get("test"),
+        name=source.name,
+        scaling=scaling,
+        classes=source.classes,
+        columns=columns,
+    )
+
+
+def _refuse_columns(name: str, **given: Any) -> None:
+    """Raises a `ValueError` if arguments for tables are given with other data."""
+    strange = [key for key, value in given.items() if value and value != "auto"]
+    if strange:
+        raise ValueError(
+            f"Argument `{strange[0]}` of {_OWNER} is for .csv and .parquet files. "
+            f"Received: {strange[0]}={given[strange[0]]!r} with {name}"
+        )
+
+
 def _open(
     name_or_path: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] | None,
     target: str | None,
     unlabelled: Any,
+    task: str = "auto",
 ) -> Source:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(
@@ -248,7 +306,7 @@ def _open(
                 f"path of a file ({', '.join(FORMATS)}) or of an IDX folder."
             ) from error
         raise
-    return read_source(path, target, unlabelled)
+    return read_source(path, target, unlabelled, task)
 
 
 def _digits() -> Source:

@@ -12,7 +12,8 @@ from keras_sda._validation import check_rows, check_same_length
 from keras_sda.datasets.idx import is_idx_folder, read_idx_part
 from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
 from keras_sda.datasets.pickled import read_pickle
-from keras_sda.datasets.tables import read_table
+from keras_sda.datasets.tables import as_numbers, read_table
+from keras_sda.datasets.targets import as_task
 
 FORMATS = (".npz", ".npy", ".csv", ".parquet", ".pkl.gz", ".pkl")
 
@@ -51,6 +52,7 @@ class Source(NamedTuple):
         unit_range: The values to map to 0 and 1, if the kind of data fixes them.
         ordered: Whether the validation rows are the last training rows, by convention.
         seed: Seed of the split, if the kind of data fixes it.
+        frame: The columns of a table; then `x` are the numbers of its rows.
     """
 
     parts: dict[str, Split]
@@ -59,6 +61,7 @@ class Source(NamedTuple):
     unit_range: tuple[float, float] | None = None
     ordered: bool = False
     seed: int | None = None
+    frame: Any = None
 
 
 def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -76,15 +79,24 @@ def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None =
     )
 
 
-def read_source(path: Path, target: str | None = None, unlabelled: Any = "auto") -> Source:
+def read_source(
+    path: Path, target: str | None = None, unlabelled: Any = "auto", task: str = "auto"
+) -> Source:
     """Reads every part of a file or of an IDX folder, checks it and numbers its classes."""
     is_idx = is_idx_folder(path)
-    if is_idx:
+    frame = None
+    if is_table(path):
+        frame, y = read_table(path, target)
+        if y is not None:
+            y = as_task(_check_labels(frame, y, str(path)), task, f"Column {target!r} of {path}")
+        parts = {"rows": Split(np.arange(len(frame)), y)}
+    elif is_idx:
         _refuse_target(path, target)
         parts = {part: Split(*read_idx_part(path, part)) for part in ("train", "test")}
     else:
         parts = _read_parts(path, target)
-    parts = _check(path, parts)
+    if frame is None:
+        parts = _check(path, parts)
     labels = {part: rows.y for part, rows in parts.items()}
     if is_table(path) and target is not None and unlabelled == "auto":
         tell_of_class(parts["rows"].y, f"Column {target!r} of {path}")  # type: ignore[arg-type]
@@ -96,15 +108,15 @@ def read_source(path: Path, target: str | None = None, unlabelled: Any = "auto")
         renumber=not (is_idx or _is_pickle(path)),
     )
     parts = {part: Split(rows.x, labels[part]) for part, rows in parts.items()}
-    return Source(parts, path.name, classes, ordered=is_idx)
+    return Source(parts, path.name, classes, ordered=is_idx, frame=frame)
 
 
 def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
     """Reads the rows of a file as they are: flattened, but neither split nor scaled.
 
-    Use it to apply a model trained earlier, with its `Scaling`, to new data. If a file has parts,
-    its test part is read: `x_test` of an `.npz` without `x` (or, without a test part, `x_train`),
-    and the test rows of an IDX folder or of `mnist.pkl.gz`.
+    Use it to apply a model trained earlier, with its `Columns` or `Scaling`, to new data. If a file
+    has parts, its test part is read: `x_test` of an `.npz` without `x` (or, without a test part,
+    `x_train`), and the test rows of an IDX folder or of `mnist.pkl.gz`.
 
     Args:
         path: An `.npz`, `.npy`, `.csv` or `.parquet` file, an IDX folder, or `mnist.pkl.gz`. A path
@@ -112,14 +124,15 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
         target: Label column of a `.csv` or `.parquet` file; `None` if it has none.
 
     Returns:
-        A `Split`: `x` of shape `(rows, features)` and `y` of shape `(rows,)` or `None`, both with
-        the values and the dtype of the file. Labels are not renumbered, since a few new rows do
-        not show which classes there were; missing ones are NaN, or empty among text.
+        A `Split`: `x` of shape `(rows, features)`, or of a table that has text, gaps or dates, its
+        pandas frame; and `y` of shape `(rows,)` or `None`, both with the values of the file. Labels
+        are not renumbered, since a few new rows do not show which classes there were; missing ones
+        are NaN, or empty among text.
 
     Raises:
         FileNotFoundError: If there is no such file, or an IDX folder is incomplete.
-        ValueError: If the file is corrupt or of an unknown kind, or holds anything but finite
-            numbers.
+        ValueError: If the file is corrupt or of an unknown kind, or, unless it is a table, holds
+            anything but finite numbers.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
 
     Example:
@@ -135,6 +148,11 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
     ((3, 3), None)
     """
     found = find(path)
+    if is_table(found):
+        frame, y = read_table(found, target)
+        numbers = as_numbers(frame)
+        y = None if y is None else _check_labels(frame, y, str(found))
+        return Split(frame if numbers is None else numbers, y)
     if is_idx_folder(found):
         _refuse_target(found, target)
         parts = {"test": Split(*read_idx_part(found, "test"))}
@@ -151,8 +169,6 @@ def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
             f"{path} is a folder without IDX files, such as train-images-idx3-ubyte.gz: name a "
             f"file ({', '.join(FORMATS)}) or an IDX folder."
         )
-    if is_table(path):
-        return {"rows": Split(*read_table(path, target))}
     _refuse_target(path, target)
     suffix = path.suffix.lower()
     if suffix == ".npy":

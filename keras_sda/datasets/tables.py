@@ -20,20 +20,19 @@ def read_column_names(path: Path, target: str | None) -> list[str]:
     return [name for name in map(str, table.columns) if name != target]
 
 
-def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads the numeric columns of a table, and its label column.
+def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
+    """Reads the columns of a table as they are, and its label column.
 
     Args:
         path: A `.csv` file whose first line names the columns, or a `.parquet` file.
         target: Name of the label column, or `None`.
 
     Returns:
-        `x`, float64 of shape `(rows, columns)`, missing values as NaN; and `y` of shape `(rows,)`,
-        numbers or text, a missing label as NaN or as empty text, or `None` without `target`.
+        A pandas frame without the label column; and `y` of shape `(rows,)`, numbers or text, a
+        missing label as NaN or as empty text, or `None` without `target`.
 
     Raises:
-        ValueError: If the file is corrupt or empty, `target` is not a column, or another column is
-            not numeric.
+        ValueError: If the file is corrupt or empty, or `target` is not a column.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
     suffix = path.suffix.lower()
@@ -72,15 +71,19 @@ def read_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray |
             f"{path} needs at least one row and one column besides the labels. Received "
             f"{len(table)} rows and {len(table.columns)} columns: fill the table first."
         )
-    for column, dtype in table.dtypes.items():
+    return table, None if labels is None else _labels(labels, suffix == ".csv")
+
+
+def as_numbers(table: Any) -> np.ndarray | None:
+    """Returns a frame as float64 if all of it are finite numbers, or `None`."""
+    import pandas as pd
+
+    for dtype in table.dtypes:
         # Complex numbers count as numeric for pandas, but not here.
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
-            raise ValueError(
-                f"{path} has the column {column!r} of {dtype}, which is not numeric: drop or "
-                "encode it, or name it as target= if it holds the labels."
-            )
+            return None
     x = table.to_numpy(dtype="float64", na_value=np.nan)
-    return x, None if labels is None else _labels(labels, suffix == ".csv")
+    return x if np.isfinite(x).all() else None
 
 
 def _labels(column: Any, in_text: bool) -> np.ndarray:

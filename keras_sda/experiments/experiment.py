@@ -40,22 +40,42 @@ class Data:
         data_dir: Folder with prepared data; `None` for the usual places.
         target: Label column of a table; `None` for no labels.
         split: Which rows validate: `"tutorial"`, `"tensorflow"` or `"full"` (none).
-        scale: `"unit"`, `"symmetric"`, `"standard"`, or `None` for values as they are.
+        scale: `"unit"`, `"symmetric"`, `"standard"`, or `None` for values as they are; for a table
+            also `"squash"` and `"quantile"`. `"auto"`: squash for a table, else unit.
         unlabelled: The label that marks unlabelled rows, besides missing labels: `"auto"`, -1 in
             arrays; `None`, no label; see `datasets.load`.
         labels: How many labels of training rows stay, evenly over the classes and drawn by the seed
             of the experiment; `None` for all.
+        task: Of a table, `"classification"`, `"regression"`, or `"auto"`, by the labels.
+        ids: Columns of a table that name its rows, and are no inputs.
+        categorical: Columns of a table that are categories, whatever they look like.
+        numeric: Columns that are numbers.
+        ignore: Columns that are left out.
     """
 
     name: str = "digits"
     data_dir: str | None = None
     target: str | None = None
     split: str = "tutorial"
-    scale: str | None = "unit"
+    scale: str | None = "auto"
     unlabelled: Any = "auto"
     labels: int | None = None
+    task: str = "auto"
+    ids: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for name in ("ids", "categorical", "numeric", "ignore"):
+            value = getattr(self, name)
+            names = (value,) if isinstance(value, str) else value
+            if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+                raise ValueError(
+                    f"Argument `data.{name}` of {_OWNER} must be a list of names of columns. "
+                    f"Received: data.{name}={value!r}"
+                )
+            object.__setattr__(self, name, tuple(names))
         if self.labels is not None:
             check_positive_int("data.labels", self.labels, _OWNER)
         if not (self.unlabelled is None or isinstance(self.unlabelled, (str, int, float))):
@@ -63,6 +83,15 @@ class Data:
                 f"Argument `data.unlabelled` of {_OWNER} must be one label, a number or text, "
                 f"'auto' or None. Received: data.unlabelled={self.unlabelled!r}"
             )
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kinds of columns that are not to be inferred, by name."""
+        return {
+            **dict.fromkeys(self.categorical, "categorical"),
+            **dict.fromkeys(self.numeric, "numeric"),
+            **dict.fromkeys(self.ignore, "ignore"),
+        }
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,15 @@ def export_run(
             "threshold could stand for."
         )
     scaling, rows = run.scaling, None
+    if scaling is None and raw:
+        raise ValueError(
+            "The run takes a table by the names of its columns, which an export cannot do: export "
+            "it with --scaled, and give it what Columns of the run return."
+        )
+    raw = raw and scaling is not None
     try:
-        rows = run.raw_rows(part="train", data_dir=data_dir).x
+        read = run.rows if scaling is None else run.raw_rows
+        rows = read(part="train", data_dir=data_dir).x
         compared = f"{min(len(rows), MAX_ROWS):,} training rows"
     except (ValueError, OSError, ImportError) as error:
         reason = str(error).rstrip(".")
@@ -53,7 +60,8 @@ def export_run(
             ) from error
         compared = f"{DRAWN_ROWS} random rows, as the data cannot be read ({reason})"
     if contamination is not None and rows is not None:
-        scores = run.reconstruction_error(rows)
+        errors = run.model.reconstruction_error if scaling is None else run.reconstruction_error
+        scores = errors(rows)
         threshold = float(np.quantile(scores, 1 - contamination))
     target = _target(run, format, output)
     differences = run.model.export(
@@ -61,7 +69,7 @@ def export_run(
         format=format,
         scaling=scaling if raw else None,
         threshold=threshold,
-        rows=rows if raw or rows is None else scaling(rows),
+        rows=rows if raw or rows is None or scaling is None else scaling(rows),
     )
     outputs = f"{'endpoints' if format == 'tf_saved_model' else 'outputs'} {', '.join(differences)}"
     largest = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())

@@ -86,9 +86,24 @@ def measure(model: keras.Model, rows: Split) -> dict[str, Any]:
     x, y = labelled
     if model.num_classes is None:
         loss = model.evaluate(x, y, batch_size=BATCH_SIZE, return_dict=True, verbose=0)
-        return {"loss": float(loss["loss"]), "rows": len(x)}
+        return {
+            "loss": float(loss["loss"]),
+            "rows": len(x),
+            **regression_figures(model, x, np.asarray(y)),
+        }
     check_class_labels(y, model.num_classes, "evaluate")  # type: ignore[arg-type]
     return error_rate(int((predicted_classes(model, x) != y).sum()), len(x))
+
+
+def regression_figures(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Returns R2 and the mean absolute error where a model predicts one number a row."""
+    predicted = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+    if predicted.shape != (len(x), 1) or y.dtype.kind != "f":
+        return {}
+    errors = y.astype("float64") - predicted[:, 0]
+    spread = float(((y - y.mean(dtype="float64")) ** 2).sum())
+    r2 = {"r2": 1 - float((errors**2).sum()) / spread} if spread > 0 else {}
+    return {**r2, "mae": float(np.abs(errors).mean())}
 
 
 def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -105,6 +120,9 @@ def describe(figure: Mapping[str, Any]) -> str:
             return text
         low, high = figure["interval"]
         return f"{text} (95 % interval {low:.4f} to {high:.4f}; {figure['rows']} rows)"
+    if "mae" in figure:
+        share = f"R2 {figure['r2']:.3f}, " if "r2" in figure else ""
+        return f"{share}mean absolute error {figure['mae']:.5g} ({figure['rows']} rows)"
     if "error" not in figure:
         return f"loss {figure['loss']:.4f}"
     low, high = figure["interval"]

@@ -12,8 +12,10 @@ import numpy as np
 
 from keras_sda import datasets
 from keras_sda.datasets.catalog import is_named
-from keras_sda.datasets.files import is_table
+from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
+from keras_sda.datasets.tables import read_column_names, read_table
+from keras_sda.datasets.targets import as_task
 from keras_sda.experiments import comparison
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.run_folder import (
@@ -33,11 +35,13 @@ class Run:
         folder: Where it is written, or `None`.
         experiment: The `Experiment`.
         model: The trained Keras model.
-        scaling: The `datasets.Scaling` of the training rows.
+        scaling: The `datasets.Scaling` of the training rows, or `None` where only `columns` can
+            turn a table into inputs.
         classes: The original labels, where they were numbered, or `None`.
         image_shape: Shape of a row as an image, or `None`.
         metrics: Figures (`valid`, `test`), histories (`pretraining`, `training`), `minutes`, and
             `best_epoch`, counted from 1: the content of `metrics.json`.
+        columns: The `datasets.Columns` of a table, or `None`.
 
     Example:
 
@@ -50,10 +54,11 @@ class Run:
     folder: Path | None
     experiment: Experiment
     model: Any
-    scaling: datasets.Scaling
+    scaling: datasets.Scaling | None
     classes: Any
     image_shape: Any
     metrics: Mapping[str, Any]
+    columns: datasets.Columns | None = None
     _loaded: datasets.Data | None = None
 
     @classmethod
@@ -67,13 +72,15 @@ class Run:
     ) -> "Run":
         """Returns the run of a model that was just trained on data."""
         found = (data.scaling, data.classes, data.image_shape)
-        return cls(folder, experiment, model, *found, metrics, data)
+        return cls(folder, experiment, model, *found, metrics, data.columns, data)
 
     @property
     def data(self) -> datasets.Data:
         """The data of the experiment, in the shape and scale that the model takes."""
         if self._loaded is not None:
             return self._loaded
+        if self.columns is not None:
+            return self._load_table()
         loaded = self._load()
         return replace(
             loaded,
@@ -98,13 +105,33 @@ class Run:
         Raises:
             ValueError: If there are no such rows, or they do not fit the model.
         """
-        return self._prepared(self.raw_rows(data, target, part, **load))
+        if self.columns is None:
+            return self._prepared(self.raw_rows(data, target, part, **load))
+        if data is None:
+            return _part_of(self._load_table(**load), part)
+        frame, y = self._read_table(data, target)
+        return datasets.Split(self.columns(frame), y)
+
+    def remarks(self, data: str | None) -> list[str]:
+        """Returns what is to be told of a new table, in a sentence each; see `Columns.remarks`."""
+        if self.columns is None or data is None or not is_table(data):
+            return []
+        return self.columns.remarks(read_table(find(data), None)[0])
+
+    def ids_of(self, data: str) -> dict[str, Any]:
+        """Returns the columns of a new table that name its rows."""
+        if self.columns is None or not is_table(data) or not self.columns.ids:
+            return {}
+        frame = read_table(find(data), None)[0]
+        return {name: frame[name] for name in self.columns.ids if name in frame}
 
     def _prepared(self, raw: datasets.Split) -> datasets.Split:
         return datasets.Split(self.scaled(raw.x), raw.y)
 
     def scaled(self, raw: np.ndarray) -> np.ndarray:
         """Returns raw rows as the model takes them."""
+        if self.scaling is None:
+            raise ValueError("The run was trained on a table: give a .csv or .parquet file.")
         return self._shaped(self.scaling(raw))
 
     def _shaped(self, x: np.ndarray) -> np.ndarray:
@@ -157,6 +184,7 @@ class Run:
             raw: Rows as `raw_rows` returns them.
         """
         errors = self.model.reconstruction_error(self.scaled(raw))
+        assert self.scaling is not None  # noqa: S101  (`scaled` has refused that)
         return errors + self.scaling.excess(raw).astype(errors.dtype)
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
@@ -181,22 +209,56 @@ class Run:
     def raw_rows(
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
     ) -> datasets.Split:
-        """Returns rows as `rows` does, but with the values they have in the data."""
+        """Returns rows as `rows` does, but with the values they have in the data.
+
+        Raises:
+            ValueError: Also if these values are not all numbers.
+        """
+        if self.columns is not None and self.scaling is None:
+            raise ValueError("the table has more than numbers that a straight line scales")
+        if self.columns is not None and data is not None:
+            frame, y = self._read_table(data, target)
+            names = [column.name for column in self.columns.used]
+            self.columns(frame)  # refuses what lacks columns or has gaps
+            return datasets.Split(np.asarray(frame[names], "float64"), y)
         if data is not None and not is_named(data):
             x, y = datasets.read_rows(data, target=target)
-            y = number_new_rows(
-                y,
-                self.classes,
-                self.experiment.data.unlabelled,
-                in_table=is_table(data),
-                are_classes=self.classes is not None or self.model.num_classes is not None,
-            )
-            return datasets.Split(self._shaped(x), y)
-        loaded = self._load(data, **load)
-        split = getattr(loaded, part)
-        if split is None:
-            raise ValueError(f"{loaded.name} has no {part} rows: choose another --part.")
+            return datasets.Split(self._shaped(x), self._numbered(y, data))
+        split = _part_of(self._load(data, **load), part)
         return datasets.Split(self._shaped(split.x), split.y)
+
+    def _numbered(self, y: np.ndarray | None, data: str) -> np.ndarray | None:
+        return number_new_rows(
+            y,
+            self.classes,
+            self.experiment.data.unlabelled,
+            in_table=is_table(data),
+            are_classes=self.classes is not None or self.model.num_classes is not None,
+        )
+
+    def _read_table(self, data: str, target: str | None) -> tuple[Any, np.ndarray | None]:
+        """Returns the frame of new rows and their labels; the run knows the label column."""
+        if is_named(data) or not is_table(data):
+            raise ValueError(
+                f"The run was trained on a table: give a .csv or .parquet file. Received: {data}"
+            )
+        path = find(data)
+        own = self.experiment.data.target
+        if target is None and own is not None and own in read_column_names(path, None):
+            target = own
+        frame, y = read_table(path, target)
+        if y is not None and self.classes is not None and isinstance(self.classes[0], str):
+            y = as_task(y, "classification", f"Column {target!r} of {data}")
+        return frame, self._numbered(y, data)
+
+    def _load_table(self, data_dir: str | None = None) -> datasets.Data:
+        """Returns the data of the experiment by the columns of the run."""
+        experiment = self.experiment
+        if experiment.data.unlabelled == "auto" and UNLABELLED in (self.classes or ()):
+            # What was a class in training is one still.
+            experiment = experiment.but({"data.unlabelled": None})
+        loaded = load_data_of(experiment, data_dir=data_dir, columns=self.columns)
+        return replace(loaded, scaling=self.scaling, classes=self.classes)
 
     def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
         own = self.experiment.data
@@ -211,6 +273,31 @@ class Run:
         if own.labels is None:
             return loaded
         return loaded.keep_labels(own.labels, self.experiment.seed)
+
+
+def _part_of(data: datasets.Data, part: str) -> datasets.Split:
+    split = getattr(data, part)
+    if split is None:
+        raise ValueError(f"{data.name} has no {part} rows: choose another --part.")
+    return split
+
+
+def load_data_of(experiment: Experiment, **changes: Any) -> datasets.Data:
+    """Returns the data of an experiment, with other arguments of `load` where they are given."""
+    own = experiment.data
+    options: dict[str, Any] = {
+        "data_dir": own.data_dir,
+        "split": own.split,
+        "scale": own.scale,
+        "target": own.target,
+        "unlabelled": own.unlabelled,
+        "task": own.task,
+        "ids": own.ids,
+        "kinds": own.kinds or None,
+    }
+    options |= {name: value for name, value in changes.items() if value is not None}
+    loaded = datasets.load(own.name, **options)
+    return loaded if own.labels is None else loaded.keep_labels(own.labels, experiment.seed)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -239,7 +326,10 @@ def load_run(folder: str | Path) -> Run:
     config = read_config(path)
     experiment, found = experiment_of(config), config["found"]
     try:
-        scaling, classes = datasets.Scaling.from_dict(found["scaling"]), found["classes"]
+        scaling, classes = found["scaling"], found["classes"]
+        scaling = None if scaling is None else datasets.Scaling.from_dict(scaling)
+        columns = found.get("columns")
+        columns = None if columns is None else datasets.Columns.from_dict(columns)
         shape = None if found["image_shape"] is None else tuple(found["image_shape"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
@@ -249,4 +339,4 @@ def load_run(folder: str | Path) -> Run:
         model = keras.saving.load_model(path / MODEL)
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
-    return Run(path, experiment, model, scaling, classes, shape, read_metrics(path))
+    return Run(path, experiment, model, scaling, classes, shape, read_metrics(path), columns)

@@ -184,6 +184,25 @@ def save_array(array: np.ndarray, path: str) -> str:
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
 
 
+def save_table(columns: Mapping[str, Any], output: str | Path) -> str:
+    """Writes columns as `.csv` or `.parquet`, and says what was written.
+
+    Args:
+        columns: Arrays of one length by name.
+        output: File to write; its folder is made if need be.
+    """
+    import pandas as pd
+
+    path = Path(output)
+    writable_folder(path.parent)
+    table = pd.DataFrame(dict(columns))
+    if path.suffix.lower() == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path, index=False)
+    return f"{path}: {len(table):,} rows, {len(table.columns)} columns"
+
+
 def save_config(
     folder: Path,
     experiment: Experiment,
@@ -204,7 +223,8 @@ def save_config(
             "num_classes": model.num_classes,
             "classes": data.classes,
             "image_shape": data.image_shape,
-            "scaling": data.scaling.to_dict(),
+            "scaling": None if data.scaling is None else data.scaling.to_dict(),
+            "columns": None if data.columns is None else data.columns.to_dict(),
             "rows": count_rows(data),
             "backup_steps": backup_steps,
             "cross_validate": cross_validate,

@@ -17,11 +17,15 @@ from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
 from keras_sda.experiments import comparison, cross_validation, figures, run_folder, zoo
 from keras_sda.experiments.comparison import can_compare
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
-from keras_sda.experiments.finished_run import Run, load_run
+from keras_sda.experiments.finished_run import Run, load_data_of, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
+from keras_sda.experiments.regression import TargetScale, is_regression, with_linear_head
 from keras_sda.experiments.saving import Saver
 from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer
+
+# A wider table is not printed column by column.
+_MOST_SHOWN = 50
 
 
 def run(
@@ -112,7 +116,8 @@ def _carry_out(
 ) -> Run:
     folder = saver.folder
     data = load_data(experiment)
-    num_classes = count_classes(data, experiment)
+    regresses = is_regression(experiment, data)
+    num_classes = None if regresses else count_classes(data, experiment)
     weighted = experiment.training is not None and experiment.training.class_weight is not None
     if weighted and num_classes is None:
         raise ValueError(
@@ -121,7 +126,8 @@ def _carry_out(
         )
 
     def build() -> Any:
-        model = zoo.build(experiment, data, num_classes)
+        built = with_linear_head(experiment) if regresses else experiment
+        model = zoo.build(built, data, num_classes)
         if prepare is not None:
             prepare(model)
         return model
@@ -130,8 +136,14 @@ def _carry_out(
     if folder is not None:
         run_folder.save_config(folder, experiment, model, data, saver.every, cross_validate)
     if saver.verbose != 0:
+        if data.columns is not None and len(data.columns.columns) <= _MOST_SHOWN:
+            print(data.columns.table(), flush=True)
         print(_headline(experiment, model, data), flush=True)
-    metrics = _fit(model, experiment, data, saver)
+    # The network learns targets of mean 0 and deviation 1, and then their own units.
+    units = TargetScale.of(data) if regresses else None
+    metrics = _fit(model, experiment, data if units is None else units.scaled(data), saver)
+    if units is not None:
+        units.put_into(model)
     if folder is not None:
         run_folder.save_model(model, folder)
     for name, part in (("valid", data.valid), ("test", data.test)):
@@ -253,8 +265,8 @@ def _train(
             max(1, how.num_steps(len(train.x))),
             **how.optimizer_options,
         ),
-        _loss(how.loss, supervised),
-        metrics=["accuracy"] if supervised else None,
+        _loss(how.loss, supervised, data),
+        metrics=["accuracy"] if supervised and not _has_numbers(data) else None,
     )
     if how.epochs == 0:
         return
@@ -330,9 +342,16 @@ def _weights(train: Any, labels: Any) -> np.ndarray:
     return np.where(labels >= 0, by_class[known], 1.0).astype("float32")
 
 
-def _loss(loss: Any, supervised: bool) -> Any:
+def _has_numbers(data: datasets.Data) -> bool:
+    """Whether labels are numbers, and not classes."""
+    return data.train.y is not None and data.train.y.dtype.kind == "f"
+
+
+def _loss(loss: Any, supervised: bool, data: datasets.Data) -> Any:
     if loss != "auto":
         return loss
+    if supervised and _has_numbers(data):
+        return "mean_squared_error"
     return "sparse_categorical_crossentropy" if supervised else None
 
 
@@ -357,17 +376,7 @@ def _check_optimizer(how: Training | None) -> None:
 
 def load_data(experiment: Experiment) -> datasets.Data:
     """Returns the data of an experiment, in the shape and scale that its model takes."""
-    data = experiment.data
-    loaded = datasets.load(
-        data.name,
-        data_dir=data.data_dir,
-        split=data.split,
-        scale=data.scale,
-        target=data.target,
-        unlabelled=data.unlabelled,
-        flatten=not zoo.takes_images(experiment.model),
-    )
-    return loaded if data.labels is None else loaded.keep_labels(data.labels, experiment.seed)
+    return load_data_of(experiment, flatten=not zoo.takes_images(experiment.model))
 
 
 def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from keras_sda.datasets import load, read_rows
 from keras_sda.datasets.idx import read_idx
+from keras_sda.datasets.scaling import fit_scaling
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_table_round_trip(tmp_path, table, suffix):
     x, y = read_rows(path, target="kind")
     np.testing.assert_allclose(x, table[["a", "b", "c"]].to_numpy(), rtol=1e-12)
     assert y.tolist() == table["kind"].tolist()
-    data = load(path, target="kind")
+    data = load(path, target="kind", scale="unit")
     assert data.classes == ["green", "red"]
     assert data.train.y.dtype == np.int64
     assert np.bincount(data.train.y).tolist() == [14, 14]
@@ -303,8 +304,8 @@ def test_float_targets_stay_float32(tmp_path):
         ("a,b\n", None, "needs at least one row"),
         ("a,b\n1,2\n3,4,5\n", None, "not a readable .csv file, truncated or corrupt"),
         ("a,b\n1,2\n", "c", "must be a column of .*: a, b. Received: target='c'"),
-        ("a,b\n1,x\n2,y\n", None, "the column 'b' of .*, which is not numeric"),
-        ("a,b\n1,2\n,4\n", None, "row 1 holds NaN or infinity"),
+        ("a,b\n1,2\ninf,4\n3,5\n4,5\n", None, "Column 'a' holds infinite values"),
+        ("a,b\n1,x\n1,x\n1,x\n", None, "needs a column to learn from.*same value in every row"),
         ("b\n1\n2\n", "b", "at least one row and one column .* Received 2 rows and 0 columns"),
         ("a,b\n1,2\n3,4\n", None, "needs at least 3 rows to be split .* Received 2"),
     ],
@@ -364,3 +365,53 @@ def test_target_is_refused_for_files_without_columns(tmp_path, read, write_idx_f
     for path in (tmp_path / "rows.npy", tmp_path):
         with pytest.raises(ValueError, match=r"names the label column of a .csv or .parquet"):
             read(path, target="kind")
+
+
+# Tables as they are ------------------------------------------------------------------------------
+
+
+def write_people(tmp_path, **changes):
+    age = [20.0, None, 40.0, 50.0, 35.0] * 12
+    city = ["Rome", "Oslo", None, "Bonn", "Oslo"] * 12
+    frame = pd.DataFrame({"id": range(60), "age": age, "city": city, "who": ["a", "b"] * 30})
+    return write_table(frame.assign(**changes), tmp_path / "people.csv")
+
+
+def test_table_with_text_and_gaps(tmp_path):
+    data = load(write_people(tmp_path), target="who", ids=["id"])
+    assert data.scaling is None
+    assert data.columns.ids == ("id",)
+    assert data.columns.input_names[:3] == ("age", "age is missing", "city = Bonn")
+    frame = read_rows(tmp_path / "people.csv", target="who").x
+    together = np.concatenate([data.train.x, data.valid.x, data.test.x])
+    # The rows of all parts are those of the file.
+    assert sorted(together.tolist()) == sorted(data.columns(frame).tolist())
+    again = load(tmp_path / "people.csv", target="who", columns=data.columns)
+    np.testing.assert_array_equal(again.test.x, data.test.x)
+    kinds = {"age": "categorical", "id": "ignore"}
+    assert (
+        "age = 20" in load(tmp_path / "people.csv", target="who", kinds=kinds).columns.input_names
+    )
+
+
+def test_plain_numbers_are_scaled_as_other_data(tmp_path, table):
+    path = write_table(table, tmp_path / "t.csv")
+    for scale in ("unit", "symmetric", "standard", None):
+        data = load(path, target="kind", scale=scale)
+        raw = load(path, target="kind", scale=None)
+        expected = fit_scaling(raw.train.x.astype("float64"), scale)(raw.test.x)
+        np.testing.assert_allclose(data.test.x, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(data.scaling(table[["a", "b", "c"]]).shape, (40, 3))
+    assert load(path, target="kind").scaling is None  # squashed
+
+
+def test_task_of_a_table(tmp_path):
+    path = write_people(tmp_path, price=np.arange(60) * 100)
+    with pytest.raises(ValueError, match=r"60 different whole numbers, .* say which by task="):
+        load(path, target="price")
+    assert load(path, target="price", task="regression").train.y.dtype == np.float32
+    assert len(load(path, target="price", task="classification").classes) == 60
+    with pytest.raises(ValueError, match="'who' .* holds text, and regression needs numbers"):
+        load(path, target="who", task="regression")
+    with pytest.raises(ValueError, match=r"`task` .* is for .csv and .parquet files"):
+        load("digits", task="regression")

@@ -38,7 +38,7 @@ def table_run(tmp_path_factory):
     experiment = zoo.default("sda").but(
         {
             **{"hidden_units": [6, 3], "pretraining.epochs": 1, "training.epochs": 2},
-            **{"data.name": str(folder / "rows.csv"), "data.target": "what"},
+            **{"data.name": str(folder / "rows.csv"), "data.target": "what", "data.scale": "unit"},
         }
     )
     experiments.run(experiment, folder / "my run's", verbose=0)

@@ -92,7 +92,7 @@ def test_models_and_data_that_do_not_go_together(tmp_path, digits):
     with pytest.raises(ValueError, match="LeNet5 with kernels of 5 .* at least 16 x 16"):
         experiments.run(zoo.default("lenet5").but({"data.name": "digits"}), verbose=0)
     np.savez(tmp_path / "prices.npz", x=digits[0][:50], y=digits[1][:50] + 0.5)
-    prices = zoo.default("mlp").but({"data.name": str(tmp_path / "prices.npz")})
+    prices = zoo.default("softmax").but({"data.name": str(tmp_path / "prices.npz")})
     with pytest.raises(ValueError, match="must be class numbers or names. Received numbers with"):
         experiments.run(prices, verbose=0)
 
@@ -160,6 +160,7 @@ def test_a_run_of_version_0_2_0():
     run = experiments.load_run(SAVED)
     assert run.experiment == zoo.default("sda").but(
         {
+            "data.scale": "unit",
             "hidden_units": [8, 8],
             "activation": "sigmoid",
             "kernel_initializer": "auto",

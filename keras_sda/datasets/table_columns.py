@@ -1,0 +1,49 @@
+"""The columns of a table that `load` reads, and when they are a `Scaling`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.scaling import SCALES, Scaling
+from keras_sda.datasets.tables import as_numbers
+
+
+def choose_columns(
+    frame: Any,
+    train: Any,
+    target: str | None,
+    ids: tuple[str, ...],
+    kinds: Mapping[str, str] | None,
+    scale: str | None,
+) -> Columns:
+    """Fits the columns on the training rows of a table.
+
+    Args:
+        frame: All rows, without the label column.
+        train: The training rows.
+        target: Name of the label column.
+        ids: Columns that name rows.
+        kinds: Kinds asked for.
+        scale: See `Columns.fit`.
+    """
+    kinds = dict(kinds or {})
+    rest = frame.drop(columns=[name for name in ids if name in frame.columns])
+    if scale in SCALES and as_numbers(rest) is not None:
+        # As other data are scaled: all columns, constants, too.
+        kinds = dict.fromkeys(rest.columns, "numeric") | kinds
+    fitted = Columns.fit(train, None, ids, kinds, scale)
+    return Columns(fitted.columns, target, ids)
+
+
+def plain_scaling(columns: Columns) -> Scaling | None:
+    """Returns columns as a `Scaling` if all of them are scaled by a straight line, or `None`."""
+    maps = [column.number for column in columns.columns if column.kind == "numeric"]
+    if len(maps) != len(columns.columns) or columns.ids:
+        return None
+    scales = {made.scale for made in maps if made is not None}
+    if not scales <= set(SCALES) or len(columns.input_names) != len(maps):
+        return None
+    offset = tuple(made.offset for made in maps if made is not None)
+    factor = tuple(made.factor for made in maps if made is not None)
+    low, high = next((made.low, made.high) for made in maps if made is not None)
+    return Scaling() if scales == {None} else Scaling(offset, factor, low, high)

@@ -1,0 +1,102 @@
+"""The program on tables as people have them: by name, with text and gaps, and regression."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import call, refused
+
+from keras_sda.experiments import load_run
+
+QUICK = ("--units", "16", "--pretrain-epochs", "1", "--epochs", "30", "--no-backup", "--quiet")
+
+
+def program(*arguments) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def people(count=300) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    age = generator.integers(20, 70, count).astype(float)
+    city = generator.choice(["Rome", "Oslo", "Bonn"], count)
+    frame = pd.DataFrame({"id": [f"p{n}" for n in range(count)], "age": age, "city": city})
+    frame["rich"] = np.where((age > 45) ^ (city == "Rome"), "yes", "no")
+    frame["income"] = 1000.5 + 100 * age + 2000 * (city == "Rome")
+    frame.loc[::10, "age"] = np.nan
+    frame.loc[5::10, "city"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables")
+    people().to_csv(path / "people.csv", index=False)
+    options = ("--id", "id", "--ignore", "income", "--no-cross-validate")
+    program(
+        *("train", *QUICK, "--data", path / "people.csv", "--target", "rich", *options),
+        *("--output", path / "run"),
+    )
+    return path
+
+
+def test_a_run_takes_new_tables_by_name(folder):
+    table = people()
+    table.to_csv(folder / "new.csv", index=False)
+    first = program("evaluate", folder / "run", "--data", folder / "new.csv")
+    assert float(first.split("error ")[1].split(" %")[0]) < 40  # of the majority 50
+    shuffled = table[table.columns[::-1]].sample(frac=1, random_state=0).assign(extra=1)
+    shuffled.to_csv(folder / "new.csv", index=False)
+    second = call("evaluate", folder / "run", "--data", folder / "new.csv")
+    assert second.stdout == first
+    assert "no such columns: extra" in second.stderr
+    table.rename(columns={"age": "years"}).to_csv(folder / "new.csv", index=False)
+    assert "lacks 1 of the 2 columns" in refused(
+        "evaluate", folder / "run", "--data", folder / "new.csv"
+    )
+
+
+def test_the_data_of_a_run_are_the_same_again(folder):
+    run = load_run(folder / "run")
+    assert run.columns.input_names[:3] == ("age", "age is missing", "city = Bonn")
+    x, y = run.data.test
+    assert x.shape == (60, len(run.columns.input_names))
+    assert run.rows().x.tolist() == x.tolist()
+    errors = int((run.model.predict(x, verbose=0).argmax(axis=1) != y).sum())
+    assert errors == run.metrics["test"]["errors"]
+
+
+def test_outputs_have_names_ids_and_units(folder):
+    people().drop(columns="rich").to_csv(folder / "rows.csv", index=False)
+    own = (folder / "run", folder / "rows.csv", "--output")
+    program("encode", *own, folder / "codes.parquet")
+    codes = pd.read_parquet(folder / "codes.parquet")
+    assert list(codes.columns[:2]) == ["id", "code 0"]
+    assert codes["id"].tolist() == people()["id"].tolist()
+    program("reconstruct", *own, folder / "again.csv")
+    again = pd.read_csv(folder / "again.csv")
+    assert list(again.columns) == ["id", "age", "city"]
+    assert set(again["city"].dropna()) <= {"Rome", "Oslo", "Bonn", "(other)"}
+
+
+def test_raw_exports_are_refused_with_what_to_do(folder):
+    assert "export it with --scaled" in refused("export", folder / "run")
+
+
+def test_regression_predicts_in_the_units_of_the_target(folder):
+    output = program(
+        *("train", *QUICK, "--data", folder / "people.csv", "--target", "income"),
+        *("--ignore", "rich", "--output", folder / "income"),
+    )
+    figure = load_run(folder / "income").metrics["test"]
+    assert figure["r2"] > 0.6
+    assert figure["mae"] < 1000
+    assert f"R2 {figure['r2']:.3f}, mean absolute error" in output
+    assert f"R2 {figure['r2']:.3f}" in program("evaluate", folder / "income")
+
+
+def test_a_table_whose_task_is_not_clear(folder):
+    table = people().assign(income=np.arange(300))
+    table.to_csv(folder / "whole.csv", index=False)
+    own = ("train", *QUICK, "--data", folder / "whole.csv", "--target", "income")
+    assert "300 different whole numbers" in refused(*own, "--output", folder / "whole")
