@@ -43,8 +43,9 @@ def export_run(
     scaling, rows = run.scaling, None
     if scaling is None and raw:
         raise ValueError(
-            "The run takes a table by the names of its columns, which an export cannot do: export "
-            "it with --scaled, and give it what Columns of the run return."
+            "The run takes a table by the names of its columns, which an export cannot do yet: "
+            "export it with --scaled and give it what the run's Columns return, or, if all columns "
+            "are numbers without gaps, train with --scale unit."
         )
     raw = raw and scaling is not None
     try:
