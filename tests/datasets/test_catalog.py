@@ -214,7 +214,7 @@ def test_idx_folder_is_split_as_mnist_is(tmp_path, write_idx_folder):
     [
         ({"name_or_path": "mnsit"}, "Unknown data 'mnsit'. Expected one of digits, digits28"),
         ({"name_or_path": 3}, "must be a name or a path. Received: name_or_path=3"),
-        ({"scale": "minmax"}, "Argument `scale` of .* must be one of 'unit', .*: scale='minmax'"),
+        ({"scale": "minmax"}, "Argument `scale` of .* must be one of 'auto', .*: scale='minmax'"),
         ({"split": "half"}, "Argument `split` of .* 'tutorial', 'tensorflow', 'full'. .*'half'"),
         ({"split": "tensorflow"}, "must be 'tutorial' or 'full' for digits.*split='tensorflow'"),
         ({"seed": -1}, "Argument `seed` of .* must be a whole number of at least 0"),
