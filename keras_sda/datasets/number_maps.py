@@ -12,6 +12,8 @@ COLUMN_SCALES = ("squash", "quantile", "standard", "unit", "symmetric", None)
 
 # Squashed values lie between -3 and 3; skrub's SquashingScaler has the same bound.
 BOUND = 3.0
+# From here on, squashed values are the bound in float32.
+_FLAT = 2e4
 
 # As many as an exported model can interpolate between without becoming slow.
 _MOST_KNOTS = 64
@@ -64,9 +66,9 @@ class NumberMap:
         """Maps numbers, float64 with NaN where one is missing; NaN goes to `centre`."""
         z = (numbers - self.offset) * self.factor
         if self.scale == "squash":
-            # The same as z / sqrt(1 + (z / 3)^2), without overflow for large z.
-            z = BOUND * z / np.hypot(BOUND, z)
-            z = np.where(np.isnan(z) & ~np.isnan(numbers), BOUND * np.sign(numbers), z)
+            # Rounding would break order and bound on the flat part, and large values overflow.
+            z = np.clip(z, -_FLAT, _FLAT)
+            z = BOUND * (z / np.hypot(BOUND, z))
         elif self.knots:
             z = np.interp(numbers, self.knots, self.scores)
         if self.low is not None or self.high is not None:

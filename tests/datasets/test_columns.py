@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_sda.datasets import Columns
-from keras_sda.datasets.number_maps import fit_number_map
+from keras_sda.datasets.number_maps import NumberMap, fit_number_map
 
 
 def people() -> pd.DataFrame:
@@ -220,6 +220,15 @@ def test_squashing_keeps_the_order(numbers):
     order = np.argsort(numbers, kind="stable")
     assert (np.diff(made(numbers)[order]) >= 0).all()
     assert np.abs(made(numbers)).max() <= 3
+
+
+def test_squashing_keeps_order_and_bound_far_out():
+    # Of these, products in float64 that are rounded once more often break both.
+    numbers = np.array([-1e308, -7.15827883e8, -7.15827882e8, 0, 0.25, 1, 2.81825419e8, 1e308])
+    scaled = NumberMap("squash", offset=1.0, factor=1.0)(numbers)
+    assert (np.diff(scaled) >= 0).all()
+    assert np.abs(scaled).max() <= 3
+    np.testing.assert_array_equal(scaled[[0, -1]].astype("float32"), [-3, 3])
 
 
 def test_polars_frames_give_the_same():
