@@ -253,26 +253,22 @@ class Run:
 
     def _load_table(self, data_dir: str | None = None) -> datasets.Data:
         """Returns the data of the experiment by the columns of the run."""
+        loaded = self._load_own(data_dir, columns=self.columns)
+        return replace(loaded, scaling=self.scaling, classes=self.classes)
+
+    def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
+        """Returns data of a name, or those of the experiment, with their own values."""
+        if data is None:
+            return self._load_own(data_dir, scale=None)
+        own = self.experiment.data
+        return datasets.load(data, data_dir=data_dir or own.data_dir, split=own.split, scale=None)
+
+    def _load_own(self, data_dir: str | None, **changes: Any) -> datasets.Data:
         experiment = self.experiment
         if experiment.data.unlabelled == "auto" and UNLABELLED in (self.classes or ()):
             # What was a class in training is one still.
             experiment = experiment.but({"data.unlabelled": None})
-        loaded = load_data_of(experiment, data_dir=data_dir, columns=self.columns)
-        return replace(loaded, scaling=self.scaling, classes=self.classes)
-
-    def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
-        own = self.experiment.data
-        options: dict[str, Any] = {"data_dir": data_dir or own.data_dir, "split": own.split}
-        if data is not None:
-            return datasets.load(data, scale=None, **options)
-        unlabelled = own.unlabelled
-        if unlabelled == "auto" and UNLABELLED in (self.classes or ()):
-            unlabelled = None  # what was a class in training is one still
-        options |= {"target": own.target, "unlabelled": unlabelled}
-        loaded = datasets.load(own.name, scale=None, **options)
-        if own.labels is None:
-            return loaded
-        return loaded.keep_labels(own.labels, self.experiment.seed)
+        return load_data_of(experiment, data_dir, **changes)
 
 
 def _part_of(data: datasets.Data, part: str) -> datasets.Split:
@@ -282,11 +278,13 @@ def _part_of(data: datasets.Data, part: str) -> datasets.Split:
     return split
 
 
-def load_data_of(experiment: Experiment, **changes: Any) -> datasets.Data:
+def load_data_of(
+    experiment: Experiment, data_dir: str | None = None, **changes: Any
+) -> datasets.Data:
     """Returns the data of an experiment, with other arguments of `load` where they are given."""
     own = experiment.data
     options: dict[str, Any] = {
-        "data_dir": own.data_dir,
+        "data_dir": data_dir or own.data_dir,
         "split": own.split,
         "scale": own.scale,
         "target": own.target,
@@ -295,8 +293,7 @@ def load_data_of(experiment: Experiment, **changes: Any) -> datasets.Data:
         "ids": own.ids,
         "kinds": own.kinds or None,
     }
-    options |= {name: value for name, value in changes.items() if value is not None}
-    loaded = datasets.load(own.name, **options)
+    loaded = datasets.load(own.name, **options | changes)
     return loaded if own.labels is None else loaded.keep_labels(own.labels, experiment.seed)
 
 

@@ -100,3 +100,16 @@ def test_a_table_whose_task_is_not_clear(folder):
     table.to_csv(folder / "whole.csv", index=False)
     own = ("train", *QUICK, "--data", folder / "whole.csv", "--target", "income")
     assert "300 different whole numbers" in refused(*own, "--output", folder / "whole")
+
+
+def test_raw_rows_of_a_run_are_read_as_in_training(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=400), "b": rng.normal(size=400)})
+    table.assign(group=np.arange(400) % 25).to_csv(tmp_path / "groups.csv", index=False)
+    data = ("--data", tmp_path / "groups.csv", "--target", "group", "--scale", "unit")
+    options = ("--task", "classification", "--no-cross-validate", "--output", tmp_path / "run")
+    program("train", *QUICK, *data, *options)
+    run = load_run(tmp_path / "run")
+    raw = run.raw_rows(part="train")  # whole numbers of 25 values are classes only by the task
+    np.testing.assert_array_equal(raw.y, run.rows(part="train").y)
+    np.testing.assert_allclose(run.scaled(raw.x), run.rows(part="train").x, atol=1e-6)
