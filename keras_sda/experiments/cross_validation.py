@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from keras_sda.datasets import Data, Split
+from keras_sda.datasets.folds import make_folds
 from keras_sda.datasets.labels import UNLABELLED
 from keras_sda.experiments.figures import error_rate, measure
 
 # With as many labelled rows, a part of them tells the error well enough.
 FEW_LABELS = 500
-_FOLDS = 5
 
 
 class Fold(NamedTuple):
@@ -49,19 +49,19 @@ def split(data: Data, seed: int) -> list[Fold]:
         data: Data with class numbers, whose training rows have labels.
         seed: Seed of the draw.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     places = [
         (name, row)
         for name in ("train", "valid")
         for row in _labelled_rows(getattr(data, name)).tolist()
     ]
     labels = np.array([getattr(data, name).y[row] for name, row in places])
-    count = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    if count < 2:
+    draw = make_folds(len(labels), labels, seed)
+    if draw is None:
         return []
-    draw = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
-    folds = [_fold(data, [places[index] for index in held_out]) for _, held_out in draw]
+    folds = [
+        _fold(data, [places[index] for index in held_out])
+        for _, held_out in draw.split(labels, labels)
+    ]
     return folds if all(_has_two_classes(fold.data.train) for fold in folds) else []
 
 

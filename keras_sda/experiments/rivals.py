@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_sda.datasets import Split
+from keras_sda.datasets.folds import make_folds
 from keras_sda.experiments.threads import few_threads
 
 # What bounds the time on large data: values (rows times features) and rows to train on, and rows
@@ -15,7 +16,6 @@ from keras_sda.experiments.threads import few_threads
 _MOST_VALUES = 4_000_000
 _MOST_ROWS = 50_000
 _ROWS_TO_CHOOSE = 2_000
-_FOLDS = 5
 _TREES = 200
 
 
@@ -60,22 +60,23 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
     y = y if is_classifier else y.reshape(len(y), -1)[:, 0]
     most = max(100, min(_MOST_ROWS, _MOST_VALUES // x.shape[1]))
     rows = _drawn(len(x), most)
-    few = rows[: min(len(rows), _ROWS_TO_CHOOSE)]
+    given, x, y = len(x), x[rows], y[rows]
+    x_few, y_few = x[:_ROWS_TO_CHOOSE], y[:_ROWS_TO_CHOOSE]
     makers = _classifiers(class_weight) if is_classifier else _regressors()
     trained = {}
     for name, (estimator, choices) in makers.items():
         with warnings.catch_warnings():
             # Steps that end before the last digit is settled, and classes of fewer rows than folds.
             warnings.simplefilter("ignore")
-            with few_threads(x[few]):
+            with few_threads(x_few):
                 quick = clone(estimator)
                 if "n_estimators" in quick.get_params():  # a fourth of the trees tells as much
                     quick.set_params(n_estimators=_TREES // 4)
-                chosen = _choose(quick, choices, x[few], y[few], is_classifier)
-            with few_threads(x[rows]):
-                model = estimator.set_params(**chosen).fit(x[rows], y[rows])
+                chosen = _choose(quick, choices, x_few, y_few, is_classifier)
+            with few_threads(x):
+                model = estimator.set_params(**chosen).fit(x, y)
         words = ", ".join(f"{key.split('__')[-1]} {value:.3g}" for key, value in chosen.items())
-        share = "" if len(rows) == len(x) else f", trained on {len(rows):,} of {len(x):,} rows"
+        share = "" if len(x) == given else f", trained on {len(x):,} of {given:,} rows"
         trained[name] = Rival(model, f"{words or 'default options'}{share}")
     return trained
 
@@ -122,18 +123,16 @@ def _regressors():
 
 def _choose(estimator, choices, x, y, is_classifier):
     """Returns the options of least loss in cross-validation; none from too few rows."""
-    from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+    from sklearn.model_selection import GridSearchCV
 
-    smallest = int(np.unique(y, return_counts=True)[1].min()) if is_classifier else len(y)
-    folds = min(_FOLDS, smallest)
-    if folds < 2:
+    folds = make_folds(len(y), y if is_classifier else None, seed=0)
+    if folds is None:
         return {}
-    kind = StratifiedKFold if is_classifier else KFold
     search = GridSearchCV(
         estimator,
         choices,
         scoring="neg_log_loss" if is_classifier else "neg_mean_squared_error",
-        cv=kind(folds, shuffle=True, random_state=0),
+        cv=folds,
         refit=False,
     ).fit(x, y)
     results = search.cv_results_["mean_test_score"]

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_sda.datasets.folds import make_folds
+
 HEADS = ("finetune", "linear", "auto")
 
 # Rows that tell how strong each block of features is.
-_ROWS_TO_LOOK_AT = 10_000
-_FOLDS = 5
+ROWS_TO_LOOK_AT = 10_000
 _STRENGTHS = np.logspace(-3, 3, 7)
 _PENALTIES = np.logspace(-3, 3, 13)
 
@@ -23,7 +24,7 @@ class LinearHead:
 
     Args:
         model: The pretrained `StackedDenoisingAutoencoder`.
-        rows: Rows to centre and divide by, with and without a label.
+        rows: Rows to centre and divide by, with and without a label; `ROWS_TO_LOOK_AT` are enough.
         is_classification: Whether to take logistic regression, or ridge regression.
 
     Attributes:
@@ -32,7 +33,7 @@ class LinearHead:
 
     def __init__(self, model: Any, rows: Any, is_classification: bool):
         self.is_classification = is_classification
-        blocks = _blocks(model, rows[:_ROWS_TO_LOOK_AT])
+        blocks = _blocks(model, rows)
         self.means = [block.mean(axis=0) for block in blocks]
         self.spreads = [
             # A third, so that a feature of many is about as large as one that is standardised.
@@ -59,16 +60,16 @@ class LinearHead:
 
     def _classifier(self, targets):
         from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+        from sklearn.model_selection import GridSearchCV
 
-        folds = min(_FOLDS, np.unique(targets, return_counts=True)[1].min())
-        if folds < 2:  # a class has one row, and no fold could do without it
+        folds = make_folds(len(targets), targets, seed=0)
+        if folds is None:  # a class has one row, and no fold could do without it
             return LogisticRegression(max_iter=500)
         return GridSearchCV(
             LogisticRegression(max_iter=500),
             {"C": _STRENGTHS},
             scoring="neg_log_loss",
-            cv=StratifiedKFold(folds, shuffle=True, random_state=0),
+            cv=folds,
         )
 
     def _features(self, model, rows):

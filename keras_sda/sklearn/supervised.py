@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from keras_sda._validation import (
     check_choice,
@@ -13,13 +13,11 @@ from keras_sda._validation import (
     check_non_negative_int,
     check_positive_int,
 )
+from keras_sda.datasets.folds import make_folds
 from keras_sda.sklearn.labels import relative_weights
-from keras_sda.sklearn.linear_head import HEADS, LinearHead
+from keras_sda.sklearn.linear_head import HEADS, ROWS_TO_LOOK_AT, LinearHead
 from keras_sda.sklearn.rows import scaled_rows
 from keras_sda.sklearn.stacked import StackedEstimator
-
-# Folds by which `head="auto"` chooses.
-_FOLDS = 5
 
 SUPERVISED = """\
 head: What predicts: `"finetune"`, the whole network, trained on the labelled rows; `"linear"`,
@@ -103,32 +101,30 @@ class SupervisedEstimator(StackedEstimator):
         """Learns from the labelled rows with the head that is asked for."""
         head = self._better_head(X, y, weight, labelled) if self.head == "auto" else self.head
         if head == "linear":
-            self.linear_ = self._fit_linear(X, y, weight, np.flatnonzero(labelled))
+            self.linear_ = self._linear_head(X, y)
+            self.linear_.fit(self.model_, *self._tables(X, y, weight, np.flatnonzero(labelled)))
             # A file of the model has an optimizer's state, of one that never took a step, too.
             self.model_.optimizer.build(self.model_.trainable_variables)
         else:
             self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
 
-    def _fit_linear(self, X, y, weight, numbers):
-        is_classification = self._strata(y) is not None
-        head = LinearHead(self.model_, scaled_rows(X, self.scaling_), is_classification)
-        head.fit(self.model_, *self._tables(X, y, weight, numbers))
-        return head
+    def _linear_head(self, X, y):
+        rows = scaled_rows(X[:ROWS_TO_LOOK_AT], self.scaling_)
+        return LinearHead(self.model_, rows, is_classification=self._strata(y) is not None)
 
     def _better_head(self, X, y, weight, labelled):
         """Returns the head with the lower cross-validated error, of equal ones the simpler."""
         numbers, strata = np.flatnonzero(labelled), self._strata(y[labelled])
-        fewest = len(numbers) if strata is None else np.unique(strata, return_counts=True)[1].min()
-        if min(_FOLDS, fewest) < 2:
+        folds = make_folds(len(numbers), strata, self._seed)
+        if folds is None:
             return "finetune"  # nothing can be held out
-        kind = KFold if strata is None else StratifiedKFold
-        folds = kind(min(_FOLDS, fewest), shuffle=True, random_state=self._seed)
         pretrained = self.model_.get_weights()
+        linear = self._linear_head(X, y)
         errors = {"linear": 0.0, "finetune": 0.0}
         for training, held_out in folds.split(numbers, strata):
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
-            linear = self._fit_linear(X, y, weight, training)
+            linear.fit(self.model_, *self._tables(X, y, weight, training))
             errors["linear"] += self._error(linear.predict(self.model_, rows), targets)
             chosen = np.isin(np.arange(len(y)), training)
             self._finetune(X, y, weight, chosen, self.epochs, self.early_stopping)
