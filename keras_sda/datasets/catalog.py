@@ -214,42 +214,46 @@ def load(
         if columns is None:
             train = source.frame.iloc[parts["train"].x]
             columns = choose_columns(source.frame, train, target, tuple(ids), kinds, scale)
-        return _of_table(source, parts, columns, plain_scaling(columns))
+        return _finished(
+            source,
+            parts,
+            lambda rows: columns(source.frame.iloc[rows]),
+            scaling=plain_scaling(columns),
+            columns=columns,
+        )
     scale = "unit" if scale == "auto" else scale
     check_choice("scale", scale, SCALES, _OWNER)
     _refuse_columns(source.name, task=task, ids=tuple(ids), kinds=kinds, columns=columns)
     scaling = fit_scaling(parts["train"].x, scale, source.unit_range)
     shape = _image_shape(parts["train"].x)
-    finished = {
-        part: Split(_values(rows.x, scaling, None if flatten else shape), _labels(rows.y))
-        for part, rows in parts.items()
-    }
-    return Data(
-        train=finished["train"],
-        valid=finished.get("valid"),
-        test=finished.get("test"),
-        name=source.name,
+    return _finished(
+        source,
+        parts,
+        lambda rows: _values(rows, scaling, None if flatten else shape),
         scaling=scaling,
         image_shape=shape,
-        classes=source.classes,
     )
 
 
-def _of_table(
-    source: Source, parts: dict[str, Split], columns: Columns, scaling: Scaling | None
+def _finished(
+    source: Source, parts: dict[str, Split], inputs: Callable[[Any], np.ndarray], **found: Any
 ) -> Data:
-    finished = {
-        part: Split(columns(source.frame.iloc[rows.x]), _labels(rows.y))
-        for part, rows in parts.items()
-    }
+    """Returns the parts of a source with the inputs of a network as their rows.
+
+    Args:
+        source: Where they come from.
+        parts: The parts as they were read.
+        inputs: Function of a part's rows.
+        **found: What else the `Data` hold: scaling, shape, columns.
+    """
+    made = {part: Split(inputs(rows.x), _labels(rows.y)) for part, rows in parts.items()}
     return Data(
-        train=finished["train"],
-        valid=finished.get("valid"),
-        test=finished.get("test"),
+        train=made["train"],
+        valid=made.get("valid"),
+        test=made.get("test"),
         name=source.name,
-        scaling=scaling,
         classes=source.classes,
-        columns=columns,
+        **found,
     )
 
 
