@@ -51,7 +51,8 @@ class MaskingNoise(Noise):
         super().__init__(rate, seed=seed, **kwargs)
 
     def corrupt(self, inputs):
-        return ops.where(self._uniform(inputs) < self.level, ops.zeros_like(inputs), inputs)
+        draw = self._uniform(ops.shape(inputs))
+        return ops.where(draw < self.level, ops.zeros_like(inputs), inputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -93,7 +94,7 @@ class SaltAndPepperNoise(Noise):
         self.high = float(high)
 
     def corrupt(self, inputs):
-        draw = self._uniform(inputs)
+        draw = self._uniform(ops.shape(inputs))
         low = ops.full_like(inputs, self.low)
         high = ops.full_like(inputs, self.high)
         extreme = ops.where(draw < 0.5 * self.level, low, high)

@@ -52,9 +52,9 @@ class Noise(keras.layers.Layer):
         inputs = ops.cast(inputs, self.compute_dtype)  # from integers, such as pixels
         return self.corrupt(inputs) if training else inputs
 
-    def _uniform(self, inputs):
+    def _uniform(self, shape):
         # Always float32: bfloat16 has 256 values in [0, 1), too few for an exact rate.
-        return keras.random.uniform(ops.shape(inputs), dtype="float32", seed=self.seed_generator)
+        return keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape):
         return input_shape

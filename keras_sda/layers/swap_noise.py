@@ -47,9 +47,10 @@ class SwapNoise(Noise):
         super().__init__(rate, seed=seed, **kwargs)
 
     def corrupt(self, inputs):
-        other_row = _other_rows(self._uniform(inputs), ops.shape(inputs)[0])
+        shape = ops.shape(inputs)
+        other_row = _other_rows(self._uniform(shape), shape[0])
         swapped = ops.take_along_axis(inputs, other_row, axis=0)
-        return ops.where(self._uniform(inputs) < self.level, swapped, inputs)
+        return ops.where(self._uniform(shape) < self.level, swapped, inputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -112,17 +113,14 @@ class ColumnSwapNoise(Noise):
         rows, width = ops.shape(flat)[0], flat.shape[1]
         groups = self._groups_of(width)
         cells = (rows, len(groups))
-        other_row = _other_rows(self._draw(cells), rows)
-        is_swapped = self._draw(cells) < self.level * self._relative_rates()
+        other_row = _other_rows(self._uniform(cells), rows)
+        is_swapped = self._uniform(cells) < self.level * self._relative_rates()
         if len(groups) < width:
             column = np.repeat(np.arange(len(groups)), [stop - start for start, stop in groups])
             other_row = ops.take(other_row, column, axis=1)
             is_swapped = ops.take(is_swapped, column, axis=1)
         swapped = ops.where(is_swapped, ops.take_along_axis(flat, other_row, axis=0), flat)
         return ops.reshape(swapped, ops.shape(inputs))
-
-    def _draw(self, shape):
-        return keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
 
     def _groups_of(self, width):
         if self.groups is None:
