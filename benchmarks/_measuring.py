@@ -115,6 +115,14 @@ def serve(functions: Mapping[str, Callable[..., Any]]) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def main_or_serve(main: Callable[[], Any], **functions: Callable[..., Any]) -> None:
+    """Runs a script's `main`, or, where a `Worker` has started it with `--serve`, its functions."""
+    if "--serve" in sys.argv:
+        serve(functions)
+    else:
+        main()
+
+
 class PeakMemory:
     """The largest anonymous memory of this process inside a `with` block, looked at every 5 ms.
 

@@ -16,7 +16,6 @@ Measured is what passes the loopback interface (Linux only), by whomever: let no
 import contextlib
 import os
 import statistics
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -227,7 +226,4 @@ def plot(report):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        _measuring.serve({"train": train})
-    else:
-        main()
+    _measuring.main_or_serve(main, train=train)

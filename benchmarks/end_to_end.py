@@ -16,7 +16,6 @@ since XLA multiplies slowly on processors where a batch has as many rows as a le
 MNIST comes as for `keras_sda.datasets.load`: set TFDS_DATA_DIR, or it is downloaded.
 """
 
-import sys
 import time
 
 import _measuring
@@ -232,7 +231,4 @@ def plain_network(experiment, data):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        _measuring.serve({"train": train})
-    else:
-        main()
+    _measuring.main_or_serve(main, train=train)

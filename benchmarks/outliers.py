@@ -336,7 +336,4 @@ def plot(report):
 
 
 if __name__ == "__main__":
-    if "--serve" in sys.argv:
-        _measuring.serve({"measure": measure})
-    else:
-        main()
+    _measuring.main_or_serve(main, measure=measure)

@@ -22,7 +22,6 @@ in width is that of one level 784-width; `cache` modes are compared at the large
 import contextlib
 import itertools
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -247,7 +246,4 @@ def plot(report):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        _measuring.serve({"pretrain": pretrain})
-    else:
-        main()
+    _measuring.main_or_serve(main, pretrain=pretrain)

@@ -18,7 +18,6 @@ import functools
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -250,7 +249,4 @@ def plot(report):
 
 
 if __name__ == "__main__":
-    if "--serve" in sys.argv:
-        _measuring.serve({"measure": measure})
-    else:
-        main()
+    _measuring.main_or_serve(main, measure=measure)
