@@ -10,6 +10,7 @@ import numpy as np
 from keras_sda._validation import check_class_labels
 from keras_sda.datasets import Data, Split
 from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.experiments.scores import r2
 
 _PIXEL_NOISE = 0.4
 
@@ -100,10 +101,10 @@ def regression_figures(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict
     predicted = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
     if predicted.shape != (len(x), 1) or y.dtype.kind != "f":
         return {}
-    errors = y.astype("float64") - predicted[:, 0]
-    spread = float(((y - y.mean(dtype="float64")) ** 2).sum())
-    r2 = {"r2": 1 - float((errors**2).sum()) / spread} if spread > 0 else {}
-    return {**r2, "mae": float(np.abs(errors).mean())}
+    targets = y.astype("float64")
+    errors = targets - predicted[:, 0]
+    explained = {"r2": r2(targets, errors)} if np.ptp(targets) > 0 else {}
+    return {**explained, "mae": float(np.abs(errors).mean())}
 
 
 def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:

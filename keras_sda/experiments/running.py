@@ -15,7 +15,6 @@ from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
 from keras_sda.experiments import comparison, cross_validation, figures, run_folder, zoo
-from keras_sda.experiments.comparison import can_compare
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_data_of, load_run
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
@@ -153,7 +152,7 @@ def _carry_out(
     if folder is not None:  # already, should cross-validation be interrupted
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         draw_overview(model, data, metrics, folder)
-    if compare and data.test is not None and can_compare(model, data.train, data.test):
+    if compare and data.test is not None and comparison.can_compare(model, data.train, data.test):
         metrics["comparison"] = comparison.compare(
             *(model, data.train, data.test, data.classes),
             None if experiment.training is None else experiment.training.class_weight,

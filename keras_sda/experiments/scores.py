@@ -95,16 +95,23 @@ def of_numbers(targets: np.ndarray, predictions: np.ndarray) -> dict[str, Score]
     targets = targets.reshape(len(targets), -1)[:, 0].astype("float64")
     errors = targets - predictions
 
-    def r2(rows):
-        spread = float(((targets[rows] - targets[rows].mean()) ** 2).sum())
-        return 1 - float((errors[rows] ** 2).sum()) / spread if spread else float("nan")
-
     figures: dict[str, Callable[[Any], float]] = {
-        "R2": r2,
+        "R2": lambda rows: r2(targets[rows], errors[rows]),
         "MAE": lambda rows: float(np.abs(errors[rows]).mean()),
         "RMSE": lambda rows: float(np.sqrt((errors[rows] ** 2).mean())),
     }
     return _measured(figures, len(targets), len(targets))
+
+
+def r2(targets: np.ndarray, errors: np.ndarray) -> float:
+    """Returns the share of the targets' variance that is explained; NaN where they are all equal.
+
+    Args:
+        targets: Targets, float64, shape `(rows,)`.
+        errors: Targets minus predictions.
+    """
+    spread = float(((targets - targets.mean()) ** 2).sum())
+    return 1 - float((errors**2).sum()) / spread if spread else float("nan")
 
 
 def _measured(figures, count, size):

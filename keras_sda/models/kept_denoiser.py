@@ -51,7 +51,7 @@ class KeepsDenoiser(keras.Model):
                 "to keep, so its reconstructions and scores would mean nothing: call pretrain(x) "
                 "before fit(x, y), with keep_denoiser=True."
             )
-        if self.denoiser_state == "unknown" and not self._has_new_head():
+        if self._may_have_moved():
             warnings.warn(
                 f"This {type(self).__name__} comes from a file of an earlier version, without a "
                 "kept denoiser: if it was trained on labels after pretraining, its reconstructions "
@@ -63,16 +63,14 @@ class KeepsDenoiser(keras.Model):
     @property
     def reconstructs(self) -> bool:
         """Whether the model has a denoiser whose reconstructions can be trusted."""
-        may_have_moved = self.denoiser_state == "unknown" and not self._has_new_head()
-        return self.denoiser_state != "lost" and not may_have_moved
+        return self.denoiser_state != "lost" and not self._may_have_moved()
 
     @backend.in_own_scope
     def before_training(self):
         """Keeps a copy of the denoiser before the first supervised `fit` changes its layers."""
         if self.head is None or self.denoiser_state in ("kept", "lost"):
             return
-        is_untouched = self.denoiser_state == "shared" or self._has_new_head()
-        if self.keep_denoiser and is_untouched and self._is_pretrained():
+        if self.keep_denoiser and self._is_pretrained() and not self._may_have_moved():
             self._keep_copy([_values(layer) for layer in self.autoencoder.levels])
         else:
             self.denoiser_state = "lost"
@@ -87,10 +85,15 @@ class KeepsDenoiser(keras.Model):
         bias = self.autoencoder.levels[0].visible_bias
         return bool(keras.ops.convert_to_numpy(bias).any())
 
-    def _has_new_head(self):
-        """Whether the head is still the zeros that a classifier's starts with."""
+    def _may_have_moved(self):
+        """Whether labels may have moved the layers of a file that does not tell.
+
+        They have not while the head is the zeros that a classifier's starts with.
+        """
+        if self.denoiser_state != "unknown":
+            return False
         kernel = getattr(self.head, "kernel", None)
-        return kernel is not None and not keras.ops.convert_to_numpy(kernel).any()
+        return kernel is None or bool(keras.ops.convert_to_numpy(kernel).any())
 
     def _keep_copy(self, values):
         """Makes the copy, from the values of each level's variables by name."""

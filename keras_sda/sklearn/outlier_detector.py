@@ -284,7 +284,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         outputs = {
             **autoencoder.outputs_to_export(),
             "serve": self.model_,
-            "score": lambda rows: keras.ops.sum(self._errors(rows), axis=-1),
+            "score": self._summed_errors,
         }
         kwargs = {"scaling": self.scaling_, "threshold": self.threshold_, **kwargs}
         kwargs["counts_clipped"] = False  # as in `score_samples`
@@ -381,11 +381,12 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         absolute = self.row_error == "absolute_error"
         return keras.ops.abs(difference) if absolute else keras.ops.square(difference)
 
-    def _row_errors(self, rows):
-        def sums(batch):
-            return keras.ops.sum(self._errors(batch), axis=-1)
+    def _summed_errors(self, batch):
+        """Returns the error of each scaled row, as a tensor."""
+        return keras.ops.sum(self._errors(batch), axis=-1)
 
-        return run_in_batches(sums, rows).astype("float64")
+    def _row_errors(self, rows):
+        return run_in_batches(self._summed_errors, rows).astype("float64")
 
     def _choose_scaling(self, X):
         if self.scale == "robust":
