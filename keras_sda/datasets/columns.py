@@ -30,7 +30,7 @@ class Columns:
     1970, scaled, and the sine and cosine of the time of year, week and day.
 
     Args:
-        columns: The `Column`s, in the order of the training table.
+        columns: One `Column` for each column of the training table, in its order.
         target: Name of the label column, which is never an input, or `None`.
         ids: Names of columns that name rows, which are never inputs.
 
