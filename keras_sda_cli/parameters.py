@@ -162,6 +162,24 @@ PARAMETERS = (
         metavar="NAME[,NAME...]",
     ),
     Parameter(
+        "--test",
+        ("data.test",),
+        "File of the test rows, with the same columns by name, where --data has none of its own.",
+        metavar="FILE",
+    ),
+    Parameter(
+        "--split-column",
+        ("data.split_column",),
+        "Column of a table that says of each row train, valid or test; no input.",
+        metavar="NAME",
+    ),
+    Parameter(
+        "--groups",
+        ("data.groups",),
+        "Column of a table, such as patient: rows of one value stay in one part; no input.",
+        metavar="NAME",
+    ),
+    Parameter(
         "--units",
         ("model.hidden_units",),
         "Hidden units of each level.",

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import numpy as np
 
 from keras_sda._validation import check_choice, check_non_negative_int, check_positive_int
 from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.dividing import divide
 from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
-from keras_sda.datasets.labels import UNLABELLED, choose_labels, is_labelled
+from keras_sda.datasets.labels import choose_labels
 from keras_sda.datasets.number_maps import COLUMN_SCALES
+from keras_sda.datasets.placing import Places
 from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 from keras_sda.datasets.synthetic import gaussian_clouds, xor
@@ -39,6 +40,8 @@ class Data:
         classes: The original labels, if they were text, or integers other than 0 to C - 1, and had
             to be numbered: label `k` was `classes[k]`. Otherwise `None`.
         columns: Of a table, the `Columns` that turned it into `x`; call them on new frames.
+        groups: The number of the group of each row by part, `"train"` and so on, but of a file of
+            test rows; `None` without groups.
     """
 
     train: Split
@@ -49,6 +52,7 @@ class Data:
     image_shape: tuple[int, int, int] | None = None
     classes: list[Any] | None = None
     columns: Columns | None = None
+    groups: Mapping[str, np.ndarray] | None = None
 
     def __repr__(self) -> str:
         parts = (
@@ -117,6 +121,9 @@ def load(
     ids: Iterable[str] = (),
     kinds: Mapping[str, str] | None = None,
     columns: Columns | None = None,
+    test: str | os.PathLike[str] | None = None,
+    split_column: str | None = None,
+    groups: str | None = None,
     seed: int = 0,
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
@@ -178,6 +185,14 @@ def load(
             A table of numbers without gaps, given with one of the scales of other data, is taken as
             numeric throughout.
         columns: Of a table, a map fitted earlier, instead of a new one.
+        test: File of the test rows, for a file without: with the same columns, by name, or arrays
+            of the same shape. The rows of `name_or_path` then train and validate. It is also looked
+            for beside it.
+        split_column: Column of a table that says of every row `train`, `valid` or `test` (or
+            `training`, `val`, `validation`, `dev`, `testing`, `holdout`), and is no input.
+            Without validation rows, a sixth of the training rows validates.
+        groups: Column of a table, such as that of patients, of whose values none is in two parts,
+            as rows of one group tell of each other. It is no input.
         seed: Seed of random splits of files. The split of `digits` is always the same.
 
     Returns:
@@ -207,19 +222,22 @@ def load(
     check_choice("split", split, _SPLITS, _OWNER)
     check_choice("scale", scale, ("auto", *COLUMN_SCALES), _OWNER)
     seed = check_non_negative_int("seed", seed, _OWNER)
-    source = _open(name_or_path, data_dir, target, unlabelled, task)
-    parts = _divide(source, split, seed)
+    places = Places(test, split_column, groups)
+    source = _open(name_or_path, data_dir, target, unlabelled, task, places)
+    parts = divide(source, split, seed)
     if source.frame is not None:
         scale = "squash" if scale == "auto" else scale
         if columns is None:
             train = source.frame.iloc[parts["train"].x]
-            columns = choose_columns(source.frame, train, target, tuple(ids), kinds, scale)
+            how = (target, tuple(ids), kinds, scale, places.notes)
+            columns = choose_columns(source.frame, train, *how)
         return _finished(
             source,
             parts,
-            lambda rows: columns(source.frame.iloc[rows]),
+            lambda part, rows: _inputs(columns, source.frame_of(part, rows), part, places),
             scaling=plain_scaling(columns),
             columns=columns,
+            groups=_groups(source, parts),
         )
     scale = "unit" if scale == "auto" else scale
     check_choice("scale", scale, SCALES, _OWNER)
@@ -229,24 +247,45 @@ def load(
     return _finished(
         source,
         parts,
-        lambda rows: _values(rows, scaling, None if flatten else shape),
+        lambda _, rows: _values(rows.x, scaling, None if flatten else shape),
         scaling=scaling,
         image_shape=shape,
     )
 
 
+def _inputs(columns: Columns, frame: Any, part: str, places: Places) -> np.ndarray:
+    """Returns the inputs of a part; what is wrong with a file of test rows is told of it."""
+    try:
+        return columns(frame)
+    except ValueError as error:
+        if part != "test" or places.test is None:
+            raise
+        raise ValueError(f"The test rows of {places.test} do not fit: {error}") from error
+
+
+def _groups(source: Source, parts: dict[str, Split]) -> dict[str, np.ndarray] | None:
+    """Returns the groups of the rows of each part, but of test rows from another file."""
+    if source.groups is None:
+        return None
+    own = [part for part in parts if part != "test" or source.test_frame is None]
+    return {part: source.groups[parts[part].x] for part in own}
+
+
 def _finished(
-    source: Source, parts: dict[str, Split], inputs: Callable[[Any], np.ndarray], **found: Any
+    source: Source,
+    parts: dict[str, Split],
+    inputs: Callable[[str, Split], np.ndarray],
+    **found: Any,
 ) -> Data:
     """Returns the parts of a source with the inputs of a network as their rows.
 
     Args:
         source: Where they come from.
         parts: The parts as they were read.
-        inputs: Function of a part's rows.
+        inputs: Function of a part's name and rows.
         **found: What else the `Data` hold: scaling, shape, columns.
     """
-    made = {part: Split(inputs(rows.x), _labels(rows.y)) for part, rows in parts.items()}
+    made = {part: Split(inputs(part, rows), _labels(rows.y)) for part, rows in parts.items()}
     return Data(
         train=made["train"],
         valid=made.get("valid"),
@@ -272,7 +311,8 @@ def _open(
     data_dir: str | os.PathLike[str] | None,
     target: str | None,
     unlabelled: Any,
-    task: str = "auto",
+    task: str,
+    places: Places,
 ) -> Source:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(
@@ -290,6 +330,12 @@ def _open(
         raise ValueError(
             "Argument `target` names the label column of a .csv or .parquet file. "
             f"Received: target={target!r} with {name!r}, which has its labels already."
+        )
+    if is_named(name) and any(places):
+        raise ValueError(
+            "Arguments `test`, `split_column` and `groups` are for files. "
+            f"Received: {', '.join(str(each) for each in places if each)} with {name!r}, which has "
+            "its own test rows."
         )
     if name == "digits":
         return _digits()
@@ -310,7 +356,7 @@ def _open(
                 f"path of a file ({', '.join(FORMATS)}) or of an IDX folder."
             ) from error
         raise
-    return read_source(path, target, unlabelled, task)
+    return read_source(path, target, unlabelled, task, places)
 
 
 def _digits() -> Source:
@@ -333,98 +379,6 @@ def _enlarged(source: Source) -> Source:
 
 # The tutorials' points in the plane.
 _POINTS: dict[str, Callable[[], Split]] = {"gaussian_clouds": gaussian_clouds, "xor": xor}
-
-
-def _divide(source: Source, split: str, seed: int) -> dict[str, Split]:
-    parts = dict(source.parts)
-    seed = seed if source.seed is None else source.seed
-    if split == "tensorflow" and (not source.ordered or "valid" in parts):
-        raise ValueError(
-            f"Argument `split` of {_OWNER} must be 'tutorial' or 'full' for {source.name}: only "
-            "mnist, fashion_mnist, IDX folders and sets of tensorflow-datasets without validation "
-            f"rows have a first twelfth to validate on. Received: split={split!r}"
-        )
-    if "rows" in parts:
-        rows = parts.pop("rows")
-        if len(rows.x) < 3:
-            raise ValueError(
-                f"{source.name} needs at least 3 rows to be split into train, valid and test. "
-                f"Received {len(rows.x)}: add rows, or name them x_train, x_valid and x_test in "
-                "an .npz."
-            )
-        parts["train"], parts["test"] = _draw(rows, ceil(0.2 * len(rows.x)), seed)
-        num_valid = ceil(0.1 * len(rows.x))
-    elif "train" not in parts:
-        raise ValueError(
-            f"{source.name} has no training rows. Received only: {', '.join(sorted(parts))}. Add "
-            "x_train, or use keras_sda.datasets.read_rows to read rows for a trained model."
-        )
-    else:
-        num_valid = ceil(len(parts["train"].x) / 6)
-    if split == "full":
-        if "valid" in parts:
-            parts["train"] = _join(parts["train"], parts.pop("valid"))
-    elif "valid" not in parts:
-        rows = parts["train"]
-        parts["train"], parts["valid"] = _validation_rows(source, rows, num_valid, split, seed)
-    return parts
-
-
-def _validation_rows(
-    source: Source, rows: Split, num_valid: int, split: str, seed: int
-) -> tuple[Split, Split]:
-    """Returns the rows to train on and the rows to validate on."""
-    if len(rows.x) < 2:
-        raise ValueError(
-            f"{source.name} needs at least 2 training rows, to validate on some. Received "
-            f"{len(rows.x)}: add rows, or use split='full'."
-        )
-    if not source.ordered:
-        return _draw(rows, num_valid, seed)
-    if split == "tensorflow":
-        num_valid = ceil(len(rows.x) / 12)
-        return _take(rows, slice(num_valid, None)), _take(rows, slice(num_valid))
-    return _take(rows, slice(-num_valid)), _take(rows, slice(-num_valid, None))
-
-
-def _draw(rows: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Draws `count` rows at random, by class if there are enough; returns the rest first."""
-    from sklearn.model_selection import train_test_split
-
-    stratify = _strata(rows.y, min(count, len(rows.x) - count))
-    rest, drawn = train_test_split(
-        np.arange(len(rows.x)), test_size=count, random_state=seed, stratify=stratify
-    )
-    return _take(rows, rest), _take(rows, drawn)
-
-
-def _strata(y: np.ndarray | None, fewest: int) -> np.ndarray | None:
-    """Returns the groups of which each part gets its share: classes, or rows with a label."""
-    if y is None:
-        return None
-    groups = [y] if y.dtype.kind in "biu" else []
-    labelled = is_labelled(y)
-    if labelled.any() and not labelled.all():
-        groups.append(labelled)
-    for strata in groups:
-        sizes = np.unique(strata, return_counts=True)[1]
-        if sizes.min() >= 2 and fewest >= len(sizes):
-            return strata
-    return None
-
-
-def _take(rows: Split, which: np.ndarray | slice) -> Split:
-    return Split(rows.x[which], None if rows.y is None else rows.y[which])
-
-
-def _join(first: Split, second: Split) -> Split:
-    y = None
-    known = [rows.y for rows in (first, second) if rows.y is not None]
-    if known:
-        nothing = UNLABELLED if known[0].dtype.kind in "biu" else np.nan
-        parts = [np.full(len(x), nothing) if y is None else y for x, y in (first, second)]
-        y = np.concatenate(parts).astype(known[0].dtype)
-    return Split(np.concatenate([first.x, second.x]), y)
 
 
 def _image_shape(x: np.ndarray) -> tuple[int, int, int] | None:

@@ -12,8 +12,15 @@ from keras_sda._validation import check_rows, check_same_length
 from keras_sda.datasets.idx import is_idx_folder, read_idx_part
 from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
 from keras_sda.datasets.pickled import read_pickle
+from keras_sda.datasets.placing import (
+    Places,
+    check_parts,
+    check_test_groups,
+    group_numbers,
+    rows_by_column,
+)
 from keras_sda.datasets.tables import as_numbers, read_table
-from keras_sda.datasets.targets import as_task
+from keras_sda.datasets.targets import as_kind_of, as_task
 
 FORMATS = (".npz", ".npy", ".csv", ".parquet", ".pkl.gz", ".pkl")
 
@@ -53,6 +60,8 @@ class Source(NamedTuple):
         ordered: Whether the validation rows are the last training rows, by convention.
         seed: Seed of the split, if the kind of data fixes it.
         frame: The columns of a table; then `x` are the numbers of its rows.
+        test_frame: The columns of another table of which the test rows are, or `None`.
+        groups: The number of each row's group, of all rows of `frame`; `None` without groups.
     """
 
     parts: dict[str, Split]
@@ -62,6 +71,17 @@ class Source(NamedTuple):
     ordered: bool = False
     seed: int | None = None
     frame: Any = None
+    test_frame: Any = None
+    groups: np.ndarray | None = None
+
+    def groups_of(self, rows: Split) -> np.ndarray | None:
+        """Returns the groups of rows of `frame`."""
+        return None if self.groups is None else self.groups[rows.x]
+
+    def frame_of(self, part: str, rows: Split) -> Any:
+        """Returns the rows of a part of a table."""
+        is_other = part == "test" and self.test_frame is not None
+        return (self.test_frame if is_other else self.frame).iloc[rows.x]
 
 
 def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -80,35 +100,104 @@ def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None =
 
 
 def read_source(
-    path: Path, target: str | None = None, unlabelled: Any = "auto", task: str = "auto"
+    path: Path,
+    target: str | None = None,
+    unlabelled: Any = "auto",
+    task: str = "auto",
+    places: Places = Places(),  # noqa: B008  (a tuple, which nothing changes)
 ) -> Source:
     """Reads every part of a file or of an IDX folder, checks it and numbers its classes."""
-    is_idx = is_idx_folder(path)
-    frame = None
     if is_table(path):
-        frame, y = read_table(path, target)
-        if y is not None:
-            y = as_task(_check_labels(frame, y, str(path)), task, f"Column {target!r} of {path}")
-        parts = {"rows": Split(np.arange(len(frame)), y)}
-    elif is_idx:
+        source = _read_tables(path, target, task, places)
+        if target is not None and unlabelled == "auto":
+            for rows in source.parts.values():
+                tell_of_class(rows.y, f"Column {target!r} of {path}")  # type: ignore[arg-type]
+    else:
+        source = _read_arrays(path, target, places)
+    labels, classes = number_classes(
+        {part: rows.y for part, rows in source.parts.items()},
+        unlabelled,
+        in_table=is_table(path),
+        # Labels of images are digits already, however few of them are there.
+        renumber=not (source.ordered or _is_pickle(path)),
+    )
+    parts = {part: Split(rows.x, labels[part]) for part, rows in source.parts.items()}
+    return source._replace(parts=parts, classes=classes)
+
+
+def _read_tables(path: Path, target: str | None, task: str, places: Places) -> Source:
+    """Reads a table, and the one of its test rows if there is one."""
+    places.check(target)
+    frame, labels = read_table(path, target)
+    places.check_frame(frame, str(path))
+    parts = {"rows": np.arange(len(frame))}
+    test = test_labels = groups = None
+    if places.split_column is not None:
+        parts = rows_by_column(frame, places.split_column, str(path))
+    if places.groups is not None:
+        groups = group_numbers(frame, places.groups, str(path))
+        check_parts(parts, groups, places)
+    owner = f"Column {target!r} of {path}"
+    labels = None if labels is None else _check_labels(frame, labels, str(path))
+    if places.test is not None:
+        other = _find_test(path, places)
+        test, test_labels = read_table(other, target)
+        if places.groups is not None:
+            check_test_groups(frame, test, places.groups, str(path), str(other))
+        if test_labels is not None and labels is not None:
+            test_labels = _check_labels(test, test_labels, str(other))
+            test_labels = as_kind_of(test_labels, labels, f"Column {target!r} of {other}")
+            both = as_task(np.concatenate([labels, test_labels]), task, owner)
+            labels, test_labels = both[: len(labels)], both[len(labels) :]
+        parts = {"train": parts["rows"]}
+    elif labels is not None:
+        labels = as_task(labels, task, owner)
+    splits = {part: Split(r, None if labels is None else labels[r]) for part, r in parts.items()}
+    if test is not None:
+        splits["test"] = Split(np.arange(len(test)), test_labels)
+    return Source(splits, path.name, frame=frame, test_frame=test, groups=groups)
+
+
+def _find_test(path: Path, places: Places) -> Path:
+    """Returns the file of test rows, which is of the kind of the others."""
+    other = find(places.test, path.parent)  # type: ignore[arg-type]
+    if is_table(path) != is_table(other):
+        raise ValueError(
+            f"Argument `test` must be a table where the training rows are one, and no table where "
+            f"they are not. Received: {other} with {path}"
+        )
+    return other
+
+
+def _read_arrays(path: Path, target: str | None, places: Places) -> Source:
+    """Reads a file without names of columns, or an IDX folder, and the file of test rows."""
+    is_idx = is_idx_folder(path)
+    if places.notes:
+        raise ValueError(
+            "Arguments `split_column` and `groups` name columns of a .csv or .parquet file. "
+            f"Received: {', '.join(places.notes)} with {path}"
+        )
+    if is_idx:
         _refuse_target(path, target)
         parts = {part: Split(*read_idx_part(path, part)) for part in ("train", "test")}
     else:
         parts = _read_parts(path, target)
-    if frame is None:
-        parts = _check(path, parts)
-    labels = {part: rows.y for part, rows in parts.items()}
-    if is_table(path) and target is not None and unlabelled == "auto":
-        tell_of_class(parts["rows"].y, f"Column {target!r} of {path}")  # type: ignore[arg-type]
-    labels, classes = number_classes(
-        labels,
-        unlabelled,
-        in_table=is_table(path),
-        # Labels of images are digits already, however few of them are there.
-        renumber=not (is_idx or _is_pickle(path)),
-    )
-    parts = {part: Split(rows.x, labels[part]) for part, rows in parts.items()}
-    return Source(parts, path.name, classes, ordered=is_idx, frame=frame)
+    if places.test is not None:
+        if "test" in parts:
+            raise ValueError(
+                f"{path} has test rows already. Received: test={str(places.test)!r}, which is for "
+                "files without."
+            )
+        parts |= {"train": parts.pop("rows")} if "rows" in parts else {}
+        parts["test"] = _one_part(_find_test(path, places))
+        if all(rows.y is not None for part, rows in parts.items() if part != "test"):
+            _check_has_labels(parts["test"], str(places.test))
+    return Source(_check(path, parts), path.name, ordered=is_idx)
+
+
+def _check_has_labels(rows: Split, owner: str) -> None:
+    if rows.y is None:
+        raise ValueError(f"The test rows of {owner} need labels, as the training rows have some.")
 
 
 def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
@@ -153,14 +242,19 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
         numbers = as_numbers(frame)
         y = None if y is None else _check_labels(frame, y, str(found))
         return Split(frame if numbers is None else numbers, y)
-    if is_idx_folder(found):
-        _refuse_target(found, target)
-        parts = {"test": Split(*read_idx_part(found, "test"))}
-    else:
-        parts = _read_parts(found, target)
-    chosen = next(part for part in ("rows", "test", "train", "valid") if part in parts)
-    x, y = _check(found, {chosen: parts[chosen]})[chosen]
+    _refuse_target(found, target)
+    x, y = _one_part(found)
     return Split(x.reshape(len(x), -1), y)
+
+
+def _one_part(path: Path) -> Split:
+    """Returns the rows of a file, of its test part if it has parts."""
+    if is_idx_folder(path):
+        parts = {"test": Split(*read_idx_part(path, "test"))}
+    else:
+        parts = _read_parts(path, None)
+    chosen = next(part for part in ("rows", "test", "train", "valid") if part in parts)
+    return _check(path, {chosen: parts[chosen]})[chosen]
 
 
 def _read_parts(path: Path, target: str | None) -> dict[str, Split]:

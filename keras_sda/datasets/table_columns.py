@@ -1,6 +1,7 @@
 """The columns of a table that `load` reads, and when they are a `Scaling`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from keras_sda.datasets.columns import Columns
@@ -15,6 +16,7 @@ def choose_columns(
     ids: tuple[str, ...],
     kinds: Mapping[str, str] | None,
     scale: str | None,
+    notes: Mapping[str, str],
 ) -> Columns:
     """Fits the columns on the training rows of a table.
 
@@ -25,14 +27,16 @@ def choose_columns(
         ids: Columns that name rows.
         kinds: Kinds asked for.
         scale: See `Columns.fit`.
+        notes: Columns that are no inputs, and why.
     """
-    kinds = dict(kinds or {})
-    rest = frame.drop(columns=[name for name in ids if name in frame.columns])
+    kinds = dict(kinds or {}) | dict.fromkeys(notes, "ignore")
+    rest = frame.drop(columns=[name for name in (*ids, *notes) if name in frame.columns])
     if scale in SCALES and as_numbers(rest) is not None:
         # As other data are scaled: all columns, constants, too.
         kinds = dict.fromkeys(rest.columns, "numeric") | kinds
-    fitted = Columns.fit(train, None, ids, kinds, scale)
-    return Columns(fitted.columns, target, ids)
+    fitted = Columns.fit(train, None, ids, kinds, scale).columns
+    noted = (replace(c, note=notes[c.name]) if c.name in notes else c for c in fitted)
+    return Columns(tuple(noted), target, ids)
 
 
 def plain_scaling(columns: Columns) -> Scaling | None:

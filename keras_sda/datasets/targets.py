@@ -46,3 +46,23 @@ def as_task(labels: np.ndarray, task: str, owner: str) -> np.ndarray:
         return labels
     text = ["" if gone else as_text(v) for v, gone in zip(labels, is_missing(labels), strict=True)]
     return np.array(text)
+
+
+def as_kind_of(labels: np.ndarray, known: np.ndarray, owner: str) -> np.ndarray:
+    """Returns the labels of test rows as text where those of training rows are text.
+
+    Args:
+        labels: Labels of test rows.
+        known: Labels of training rows.
+        owner: What holds the former, at the beginning of error messages.
+
+    Raises:
+        ValueError: If they are text where those of training rows are numbers.
+    """
+    are_numbers, were_numbers = labels.dtype.kind in "biuf", known.dtype.kind in "biuf"
+    if are_numbers and not were_numbers:
+        gone = is_missing(labels)
+        return np.array(["" if g else as_text(v) for v, g in zip(labels, gone, strict=True)])
+    if were_numbers and not are_numbers and not is_missing(labels).all():
+        raise ValueError(f"{owner} holds text, and the training rows have numbers there.")
+    return labels

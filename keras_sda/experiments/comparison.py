@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_sda.datasets import Split
 from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.datasets.labels import is_labelled
 from keras_sda.experiments import scores
 from keras_sda.experiments.rivals import Rival, train_rivals
 
@@ -32,6 +33,7 @@ def compare(
     rows: Split,
     classes: Any = None,
     class_weight: Any = None,
+    groups: Any = None,
 ) -> dict[str, Any]:
     """Measures a network, and a linear model and a forest trained on the same rows.
 
@@ -46,6 +48,8 @@ def compare(
         classes: The names of the classes; by default their numbers.
         class_weight: Weights of the classes that the network was trained with: the others have
             them too.
+        groups: The groups of the rows that it was trained on, which no fold of the others' tears
+            apart; `None` for none.
 
     Returns:
         What `describe` puts into words, ready for JSON: the figures of each with their 95 %
@@ -56,7 +60,10 @@ def compare(
     is_classifier = getattr(model, "num_classes", None) is not None
     num_classes = int(getattr(model, "num_classes", 0) or 0)
     contestants: dict[str, Any] = {NETWORK: _network_outputs(model, x)}
-    trained: dict[str, Rival] = train_rivals(train.labelled or train, is_classifier, class_weight)
+    groups = None if groups is None else groups[is_labelled(np.asarray(train.y))]
+    trained: dict[str, Rival] = train_rivals(
+        train.labelled or train, is_classifier, class_weight, groups
+    )
     for name, rival in trained.items():
         contestants[name] = rival.predict(x.reshape(len(x), -1), num_classes)
     found: dict[str, Any] = {"rows": len(labels), "classifier": is_classifier}

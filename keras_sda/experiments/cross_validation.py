@@ -42,8 +42,9 @@ def count_labels(data: Data) -> int:
 def split(data: Data, seed: int) -> list[Fold]:
     """Returns the folds of the labelled training and validation rows, stratified by class.
 
-    There are five, or as many as the rarest class has labelled rows; none if a class has a single
-    one, or if without a fold the training rows would have labels of fewer than two classes.
+    There are five, or as many as the rarest class has labelled rows, or as there are groups, which
+    no fold tears apart; none if a class has a single one, or if without a fold the training rows
+    would have labels of fewer than two classes.
 
     Args:
         data: Data with class numbers, whose training rows have labels.
@@ -55,13 +56,11 @@ def split(data: Data, seed: int) -> list[Fold]:
         for row in _labelled_rows(getattr(data, name)).tolist()
     ]
     labels = np.array([getattr(data, name).y[row] for name, row in places])
-    draw = make_folds(len(labels), labels, seed)
-    if draw is None:
-        return []
-    folds = [
-        _fold(data, [places[index] for index in held_out])
-        for _, held_out in draw.split(labels, labels)
-    ]
+    groups = None
+    if data.groups is not None:
+        groups = np.array([data.groups[name][row] for name, row in places])
+    draw = make_folds(len(labels), labels, seed, groups)
+    folds = [_fold(data, [places[index] for index in held_out]) for _, held_out in draw or ()]
     return folds if all(_has_two_classes(fold.data.train) for fold in folds) else []
 
 

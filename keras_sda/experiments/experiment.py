@@ -51,6 +51,9 @@ class Data:
         categorical: Columns of a table that are categories, whatever they look like.
         numeric: Columns that are numbers.
         ignore: Columns that are left out.
+        test: File of the test rows, where that of the others has none; see `datasets.load`.
+        split_column: Column of a table that says of each row `train`, `valid` or `test`.
+        groups: Column of a table of whose values none is in two parts, nor in two folds.
     """
 
     name: str = "digits"
@@ -65,6 +68,9 @@ class Data:
     categorical: Sequence[str] = ()
     numeric: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    test: str | None = None
+    split_column: str | None = None
+    groups: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("ids", "categorical", "numeric", "ignore"):
@@ -76,6 +82,13 @@ class Data:
                     f"Received: data.{name}={value!r}"
                 )
             object.__setattr__(self, name, tuple(names))
+        for name in ("test", "split_column", "groups"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, str)):
+                raise ValueError(
+                    f"Argument `data.{name}` of {_OWNER} must be a name. "
+                    f"Received: data.{name}={value!r}"
+                )
         if self.labels is not None:
             check_positive_int("data.labels", self.labels, _OWNER)
         if not (self.unlabelled is None or isinstance(self.unlabelled, (str, int, float))):

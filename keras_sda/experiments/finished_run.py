@@ -197,14 +197,15 @@ class Run:
             `None` if the model learns no labels, or the training rows cannot be read.
         """
         try:
-            train = self.data.train
+            data = self.data
         except (ValueError, OSError, ImportError):
             return None
-        if not comparison.can_compare(self.model, train, rows):
+        if not comparison.can_compare(self.model, data.train, rows):
             return None
         training = self.experiment.training
         weight = None if training is None else training.class_weight
-        return comparison.compare(self.model, train, rows, self.classes, weight)
+        groups = (data.groups or {}).get("train")
+        return comparison.compare(self.model, data.train, rows, self.classes, weight, groups)
 
     def raw_rows(
         self, data: str | None = None, target: str | None = None, part: str = "test", **load: Any
@@ -292,6 +293,9 @@ def load_data_of(
         "task": own.task,
         "ids": own.ids,
         "kinds": own.kinds or None,
+        "test": own.test,
+        "split_column": own.split_column,
+        "groups": own.groups,
     }
     loaded = datasets.load(own.name, **options | changes)
     return loaded if own.labels is None else loaded.keep_labels(own.labels, experiment.seed)

@@ -41,7 +41,12 @@ class Rival:
         return probabilities
 
 
-def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) -> dict[str, Rival]:
+def train_rivals(
+    train: Split,
+    is_classifier: bool,
+    class_weight: Any = None,
+    groups: np.ndarray | None = None,
+) -> dict[str, Rival]:
     """Trains a linear model and a forest on labelled rows.
 
     Logistic or ridge regression on standardised inputs chooses its penalty, the forest of 200 trees
@@ -53,6 +58,7 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
         train: Rows, all with a label.
         is_classifier: Whether labels are class numbers, not quantities.
         class_weight: As in scikit-learn, for both classifiers.
+        groups: The groups of the rows, which no fold tears apart; `None` for none.
     """
     from sklearn.base import clone
 
@@ -62,6 +68,9 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
     rows = _drawn(len(x), most)
     given, x, y = len(x), x[rows], y[rows]
     x_few, y_few = x[:_ROWS_TO_CHOOSE], y[:_ROWS_TO_CHOOSE]
+    few_groups = None if groups is None else groups[rows][:_ROWS_TO_CHOOSE]
+    classes = y_few if is_classifier else None
+    folds = make_folds(len(y_few), classes, seed=0, groups=few_groups)
     makers = _classifiers(class_weight) if is_classifier else _regressors()
     trained = {}
     for name, (estimator, choices) in makers.items():
@@ -72,7 +81,7 @@ def train_rivals(train: Split, is_classifier: bool, class_weight: Any = None) ->
                 quick = clone(estimator)
                 if "n_estimators" in quick.get_params():  # a fourth of the trees tells as much
                     quick.set_params(n_estimators=_TREES // 4)
-                chosen = _choose(quick, choices, x_few, y_few, is_classifier)
+                chosen = _choose(quick, choices, x_few, y_few, folds)
             with few_threads(x):
                 model = estimator.set_params(**chosen).fit(x, y)
         words = ", ".join(f"{key.split('__')[-1]} {value:.3g}" for key, value in chosen.items())
@@ -121,17 +130,17 @@ def _regressors():
     }
 
 
-def _choose(estimator, choices, x, y, is_classifier):
+def _choose(estimator, choices, x, y, folds):
     """Returns the options of least loss in cross-validation; none from too few rows."""
+    from sklearn.base import is_classifier
     from sklearn.model_selection import GridSearchCV
 
-    folds = make_folds(len(y), y if is_classifier else None, seed=0)
     if folds is None:
         return {}
     search = GridSearchCV(
         estimator,
         choices,
-        scoring="neg_log_loss" if is_classifier else "neg_mean_squared_error",
+        scoring="neg_log_loss" if is_classifier(estimator) else "neg_mean_squared_error",
         cv=folds,
         refit=False,
     ).fit(x, y)

@@ -156,6 +156,7 @@ def _carry_out(
         metrics["comparison"] = comparison.compare(
             *(model, data.train, data.test, data.classes),
             None if experiment.training is None else experiment.training.class_weight,
+            (data.groups or {}).get("train"),
         )
     if cross_validate and _has_few_labels(model, experiment, data):
         _cross_validate(build, experiment, data, metrics, saver)

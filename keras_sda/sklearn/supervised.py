@@ -121,7 +121,7 @@ class SupervisedEstimator(StackedEstimator):
         pretrained = self.model_.get_weights()
         linear = self._linear_head(X, y)
         errors = {"linear": 0.0, "finetune": 0.0}
-        for training, held_out in folds.split(numbers, strata):
+        for training, held_out in folds:
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
             linear.fit(self.model_, *self._tables(X, y, weight, training))

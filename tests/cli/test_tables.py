@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from commands import call, refused
 
-from keras_sda.experiments import load_run
+from keras_sda.experiments import cross_validation, load_run
 
 QUICK = ("--units", "16", "--pretrain-epochs", "1", "--epochs", "30", "--no-backup", "--quiet")
 
@@ -113,3 +113,45 @@ def test_raw_rows_of_a_run_are_read_as_in_training(tmp_path):
     raw = run.raw_rows(part="train")  # whole numbers of 25 values are classes only by the task
     np.testing.assert_array_equal(raw.y, run.rows(part="train").y)
     np.testing.assert_allclose(run.scaled(raw.x), run.rows(part="train").x, atol=1e-6)
+
+
+def test_test_rows_columns_of_parts_and_groups(folder):
+    table = people()
+    table["house"] = np.repeat(np.arange(60), 5)
+    table[:200].to_csv(folder / "some.csv", index=False)
+    table[200:].to_csv(folder / "others.csv", index=False)
+    own = ("train", *QUICK, "--data", folder / "some.csv", "--target", "rich", "--ignore", "income")
+    own += ("--id", "id", "--test", folder / "others.csv", "--groups", "house")
+    printed = program(*own, "--print-config")
+    assert 'groups = "house"' in printed
+    assert f'test = "{folder / "others.csv"}"' in printed
+    output = program(*own, "--output", folder / "grouped")
+    run = load_run(folder / "grouped")
+    assert run.metrics["test"]["rows"] == 100
+    assert run.metrics["cross_validation"]["folds"] == 5
+    line = next(line for line in output.splitlines() if line.startswith("Test: "))
+    again = program("evaluate", folder / "grouped")
+    assert again.splitlines()[0].split(": ")[1] == line.removeprefix("Test: ")
+    houses = [set(run.data.groups[part].tolist()) for part in ("train", "valid")]
+    assert not houses[0] & houses[1]
+    fold = cross_validation.split(run.data, seed=0)[0]
+    hidden = run.data.groups["train"][(fold.data.train.y < 0) & (run.data.train.y >= 0)]
+    assert not set(hidden) & set(run.data.groups["train"][fold.data.train.y >= 0])
+    changed = refused(*own[:-2], "--groups", "city", "--output", folder / "grouped")
+    assert "where data.groups is 'house'. Received data.groups='city'" in changed
+
+
+def test_a_column_says_which_rows_test(folder):
+    table = people().assign(part=np.repeat(["train", "dev", "test"], 100))
+    table.to_csv(folder / "parts.csv", index=False)
+    output = program(
+        *("train", *QUICK, "--data", folder / "parts.csv", "--target", "rich"),
+        *("--ignore", "income,id", "--split-column", "part", "--output", folder / "parts"),
+    )
+    assert load_run(folder / "parts").metrics["test"]["rows"] == 100
+    assert "of 100" in output
+    new = table.drop(columns="part")
+    new[200:].to_csv(folder / "new.csv", index=False)
+    first = program("evaluate", folder / "parts").splitlines()[0]
+    second = program("evaluate", folder / "parts", "--data", folder / "new.csv").splitlines()[0]
+    assert first.split(": ")[1] == second.split(": ")[1]
