@@ -157,7 +157,7 @@ class Columns:
         Raises:
             ValueError: If a column is missing, or its values are not of its kind.
         """
-        table = self._table(frame)
+        table = self.read(frame)
         absent = [column.name for column in self.used if column.name not in table]
         if absent:
             raise ValueError(
@@ -177,7 +177,8 @@ class Columns:
                 x[rows, group.start : group.stop] = inputs
         return x
 
-    def _table(self, frame: Any) -> dict[str, Any]:
+    def read(self, frame: Any) -> dict[str, Any]:
+        """Returns the columns of a frame, or of an array, by name; their values as they are."""
         if not isinstance(frame, np.ndarray):
             return read_frame(frame, _OWNER)
         used = self.used
@@ -217,7 +218,7 @@ class Columns:
 
     def remarks(self, frame: Any) -> list[str]:
         """Returns what is to be told of new rows, in a sentence each: extra columns, new gaps."""
-        table = self._table(frame)
+        table = self.read(frame)
         known = {column.name for column in self.columns} | {self.target, *self.ids}
         extra = [name for name in table if name not in known]
         lines = [f"Not used, as training had no such columns: {', '.join(extra)}"] if extra else []

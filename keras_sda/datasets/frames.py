@@ -31,6 +31,29 @@ class Values(NamedTuple):
         return np.isnan(self.values)
 
 
+def is_frame(data: Any) -> bool:
+    """Whether data are a frame of pandas or polars, and not an array or a matrix."""
+    return hasattr(data, "columns") and hasattr(data, "shape") and not hasattr(data, "dtype")
+
+
+def is_plain(frame: Any) -> bool:
+    """Whether a frame holds nothing but numbers and booleans, without gaps.
+
+    Without narwhals, which reads frames, it counts as plain: what uses it checks the values.
+    """
+    try:
+        import narwhals as nw
+    except ImportError:
+        return True
+    columns = list(nw.from_native(frame, eager_only=True).iter_columns())
+    return all(
+        (column.dtype == nw.Boolean or column.dtype.is_numeric())
+        and not column.is_null().any()
+        and not (column.dtype.is_float() and column.is_nan().any())
+        for column in columns
+    )
+
+
 def read_frame(frame: Any, owner: str) -> dict[str, Any]:
     """Returns the columns of a frame by name, as they are; `read_values` reads one of them.
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from keras_sda import backend
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.scaling import Scaling
+from keras_sda.sklearn.frames import TakesFrames
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
 
 
-class NetworkEstimator(BaseEstimator):
+class NetworkEstimator(TakesFrames):
     """The base of all estimators of a network; a subclass is a dataclass of the parameters.
 
     Those that are declared here, every one of them has.
@@ -34,7 +35,7 @@ class NetworkEstimator(BaseEstimator):
         """Returns the codes of a level.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             level: Number of the level from 0; -1 is the last.
 
         Returns:
@@ -51,8 +52,14 @@ class NetworkEstimator(BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "model_")  # A fit that was refused leaves other attributes behind.
 
+    def _scale_of_columns(self):
+        return "squash" if self.scale == "auto" else self.scale
+
     def _choose_scaling(self, X):
-        return choose_scaling(X, self.scale, type(self).__name__)
+        if self.columns_ is not None:
+            return Scaling()  # the columns are scaled already
+        scale = "standard" if self.scale == "auto" else self.scale
+        return choose_scaling(X, scale, type(self).__name__)
 
     def _draw_seed(self):
         if isinstance(self.random_state, numbers.Integral):
@@ -82,8 +89,14 @@ class NetworkEstimator(BaseEstimator):
     def _checked_rows(self, X):
         """Returns the rows given to a method of a fitted estimator, checked and scaled."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = self._validated(X, reset=False)
         return scaled_rows(X, self.scaling_)
+
+    def _unscaled(self, rows):
+        """Returns scaled rows in the units of the features, as a frame if they came from one."""
+        rows = rows.astype("float64")
+        rows = rows / np.asarray(self.scaling_.factor) + np.asarray(self.scaling_.offset)
+        return rows if self.columns_ is None else self.columns_.inverse(rows)
 
     def _outputs(self, rows):
         """Returns what predicts from scaled rows: probabilities or targets, float64."""

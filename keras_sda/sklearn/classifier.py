@@ -44,6 +44,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
+        {columns_found}
         histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for supervised training.
         linear_: The fitted linear model, of `head="linear"` or chosen by `"auto"`, or `None`; its
@@ -78,7 +79,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
         """Pretrains on all rows, then trains on those with a label.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Labels of shape `(rows,)`, numbers or strings; see above for rows without one.
             sample_weight: Weights of shape `(rows,)` for supervised training.
 
@@ -101,7 +102,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
         """Pretrains in the first call; trains for one supervised epoch in each call.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Labels of shape `(rows,)`.
             classes: All classes; needed in the first call.
             sample_weight: Weights of shape `(rows,)` for supervised training.

@@ -9,6 +9,17 @@ random_state: Seed of initial weights, noise, dropout and shuffling: an integer 
             same weights every time. `None` and a `RandomState` draw the seed, as usual.
         verbose: As in Keras' `fit`; silent by default, as grid searches fit many models."""
 
+_COLUMNS = """\
+columns: How a frame of pandas or polars becomes numbers. `"auto"`: one with text, gaps or
+            dates by a `keras_sda.datasets.Columns` that is fitted on the training rows; one of
+            numbers alone, or an array, as it is. A `Columns` of one's own is used as it is fitted.
+            `None`: all must be numbers. New rows are then taken by the names of their columns;
+            extra ones are ignored."""
+
+_COLUMNS_FOUND = """\
+columns_: The `keras_sda.datasets.Columns` that turns frames into the network's inputs, or
+            `None`."""
+
 _STACK = """\
 hidden_units: Units of each level, the lowest first. One level of 64 by default, which is fast
             and enough for a table of a few dozen columns; pass several to stack them.
@@ -24,7 +35,9 @@ hidden_units: Units of each level, the lowest first. One level of 64 by default,
         scale: How to scale the features before training, as in `keras_sda.datasets.load`:
             {scale_reason}`"unit"` ([0, 1], for cross-entropy, as with images),
             `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows; new rows are
-            scaled in the same way.
+            scaled in the same way. A frame with text, gaps or dates takes these, `"squash"` and
+            `"quantile"`, as `Columns.fit`.{auto_scale}
+        {columns}
         pretrain_epochs: Epochs of pretraining, or one number per level; 0 skips
             pretraining.{pretrain_reason}
         pretrain_learning_rate: Learning rate of pretraining, or one per level; Adam's default.
@@ -43,11 +56,16 @@ _TEXTS = {
 ; 0.3 is in the
             middle of the rates (0.1 to 0.5) that papers choose from.""",
     "scale_reason": """\
-`"standard"` (mean 0, standard deviation 1 in each column; the default, as it suits
-            features in any unit), """,
+`"standard"` (mean 0, standard deviation 1 in each column, which suits features in
+            any unit), """,
     "pretrain_reason": """\
  Twice
             the default of `StackedDenoisingAutoencoder.pretrain`, as tables are smaller.""",
+    "auto_scale": """\
+ `"auto"`: for such a frame squash, which heavy tails
+            do not upset; else standard.""",
+    "columns": _COLUMNS,
+    "columns_found": _COLUMNS_FOUND,
     "optimizer": _OPTIMIZER,
     "last": _LAST,
 }

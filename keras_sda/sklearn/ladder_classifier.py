@@ -54,7 +54,9 @@ class LadderClassifier(NetworkClassifier):
             which leaves a pixel that hardly ever varies as weak as it is), `"standard"` (mean 0,
             standard deviation 1), for columns with values far from all others, and with more
             noise; `"symmetric"` ([-1, 1]) or `None`. It is fitted on the training rows, those
-            without a label included; new rows are scaled in the same way.
+            without a label included; new rows are scaled in the same way. Of a frame with text,
+            gaps or dates, the numbers are scaled so; see `columns`.
+        {columns}
         epochs: Passes over all rows. `"auto"`: as many as take 3,000 steps of `batch_size` rows, at
             least 10, since it is steps that training needs, of which an epoch of a small table has
             few.
@@ -77,6 +79,7 @@ class LadderClassifier(NetworkClassifier):
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
         model_: The `LadderNetwork`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
+        {columns_found}
         history_: The loss and each level's denoising cost, by epoch.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if `fit` was given a table with names.
@@ -114,6 +117,7 @@ class LadderClassifier(NetworkClassifier):
     optimizer: Any = "adam"
     unlabelled: Any = "auto"
     class_weight: Any = None
+    columns: Any = "auto"
     random_state: Any = None
     verbose: Any = 0
 
@@ -121,7 +125,7 @@ class LadderClassifier(NetworkClassifier):
         """Trains on all rows, and on the labels of those that have one.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Labels of shape `(rows,)`, numbers or strings; see above for rows without one.
             sample_weight: Weights of the labels, of shape `(rows,)`.
 

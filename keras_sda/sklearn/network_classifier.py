@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from keras_sda.datasets.labels import fill_missing, has_label
 from keras_sda.sklearn.base import NetworkEstimator
@@ -22,7 +21,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """Returns the probabilities of the classes, shape `(rows, classes)`, float64.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         rows = self._checked_rows(X)
         probabilities = self._outputs(rows)
@@ -32,7 +31,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """Returns the logarithms of `predict_proba`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         with np.errstate(divide="ignore"):  # A probability may be 0 in float32.
             return np.log(self.predict_proba(X))
@@ -41,7 +40,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """Returns the most probable class of each row, shape `(rows,)`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         numbers = self.predict_proba(X).argmax(axis=1)
         return self.classes_[numbers]
@@ -51,7 +50,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         y, missing = fill_missing(y)
         if missing is not None and missing.all():
             y = np.zeros(len(missing))  # rows and parameters are checked all the same
-        X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset)
+        X, y = self._validated(X, y, reset=reset)
         return X, y, np.ones(len(y), dtype=bool) if missing is None else ~missing
 
     def _checked_to_fit(self, X, y, sample_weight):

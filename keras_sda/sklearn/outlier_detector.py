@@ -11,7 +11,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
-from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import (
     check_choice,
@@ -20,6 +19,8 @@ from keras_sda._validation import (
     check_positive_int,
 )
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.scaling import Scaling
 from keras_sda.exporting import export_model
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.rows import SparseRows, robust_scaling
@@ -60,6 +61,7 @@ _PRETRAIN_REASON = """ None by
     noise_reason=_NOISE_REASON,
     level_reason=_LEVEL_REASON,
     scale_reason=_SCALE_REASON,
+    auto_scale="",
     pretrain_reason=_PRETRAIN_REASON.rstrip(),
 )
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -105,6 +107,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         calibration_errors_: The errors that the threshold was chosen by, sorted.
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
+        {columns_found}
         histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for the training of all levels together, if there was any.
         n_features_in_: Number of features.
@@ -144,14 +147,14 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Trains on the rows and sets the threshold.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Ignored.
 
         Returns:
             The estimator.
         """
         self._check_parameters()
-        X = validate_data(self, X, accept_sparse="csr")
+        X = self._validated(X)
         self.model_, rows = self._start(X)
         self.history_: dict[str, list[float]] = {}
         self._train_together(rows)
@@ -171,7 +174,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns each row's negative reconstruction error, shape `(rows,)`: low means strange.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         return -self._row_errors(self._scorable_rows(X, "score_samples"))
 
@@ -179,7 +182,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns `score_samples` shifted so that outliers lie below 0, shape `(rows,)`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         return self.score_samples(X) - self.offset_
 
@@ -187,7 +190,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns 1 for normal rows and -1 for outliers, shape `(rows,)`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -200,7 +203,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         there are.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
 
         Reference:
             Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 51,
@@ -214,20 +217,25 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     def feature_errors(self, X):
         """Returns the contribution of each feature to a row's reconstruction error.
 
+        Of a frame that went through `columns_`, features are the columns in use.
+
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
 
         Returns:
             Array of shape `(rows, features)`, float64, whose rows sum to minus `score_samples`.
         """
         rows = self._scorable_rows(X, "feature_errors")
-        return run_in_batches(self._errors, rows).astype("float64")
+        errors = run_in_batches(self._errors, rows).astype("float64")
+        if self.columns_ is None:
+            return errors
+        return np.add.reduceat(errors, [group.start for group in self.columns_.groups], axis=1)
 
     def explain(self, X, features=3):
         """Returns which features make rows strange, and what was expected there, as a frame.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             features: How many features of each row, those that contribute most.
 
         Returns:
@@ -248,10 +256,15 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         check_positive_int("features", features, f"{_OWNER}.explain()")
         errors = self.feature_errors(X)
         scaled = self._checked_rows(X)
-        expected = self.model_.reconstruct(scaled).astype("float64")
-        expected = expected / np.asarray(self.scaling_.factor) + np.asarray(self.scaling_.offset)
-        values = X.toarray() if issparse(X) else np.asarray(X)
-        names = getattr(self, "feature_names_in_", np.arange(errors.shape[1]))
+        expected = self._unscaled(self.model_.reconstruct(scaled))
+        if self.columns_ is None:
+            values = X.toarray() if issparse(X) else np.asarray(X)
+            names = getattr(self, "feature_names_in_", np.arange(errors.shape[1]))
+        else:
+            expected = expected.to_numpy(dtype=object)
+            names = np.array([column.name for column in self.columns_.used], dtype=object)
+            table = self.columns_.read(X)
+            values = pd.DataFrame({name: list(table[name]) for name in names}).to_numpy(object)
         top = np.argsort(-errors, axis=1, kind="stable")[:, :features]
         row = np.repeat(np.arange(len(errors)), top.shape[1])
         column = top.ravel()
@@ -267,7 +280,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         )
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Writes the detector for another runtime; it then takes raw rows.
+        """Writes the detector for another runtime; it then takes raw rows, or `columns_(frame)`.
 
         Of the outputs, `score` is `-score_samples`, and `anomaly` is `predict == -1`; the others
         are those of `StackedDenoisingAutoencoder.export`.
@@ -388,9 +401,13 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     def _row_errors(self, rows):
         return run_in_batches(self._summed_errors, rows).astype("float64")
 
+    def _scale_of_columns(self):
+        return None if self.scale == "robust" else super()._scale_of_columns()
+
     def _choose_scaling(self, X):
-        if self.scale == "robust":
-            return robust_scaling(X)
+        if self.scale == "robust" and not isinstance(self.columns, Columns):
+            scaling = robust_scaling(X)
+            return scaling if self.columns_ is None else _of_numbers(scaling, self.columns_)
         scaling = super()._choose_scaling(X)
         losses = self.reconstruction_loss
         first = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
@@ -401,6 +418,16 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         rows = self._checked_rows(X)
         self.model_.autoencoder.check_bounds(rows, f"{_OWNER}.{method}()")
         return rows
+
+
+def _of_numbers(scaling: Scaling, columns: Columns) -> Scaling:
+    """Returns a scaling that leaves flags, categories and other inputs of 0 and 1 alone."""
+    scaled = np.zeros(len(columns.input_names), bool)
+    for group in columns.groups:
+        scaled[group.start : group.stop - group.has_flag] = group.kind == "numeric"
+    offset = np.where(scaled, scaling.offset, 0.0)
+    factor = np.where(scaled, scaling.factor, 1.0)
+    return replace(scaling, offset=tuple(offset), factor=tuple(factor))
 
 
 def _take(rows: Any, numbers: np.ndarray) -> Any:

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
 from keras_sda.datasets.labels import is_missing
@@ -40,6 +39,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and
             predicts standardised targets.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
+        {columns_found}
         target_mean_: The mean that was subtracted from each target in training.
         target_scale_: The scale by which each target was then divided.
         histories_: For each pretrained level a dictionary of losses by epoch.
@@ -72,7 +72,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         """Pretrains on all rows, then trains on those with a target.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Targets of shape `(rows,)` or `(rows, targets)`.
             sample_weight: Weights of shape `(rows,)` for supervised training.
 
@@ -89,7 +89,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         """Pretrains in the first call; trains for one supervised epoch in each call.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Targets of shape `(rows,)` or `(rows, targets)`.
             sample_weight: Weights of shape `(rows,)` for supervised training.
 
@@ -116,7 +116,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         """Returns the prediction for each row, of the shape of the targets, float64.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         rows = self._checked_rows(X)
         outputs = self._outputs(rows)
@@ -132,12 +132,10 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         self._check_parameters()
         check_choice("unlabelled", self.unlabelled, (None, "nan"), "SDARegressor")
         if self.unlabelled is None or y is None:
-            X, y = validate_data(
-                self, X, y, accept_sparse="csr", y_numeric=True, multi_output=True, reset=reset
-            )
+            X, y = self._validated(X, y, y_numeric=True, multi_output=True, reset=reset)
             y = y.astype("float64")
         else:
-            X = validate_data(self, X, accept_sparse="csr", reset=reset)
+            X = self._validated(X, reset=reset)
             y = check_array(
                 _with_nan(y),
                 ensure_2d=False,

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from keras_sda._validation import check_fraction, check_positive_int
 from keras_sda.datasets.labels import has_label
+from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.frames import TakesFrames
 from keras_sda.sklearn.labels import checked_labels, classes_of
 
 _OWNER = "CodeSpreading"
@@ -23,8 +25,9 @@ _OWNER = "CodeSpreading"
 _TOLERANCE = 1e-10
 
 
+@documented()
 @dataclass(kw_only=True, eq=False, repr=False)
-class CodeSpreading(ClassifierMixin, BaseEstimator):
+class CodeSpreading(ClassifierMixin, TakesFrames):
     """A classifier for few labels that trains no weights: labels spread to similar rows.
 
     Each row is linked to its nearest neighbours, in the graph that all rows form together, with or
@@ -71,6 +74,7 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
         unlabelled: The label that marks unlabelled rows, as in `SDAClassifier`: `"auto"` is -1,
             unless there is only one other class. A label, such as -1 or `"?"`, always marks them;
             with `None` all labels are classes. A missing label is never a class.
+        {columns}
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
@@ -79,6 +83,7 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
         encoder_: The fitted encoder, or `None`.
         neighbors_: The `sklearn.neighbors.NearestNeighbors` of the rows' codes.
         width_: The width `s` of the Gaussian.
+        {columns_found}
         n_features_in_: Number of features.
         feature_names_in_: Their names, if `fit` was given a table with names.
 
@@ -109,12 +114,13 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
     alpha: float = 0.99
     class_mass: Any = "labels"
     unlabelled: Any = "auto"
+    columns: Any = "auto"
 
     def fit(self, X, y):
         """Spreads the labels over all rows.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Labels of shape `(rows,)`, numbers or strings.
 
         Returns:
@@ -122,7 +128,7 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         y, labelled = checked_labels(y, _OWNER)
-        X = validate_data(self, X, accept_sparse="csr")
+        X = self._validated(X)
         check_consistent_length(X, y)
         labelled &= has_label(y, self.unlabelled)
         labels = _plain(y[labelled])
@@ -153,10 +159,10 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
         weighted as the edges of the graph. For those rows themselves see `label_distributions_`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = self._validated(X, reset=False)
         distances, neighbours = self.neighbors_.kneighbors(self._codes(X))
         return _vote(distances, neighbours, self.width_, self.label_distributions_)
 
@@ -164,7 +170,7 @@ class CodeSpreading(ClassifierMixin, BaseEstimator):
         """Returns the most probable class of each row, shape `(rows,)`.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         numbers = self.predict_proba(X).argmax(axis=1)
         return self.classes_[numbers]

@@ -23,7 +23,8 @@ class StackedEstimator(NetworkEstimator):
     tied: Any = True
     kernel_initializer: Any = "glorot_uniform"
     reconstruction_loss: Any = "auto"
-    scale: str | None = "standard"
+    scale: str | None = "auto"
+    columns: Any = "auto"
     pretrain_epochs: Any = 30
     pretrain_learning_rate: Any = 1e-3
     batch_size: int = 32

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
@@ -35,6 +34,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
     Attributes:
         model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
+        {columns_found}
         histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for the training of all levels together, if there was any.
         n_features_in_: Number of features.
@@ -63,7 +63,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         """Trains on all rows.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Ignored.
 
         Returns:
@@ -77,7 +77,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         """Trains further on more rows.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
             y: Ignored.
 
         Returns:
@@ -94,7 +94,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         """Returns the codes, shape `(rows, units)`, float32.
 
         Args:
-            X: Array or sparse matrix of shape `(rows, features)`.
+            X: Array, sparse matrix or frame of shape `(rows, features)`.
         """
         rows = self._checked_rows(X)
         if self.level != "all":
@@ -116,7 +116,8 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
                 those of the last are decoded.
 
         Returns:
-            Array of shape `(rows, features)`, float64.
+            Array of shape `(rows, features)`, float64; if `fit` was given a frame that went
+            through `columns_`, a pandas frame.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype="float32", input_name="X")
@@ -128,8 +129,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         level = self.level
         if level == "all":
             codes, level = codes[:, -self.model_.hidden_units[-1] :], -1
-        rows = self.model_.decode(codes, level=level).astype("float64")
-        return rows / np.asarray(self.scaling_.factor) + np.asarray(self.scaling_.offset)
+        return self._unscaled(self.model_.decode(codes, level=level))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

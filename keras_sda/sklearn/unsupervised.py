@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from sklearn.utils.validation import validate_data
-
 from keras_sda._validation import check_non_negative_int
 from keras_sda.sklearn.stacked import StackedEstimator
 
@@ -24,7 +22,7 @@ class UnsupervisedEstimator(StackedEstimator):
     def _fit(self, X):
         """Trains on all rows and returns them scaled."""
         check_non_negative_int("epochs", self.epochs, type(self).__name__)
-        X = validate_data(self, X, accept_sparse="csr")
+        X = self._validated(X)
         self.model_, rows = self._start(X)
         self.history_: dict[str, list[float]] = {}
         self._train_together(rows)
