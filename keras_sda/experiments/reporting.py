@@ -6,12 +6,12 @@ from typing import Any
 
 from keras_sda.experiments import (
     report_comparison,
+    report_data,
     report_pictures,
     report_usage,
     run_folder,
     zoo,
 )
-from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.finished_run import Run, load_run
 from keras_sda.experiments.html import (
     Html,
@@ -30,18 +30,6 @@ from keras_sda.experiments.objects import to_plain
 from keras_sda.experiments.report_material import Material
 from keras_sda.experiments.running import describe_network
 from keras_sda.resuming.files import replacing
-
-_PARTS = {"train": "Training", "valid": "Validation", "test": "Test"}
-_SCALES = {
-    "unit": "to [0, 1]",
-    "symmetric": "to [-1, 1]",
-    "standard": "to mean 0 and standard deviation 1",
-    None: "none, values as they are",
-}
-# Names of classes and columns that are written out; of more, the first.
-_NAMES = 40
-# Rows and columns of the examples.
-_EXAMPLES, _COLUMNS = 5, 6
 
 
 def report(
@@ -136,7 +124,7 @@ def _page(material: Material) -> str:
     sections = [
         section("Figures", *_figures(material)),
         *([section("Was it worth it?", *worth)] if worth else []),
-        section("Data", *_data(material)),
+        section("Data", *report_data.explain(material)),
         section("Model", *_model(material)),
         section("Training", *_training(material)),
         section("Pictures", *report_pictures.draw(material)),
@@ -158,7 +146,7 @@ def _tiles(material: Material) -> Iterator[tuple[str, Any, str]]:
             # Broken between the two, and not within one.
             remark = " ".join(part.replace(" ", "\xa0") for part in interval if interval[1])
             name, value = next(iter(cells.items()))
-            yield f"{name}, {_PARTS[part].lower()} rows", value, remark
+            yield f"{name}, {report_data.PARTS[part].lower()} rows", value, remark
     yield "Parameters", f"{material.run.model.count_params():,}", ""
     minutes = material.metrics.get("minutes", {})
     yield "Minutes of training", f"{sum(minutes.values()):.2f}", ""
@@ -166,7 +154,7 @@ def _tiles(material: Material) -> Iterator[tuple[str, Any, str]]:
 
 def _figures(material: Material) -> Iterator[Html]:
     """Yields the figures of `metrics.json` as a table, and what they mean."""
-    names = {**_PARTS, "cross_validation": "Cross-validation"}
+    names = {**report_data.PARTS, "cross_validation": "Cross-validation"}
     measured = {part: material.metrics[part] for part in names if part in material.metrics}
     if not measured:
         yield paragraph("There are neither validation nor test rows to measure, so no figures.")
@@ -236,99 +224,6 @@ def _cells(figure: Mapping[str, Any]) -> dict[str, Any]:
     return cells
 
 
-def _data(material: Material) -> Iterator[Html]:
-    run, own = material.run, material.run.experiment.data
-    classes = material.class_names
-    entries: dict[str, Any] = {"Data set": code(own.name)}
-    if own.target is not None:
-        entries["Label column"] = code(own.target)
-    entries["Features of a row"] = _shape(run.model.row_shape)
-    if run.image_shape is not None and len(run.model.row_shape) == 1:
-        entries["Features of a row"] += f", images of {_shape(run.image_shape)}"
-    if classes:
-        entries["Classes"] = f"{len(classes)}: {_listed(classes)}"
-    entries["Scaling"] = _SCALES.get(own.scale, own.scale)
-    entries["Split"] = code(own.split)
-    yield facts(entries)
-    if material.data is None:
-        yield paragraph(material.trouble, kind="note")
-    yield from _row_counts(material)
-    names = material.column_names
-    if names:
-        listed = join(map(code, names[:_NAMES]), ", ")
-        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-        yield folded(f"The {len(names)} columns", paragraph(listed, more))
-    yield from _examples(material)
-
-
-def _shape(shape: Any) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return ", ".join(names[:_NAMES]) + more
-
-
-def _row_counts(material: Material) -> Iterator[Html]:
-    """Yields how many rows and labels there are, also by class."""
-    counts = material.counts
-    if counts:
-        lines = [
-            [_PARTS[part], f"{count['rows']:,}", *_thousands(count.get("labelled"))]
-            for part, count in counts.items()
-        ]
-        header = ["Rows", "Number"] + (["With a label"] if len(lines[0]) > 2 else [])
-        yield table(header, lines)
-    by_class = material.counts_by_class
-    if by_class:
-        parts = list(by_class)
-        lines = [
-            [name, *(f"{by_class[part][number]:,}" for part in parts)]
-            for number, name in enumerate(material.class_names)
-        ]
-        by_name = table(["Class", *(_PARTS[part] for part in parts)], lines)
-        yield folded("Rows of each class", by_name)
-
-
-def _thousands(count: int | None) -> list[str]:
-    return [] if count is None else [f"{count:,}"]
-
-
-def _examples(material: Material) -> Iterator[Html]:
-    """Yields a few rows of a table with what the model makes of them."""
-    raw = material.raw_rows(_EXAMPLES) if material.rows and material.data is not None else None
-    if raw is None:
-        return
-    names = material.column_names or [f"Feature {number}" for number in range(raw.shape[1])]
-    columns = _outcomes(material, material.split.x[: len(raw)])
-    columns += [
-        (name, [f"{value:.6g}" for value in raw[:, number]])
-        for number, name in enumerate(names[:_COLUMNS])
-    ]
-    if raw.shape[1] > _COLUMNS:
-        columns.append(("…", ["…"] * len(raw)))
-    lines = [[row + 1, *(cells[row] for _, cells in columns)] for row in range(len(raw))]
-    title = f"The first {len(raw)} {material.part_words}, as they are in the data"
-    yield table(["Row", *(name for name, _ in columns)], lines, title)
-
-
-def _outcomes(material: Material, x: Any) -> list[tuple[str, list[str]]]:
-    """Returns the labels of the first rows, and what the model makes of them, with headings."""
-    outcomes = []
-    model: Any = material.run.model
-    labels = material.split.y
-    if labels is not None:
-        outcomes.append(("Label", [material.name_of(label) for label in labels[: len(x)]]))
-    if model.num_classes is not None:
-        predicted = predicted_classes(model, x)
-        outcomes.append(("Predicted", [material.name_of(number) for number in predicted]))
-    elif getattr(model, "head", None) is None:
-        errors = model.reconstruction_error(x)
-        outcomes.append(("Reconstruction error", [f"{error:.4f}" for error in errors]))
-    return outcomes
-
-
 def _model(material: Material) -> Iterator[Html]:
     run = material.run
     model = run.experiment.model
@@ -366,7 +261,8 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _weights(layer: Any) -> str:
-    return ", ".join(_shape(weight.shape) for weight in layer.weights if len(weight.shape))
+    shapes = (" x ".join(map(str, weight.shape)) for weight in layer.weights if len(weight.shape))
+    return ", ".join(shapes)
 
 
 def _activation(layer: Any) -> str:

@@ -13,6 +13,7 @@ from keras_sda import backend, datasets
 from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.catalog import is_named
+from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
 from keras_sda.experiments import comparison, cross_validation, figures, run_folder, zoo
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
@@ -132,15 +133,15 @@ def _carry_out(
         return model
 
     model = build()
+    duplicates = count_duplicates(data)
     if folder is not None:
         run_folder.save_config(folder, experiment, model, data, saver.every, cross_validate)
     if saver.verbose != 0:
-        if data.columns is not None and len(data.columns.columns) <= _MOST_SHOWN:
-            print(data.columns.table(), flush=True)
-        print(_headline(experiment, model, data), flush=True)
+        print(_introduction(experiment, model, data, duplicates), flush=True)
     # The network learns targets of mean 0 and deviation 1, and then their own units.
     units = TargetScale.of(data) if regresses else None
     metrics = _fit(model, experiment, data if units is None else units.scaled(data), saver)
+    metrics["duplicates"] = duplicates
     if units is not None:
         units.put_into(model)
     if folder is not None:
@@ -397,6 +398,16 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
         )
     labels = [part.y for part in (data.train, data.valid, data.test) if part is not None]
     return max(2, 1 + int(max(y.max() for y in labels if y is not None)))
+
+
+def _introduction(
+    experiment: Experiment, model: Any, data: datasets.Data, duplicates: dict[str, Any]
+) -> str:
+    """Returns what is told before training: columns, rows, network, rows in two parts."""
+    lines = [_headline(experiment, model, data), describe_duplicates(duplicates)]
+    if data.columns is not None and len(data.columns.columns) <= _MOST_SHOWN:
+        lines.insert(0, data.columns.table())
+    return "\n".join(line for line in lines if line)
 
 
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:

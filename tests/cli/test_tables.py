@@ -145,10 +145,14 @@ def test_a_column_says_which_rows_test(folder):
     table = people().assign(part=np.repeat(["train", "dev", "test"], 100))
     table.to_csv(folder / "parts.csv", index=False)
     output = program(
-        *("train", *QUICK, "--data", folder / "parts.csv", "--target", "rich"),
+        *("train", *QUICK[:-1], "--data", folder / "parts.csv", "--target", "rich"),
         *("--ignore", "income,id", "--split-column", "part", "--output", folder / "parts"),
     )
-    assert load_run(folder / "parts").metrics["test"]["rows"] == 100
+    metrics = load_run(folder / "parts").metrics
+    assert metrics["test"]["rows"] == 100
+    alike = metrics["duplicates"]["test"]["in_training"]
+    assert alike > 10  # of 50 ages and 3 cities
+    assert f"{alike} of 100 test rows are also training rows" in output
     assert "of 100" in output
     new = table.drop(columns="part")
     new[200:].to_csv(folder / "new.csv", index=False)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sda.datasets import load
+from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
 from keras_sda.datasets.folds import group_folds, make_folds
 
 PARTS = ("train", "valid", "test")
@@ -208,3 +209,37 @@ def test_named_data_and_arrays_have_no_columns(tmp_path):
         load("digits", test="rows.csv")
     with pytest.raises(ValueError, match="name columns of a .csv or .parquet file"):
         load(tmp_path / "rows.npy", groups="patient")
+
+
+# Rows in two parts -----------------------------------------------------------------------------
+
+
+def test_rows_in_two_parts_are_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3)), np.arange(60) % 2
+    x[0] = 0.0
+    test = np.concatenate([x[:4], x[50:], -x[:1], x[1:2] + 1e-3])  # -0.0 is 0.0
+    parts = {"x_train": x[:40], "y_train": y[:40], "x_valid": x[38:50], "y_valid": y[38:50]}
+    np.savez(tmp_path / "rows.npz", x_test=test, y_test=np.zeros(16, int), **parts)
+    found = count_duplicates(load(tmp_path / "rows.npz", scale=None))
+    assert found == {
+        "valid": {"rows": 12, "in_training": 2},
+        "test": {"rows": 16, "in_training": 5},
+    }
+    words = describe_duplicates(found)
+    assert words.startswith("2 of 12 validation rows and 5 of 16 test rows are also training rows")
+    np.savez(tmp_path / "rows.npz", x_test=test[4:14], y_test=np.zeros(10, int), **parts)
+    data = load(tmp_path / "rows.npz", split="full", scale=None)
+    assert count_duplicates(data) == {"test": {"rows": 10, "in_training": 0}}
+    assert describe_duplicates(count_duplicates(data)) == ""
+
+
+def test_rows_of_a_table_in_two_parts_whatever_their_ids_and_labels(tmp_path):
+    table = visits()
+    where = {"id": [f"v{n}" for n in range(120)], "part": ["train"] * 90 + ["test"] * 30}
+    table.loc[90:95, ["age", "ward"]] = table.loc[:5, ["age", "ward"]].to_numpy()
+    table["age"] = table["age"].astype(float)
+    path = write(table.assign(**where), tmp_path / "rows.csv")
+    given = {"target": "ill", "ids": ["id"], "split_column": "part", "split": "full"}
+    data = load(path, kinds={"patient": "ignore"}, **given)
+    assert count_duplicates(data) == {"test": {"rows": 30, "in_training": 6}}

@@ -1,0 +1,64 @@
+"""Rows that are in two parts of the data, which flatters what is measured on one of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_sda.datasets.catalog import Data
+
+_CHUNK_ROWS = 4096
+_WORDS = {"valid": "validation", "test": "test"}
+
+
+def count_duplicates(data: Data) -> dict[str, dict[str, int]]:
+    """Returns of how many validation and test rows the inputs are those of a training row.
+
+    Rows are compared by a hash of 64 bits, whatever their labels.
+
+    Args:
+        data: What `load` has returned.
+
+    Returns:
+        For each part its number of rows, and how many of them are also training rows.
+
+    Example:
+
+    >>> from keras_sda import datasets
+    >>> count_duplicates(datasets.load("digits"))
+    {'valid': {'rows': 180, 'in_training': 0}, 'test': {'rows': 360, 'in_training': 0}}
+    """
+    parts = {"valid": data.valid, "test": data.test}
+    hashes = {name: list(_hashes(part.x)) for name, part in parts.items() if part is not None}
+    wanted = {each for own in hashes.values() for each in own}
+    # Training rows may be many, and are only looked at.
+    shared = {each for each in _hashes(data.train.x) if each in wanted} if wanted else set()
+    return {
+        name: {"rows": len(own), "in_training": sum(each in shared for each in own)}
+        for name, own in hashes.items()
+    }
+
+
+def _hashes(x: np.ndarray) -> Iterator[int]:
+    for start in range(0, len(x), _CHUNK_ROWS):
+        for row in x[start : start + _CHUNK_ROWS] + 0:  # of -0.0, 0.0
+            yield hash(row.tobytes())
+
+
+def describe_duplicates(found: dict[str, dict[str, int]]) -> str:
+    """Returns a sentence on rows that are in two parts, or no text if there are none.
+
+    >>> describe_duplicates({"test": {"rows": 262, "in_training": 12}})
+    '12 of 262 test rows are also training rows, input by input: ...'
+    """
+    told = [
+        f"{count['in_training']:,} of {count['rows']:,} {_WORDS[part]} rows"
+        for part, count in found.items()
+        if count["in_training"]
+    ]
+    if not told:
+        return ""
+    return (
+        f"{' and '.join(told)} are also training rows, input by input: where these are copies, and "
+        "not cases that happen to be alike, the figures flatter; remove them, or keep them "
+        "together by --groups."
+    )
