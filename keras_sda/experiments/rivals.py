@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_sda.datasets import Split
 from keras_sda.datasets.folds import make_folds
-from keras_sda.experiments.threads import few_threads
+from keras_sda.datasets.threads import few_threads
 
 # What bounds the time on large data: values (rows times features) and rows to train on, and rows
 # to choose options by. MNIST is then some half a minute.

@@ -14,12 +14,12 @@ from keras_sda._validation import check_positive_int
 from keras_sda.callbacks.level_progress import display, duration
 from keras_sda.datasets import Data, Split
 from keras_sda.datasets.labels import UNLABELLED, is_labelled
+from keras_sda.datasets.threads import few_threads
 from keras_sda.experiments import study_report
 from keras_sda.experiments.contestants import Contestant, Rows, code_network, contestants
 from keras_sda.experiments.run_folder import name_of_data
 from keras_sda.experiments.study_figures import summarise
 from keras_sda.experiments.study_file import StudyFile, settings_of
-from keras_sda.experiments.threads import few_threads
 from keras_sda.resuming import fingerprint
 
 _OWNER = "study"

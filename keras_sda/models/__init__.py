@@ -6,6 +6,7 @@ from keras_sda.models.deep import DeepAutoencoder
 from keras_sda.models.denoising import DenoisingAutoencoder
 from keras_sda.models.ladder import LadderNetwork
 from keras_sda.models.lenet5 import LeNet5
+from keras_sda.models.linear_on_codes import LinearOnCodes
 from keras_sda.models.mlp import MLP
 from keras_sda.models.softmax_regression import SoftmaxRegression
 from keras_sda.models.sparse import SparseAutoencoder
@@ -21,6 +22,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "LadderNetwork",
     "LeNet5",
+    "LinearOnCodes",
     "SoftmaxRegression",
     "SparseAutoencoder",
     "StackedDenoisingAutoencoder",

@@ -71,7 +71,7 @@ class KeepsDenoiser(keras.Model):
         if self.head is None or self.denoiser_state in ("kept", "lost"):
             return
         if self.keep_denoiser and self._is_pretrained() and not self._may_have_moved():
-            self._keep_copy([_values(layer) for layer in self.autoencoder.levels])
+            self._keep_copy([values_of(layer) for layer in self.autoencoder.levels])
         else:
             self.denoiser_state = "lost"
 
@@ -119,7 +119,7 @@ class KeepsDenoiser(keras.Model):
         store[f"{_PREFIX}state"] = np.array(_STATES.index(self.denoiser_state), "int32")
         if self.denoiser_state == "kept":
             for number, layer in enumerate(self.denoiser.levels):
-                for name, value in _values(layer).items():
+                for name, value in values_of(layer).items():
                     store[f"{_PREFIX}{number}_{name}"] = value
 
     @backend.in_own_scope
@@ -143,7 +143,7 @@ class KeepsDenoiser(keras.Model):
         self.denoiser_state = state
 
 
-def _values(layer):
+def values_of(layer):
     """Returns the values of a level's variables, by name."""
     names = ("kernel", "bias", "visible_bias", *(() if layer.tied else ("visible_kernel",)))
     return {name: keras.ops.convert_to_numpy(getattr(layer, name)) for name in names}

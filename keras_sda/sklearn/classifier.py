@@ -42,13 +42,13 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
 
     Attributes:
         classes_: The classes, sorted; the order of the columns of `predict_proba`.
-        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_`.
+        model_: The `StackedDenoisingAutoencoder`, or of the linear head the `LinearOnCodes`, which
+            takes rows scaled by `scaling_`.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
         {columns_found}
         histories_: For each pretrained level a dictionary of losses by epoch.
         history_: The same for supervised training.
-        linear_: The fitted linear model, of `head="linear"` or chosen by `"auto"`, or `None`; its
-            `estimator` is scikit-learn's. The network is then as pretraining left it.
+        head_: What predicts: `"finetune"` or `"linear"`.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if `fit` was given a table with names.
 

@@ -36,8 +36,9 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
             refuses missing targets, where they would be a mistake.
 
     Attributes:
-        model_: The `StackedDenoisingAutoencoder`, which takes rows scaled by `scaling_` and
-            predicts standardised targets.
+        head_: What predicts: `"finetune"` or `"linear"`.
+        model_: The `StackedDenoisingAutoencoder`, or of the linear head the `LinearOnCodes`, which
+            takes rows scaled by `scaling_` and predicts standardised targets.
         scaling_: The `keras_sda.datasets.Scaling` of the features.
         {columns_found}
         target_mean_: The mean that was subtracted from each target in training.

@@ -7,15 +7,17 @@ import keras
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from keras_sda import backend
 from keras_sda._validation import (
     check_choice,
     check_fraction,
     check_non_negative_int,
     check_positive_int,
 )
+from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.folds import make_folds
+from keras_sda.models.linear_on_codes import HEADS, LinearOnCodes
 from keras_sda.sklearn.labels import relative_weights
-from keras_sda.sklearn.linear_head import HEADS, ROWS_TO_LOOK_AT, LinearHead
 from keras_sda.sklearn.rows import scaled_rows
 from keras_sda.sklearn.stacked import StackedEstimator
 
@@ -95,55 +97,58 @@ class SupervisedEstimator(StackedEstimator):
         model.compile(self._fresh_optimizer(self.learning_rate), self._loss)
         self.model_ = model
         self.history_: dict[str, list[float]] = {}
-        self.linear_: LinearHead | None = None
 
     def _learn(self, X, y, weight, labelled):
         """Learns from the labelled rows with the head that is asked for."""
-        head = self._better_head(X, y, weight, labelled) if self.head == "auto" else self.head
-        if head == "linear":
-            self.linear_ = self._linear_head(X, y)
-            self.linear_.fit(self.model_, *self._tables(X, y, weight, np.flatnonzero(labelled)))
+        self.head_ = self._better_head(X, y, weight, labelled) if self.head == "auto" else self.head
+        if self.head_ == "linear":
+            self.model_ = self._linear_model()
+            self._solve(self.model_, X, y, weight, np.flatnonzero(labelled))
             # A file of the model has an optimizer's state, of one that never took a step, too.
+            self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)
             self.model_.optimizer.build(self.model_.trainable_variables)
         else:
             self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
 
-    def _linear_head(self, X, y):
-        rows = scaled_rows(X[:ROWS_TO_LOOK_AT], self.scaling_)
-        return LinearHead(self.model_, rows, is_classification=self._strata(y) is not None)
+    def _linear_model(self):
+        """Returns the linear model on the codes of the network, as pretraining has left it."""
+        with backend.anonymous_variables():
+            return LinearOnCodes(self.model_, **self._head(), seed=self._seed)
+
+    def _solve(self, linear, X, y, weight, numbers):
+        """Takes the linear layer from labelled rows, and what standardises from all rows."""
+        rows, targets, row_weights = self._tables(X, y, weight, numbers)
+        linear.solve(rows, targets, row_weights, all_rows=scaled_rows(X, self.scaling_))
 
     def _better_head(self, X, y, weight, labelled):
         """Returns the head with the lower cross-validated error, of equal ones the simpler."""
         numbers, strata = np.flatnonzero(labelled), self._strata(y[labelled])
         folds = make_folds(len(numbers), strata, self._seed)
         if folds is None:
-            return "finetune"  # nothing can be held out
+            return "linear"  # nothing can be held out of so few
         pretrained = self.model_.get_weights()
-        linear = self._linear_head(X, y)
+        linear = self._linear_model()
         errors = {"linear": 0.0, "finetune": 0.0}
         for training, held_out in folds:
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
-            linear.fit(self.model_, *self._tables(X, y, weight, training))
-            errors["linear"] += self._error(linear.predict(self.model_, rows), targets)
+            self._solve(linear, X, y, weight, training)
+            errors["linear"] += self._error(linear, rows, targets)
             chosen = np.isin(np.arange(len(y)), training)
             self._finetune(X, y, weight, chosen, self.epochs, self.early_stopping)
-            errors["finetune"] += self._error(super()._outputs(rows), targets)
+            errors["finetune"] += self._error(self.model_, rows, targets)
             self.model_.set_weights(pretrained)
+            self.model_.share_denoiser()
             self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)
             self.history_ = {}
         return min(errors, key=errors.__getitem__)
 
-    def _error(self, outputs, targets):
+    def _error(self, model, rows, targets):
         """Returns how many rows are classified wrong, or the sum of squared errors."""
+        outputs = run_in_batches(model, rows).astype("float64")
         if targets.ndim == 1:
             return float((outputs.argmax(axis=1) != targets).sum())
         return float(((outputs - targets) ** 2).sum())
-
-    def _outputs(self, rows):
-        if self.linear_ is not None:
-            return self.linear_.predict(self.model_, rows)
-        return super()._outputs(rows)
 
     def _finetune(self, X, y, weight, labelled, epochs, early_stopping=False):
         """Trains the whole network on the labelled rows."""

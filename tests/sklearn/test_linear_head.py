@@ -35,13 +35,13 @@ def test_linear_head_of_a_classifier_is_logistic_regression_on_inputs_and_codes(
     classifier = SDAClassifier(**SMALL, head="linear").fit(x, np.where(few == -1, -1, few + 5))
     features = by_hand(classifier, x)
     chosen = GridSearchCV(
-        LogisticRegression(max_iter=500),
+        LogisticRegression(max_iter=5000, tol=1e-7),
         {"C": np.logspace(-3, 3, 7)},
         scoring="neg_log_loss",
         cv=StratifiedKFold(5, shuffle=True, random_state=0),
     ).fit(features[::9], y[::9])
     np.testing.assert_allclose(
-        classifier.predict_proba(x), chosen.predict_proba(features), atol=1e-4
+        classifier.predict_proba(x), chosen.predict_proba(features), atol=2e-3
     )
     assert set(classifier.predict(x)) == {5, 6}
     assert classifier.score(x, y + 5) > 0.9
@@ -63,8 +63,9 @@ def test_linear_head_leaves_the_network_as_pretraining_left_it(cancer):
     x, _, few = cancer
     linear = SDAClassifier(**SMALL, head="linear").fit(x, few)
     tuned = SDAClassifier(**SMALL, epochs=0).fit(x, few)
-    for one, other in zip(linear.model_.get_weights(), tuned.model_.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(linear.encode(x), tuned.encode(x))
+    rows = linear.scaling_(x)
+    np.testing.assert_array_equal(linear.model_.reconstruct(rows), tuned.model_.reconstruct(rows))
     assert linear.history_ == {}
 
 
@@ -74,7 +75,7 @@ def test_linear_head_leaves_the_network_as_pretraining_left_it(cancer):
 def test_auto_takes_the_head_with_the_lower_cross_validated_error(epochs, expected, cancer):
     x, _, few = cancer
     auto = SDAClassifier(**SMALL, head="auto", epochs=epochs).fit(x, few)
-    kind = "linear" if auto.linear_ is not None else "finetune"
+    kind = auto.head_
     if expected is not None:
         assert kind == expected, "an untrained network knows nothing"
     # Whichever it is, nothing is left behind of the trainings that chose it.
@@ -87,7 +88,7 @@ def test_auto_of_a_regressor_takes_a_line_where_there_is_one():
     x = rng.normal(size=(60, 5))
     y = x @ np.arange(5.0)
     auto = SDARegressor(**SMALL, head="auto", epochs=3).fit(x, y)
-    assert auto.linear_ is not None
+    assert auto.head_ == "linear"
     assert auto.score(x, y) > 0.99
 
 
@@ -99,7 +100,7 @@ def test_auto_takes_the_network_where_a_line_is_not_enough():
     auto = SDAClassifier(
         **options, head="auto", epochs=100, learning_rate=0.03, finetune_noise_level=0.0
     ).fit(x, y)
-    assert auto.linear_ is None
+    assert auto.head_ == "finetune"
     assert auto.score(x, y) > 0.7
 
 

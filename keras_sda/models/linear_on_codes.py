@@ -1,0 +1,260 @@
+"""The linear model on the inputs and the codes of a pretrained stack, which stays as it is."""
+
+import keras
+import numpy as np
+
+from keras_sda import backend
+from keras_sda.datasets.batches import run_in_batches
+from keras_sda.exporting import export_model
+from keras_sda.models.checked import CheckedModel
+from keras_sda.models.classifier import make_head
+from keras_sda.models.kept_denoiser import values_of
+from keras_sda.models.linear_solver import solve
+from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
+
+_OWNER = "LinearOnCodes"
+# What can predict from a pretrained stack: the whole network, trained on; this model; the better.
+HEADS = ("finetune", "linear", "auto")
+# Rows that tell how strong each block of features is.
+ROWS_TO_LOOK_AT = 10_000
+# Values to learn from at most, which bounds the time and the memory.
+_MOST_VALUES = 20_000_000
+
+
+@keras.saving.register_keras_serializable(package="keras_sda")
+class LinearOnCodes(CheckedModel):
+    """Logistic or ridge regression on the inputs and the codes of all levels of a stack.
+
+    With a few dozen or hundred labels it often errs less than fine-tuning, which moves far more
+    weights than so few rows can tell. The stack is pretrained and then stays as it is, so that it
+    keeps encoding, reconstructing and scoring rows. `solve` takes the linear layer from
+    scikit-learn; Keras' own `compile` and `fit` train that layer alone, too.
+
+    Args:
+        stack: The pretrained `StackedDenoisingAutoencoder`; a copy of its levels is kept.
+        num_classes: Number of classes, at least 2, for a softmax layer on top.
+        head: A `keras.layers.Dense` to put on top instead, such as `keras.layers.Dense(1)`.
+        seed: Makes the shuffling of `fit` repeatable.
+        **kwargs: `name` and `dtype`, as for every Keras model.
+
+    Attributes:
+        stack: The copy, without a head.
+        head: The linear layer.
+
+    Raises:
+        ValueError: If an argument lies outside its range, or labels have moved the stack away from
+            its decoders and no denoiser was kept.
+
+    Example:
+
+    >>> from keras_sda.models import StackedDenoisingAutoencoder
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.uniform(size=(64, 16)).astype("float32"), rng.integers(0, 3, 64)
+    >>> stack = StackedDenoisingAutoencoder(input_dim=16, hidden_units=[8, 4], seed=0)
+    >>> histories = stack.pretrain(x, epochs=2, verbose=0)
+    >>> model = LinearOnCodes(stack, num_classes=3)
+    >>> penalty = model.solve(x[:20], y[:20], all_rows=x)
+    >>> model.predict(x, verbose=0).shape, model.reconstruct(x).shape
+    ((64, 3), (64, 16))
+    """
+
+    def __init__(self, stack, num_classes=None, head=None, seed=None, dtype=None, **kwargs):
+        super().__init__(seed=seed, dtype=dtype, **kwargs)
+        if not isinstance(stack, StackedDenoisingAutoencoder):
+            raise ValueError(
+                f"Argument `stack` of {_OWNER} must be a StackedDenoisingAutoencoder. "
+                f"Received: {type(stack).__name__}"
+            )
+        self.stack = _copy(stack)
+        self.input_dim = stack.input_dim
+        self.num_classes = num_classes
+        self.head = make_head(
+            num_classes, head, _OWNER, self.variable_dtype, kernel_initializer="zeros"
+        )
+        if not isinstance(self.head, keras.layers.Dense):
+            raise ValueError(
+                f"Argument `head` of {_OWNER} must be a keras.layers.Dense. Received: {head!r}"
+            )
+        self.build((None, self.input_dim))
+        self.keep_arguments(stack=self.stack, num_classes=num_classes, head=head, seed=seed)
+
+    def build(self, input_shape):
+        # Keras calls it again when it loads a saved model.
+        if not self.head.built:
+            self.head.build((None, self.input_dim + sum(self.hidden_units)))
+
+    # Both names: Keras' trainers read one or the other, depending on the backend.
+    @property
+    def trainable_weights(self):
+        """Variables that `fit` trains: those of the head."""
+        return self.head.trainable_weights if self.trainable else []
+
+    @property
+    def trainable_variables(self):
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    def call(self, inputs, training=False):
+        return self.classify(self.features(inputs))
+
+    def features(self, inputs):
+        """Returns the inputs and the codes of all levels side by side, as a tensor."""
+        blocks = [inputs]
+        for layer in self.levels:
+            blocks.append(layer(blocks[-1]))
+        dtype = self.head.compute_dtype
+        return keras.ops.concatenate([keras.ops.cast(each, dtype) for each in blocks], axis=1)
+
+    @backend.in_own_scope
+    def solve(self, x, y, sample_weight=None, all_rows=None, groups=None):
+        """Takes the linear layer from scikit-learn's logistic or ridge regression on labelled rows.
+
+        Each block of features, the inputs and each level's codes, is centred and divided by one
+        number, so that all blocks vary as much: the penalty then falls on all alike. It is chosen
+        by five-fold cross-validation on these rows, on at most 2,000 of them. What standardises is
+        then folded into the layer.
+
+        Args:
+            x: Labelled rows.
+            y: Their class numbers, or numbers of shape `(rows,)` or `(rows, outputs)`.
+            sample_weight: Weights of the rows.
+            all_rows: Rows to centre and divide by, with and without a label; by default `x`.
+            groups: Groups of the rows, which no fold tears apart; `None` for none.
+
+        Returns:
+            The penalty: `alpha` of ridge regression, or `1 / C` of logistic regression.
+
+        Raises:
+            ValueError: If rows or labels do not fit the model.
+        """
+        self.check_data(x, y, "solve()")
+        rows = x if all_rows is None else all_rows
+        looked_at = run_in_batches(self.features, rows[:ROWS_TO_LOOK_AT])
+        mean, spread = self._standardisation(looked_at.astype("float64"))
+        most = max(1, _MOST_VALUES // len(mean))
+        if len(x) > most:
+            drawn = np.sort(np.random.default_rng(0).permutation(len(x))[:most])
+            x, y = x[drawn], y[drawn]
+            sample_weight = None if sample_weight is None else sample_weight[drawn]
+            groups = None if groups is None else groups[drawn]
+        features = (run_in_batches(self.features, x).astype("float64") - mean) / spread
+        found = solve(features, np.asarray(y), sample_weight, self.num_classes, groups)
+        kernel = found.coefficients / spread[:, None]
+        self.head.kernel.assign(kernel)
+        self.head.bias.assign(found.intercept - mean @ kernel)
+        return found.penalty
+
+    def _standardisation(self, features):
+        """Returns the mean of each feature, and by what it is divided: one number a block."""
+        mean = features.mean(axis=0)
+        squares = ((features - mean) ** 2).mean(axis=0)
+        widths = [self.input_dim, *self.hidden_units]
+        blocks = np.split(squares, np.cumsum(widths)[:-1])
+        # A third, so that a feature of many is about as large as one that is standardised.
+        spreads = [max(np.sqrt(block.sum()) / 3, 1e-6) for block in blocks]
+        return mean, np.repeat(spreads, widths)
+
+    # What belongs to the stack.
+
+    @property
+    def levels(self):
+        """The hidden layers of the stack, the lowest first."""
+        return self.stack.levels
+
+    @property
+    def hidden_units(self):
+        """Number of hidden units of each level."""
+        return self.stack.hidden_units
+
+    @property
+    def noise(self):
+        """The noise on the input in pretraining, or `None`."""
+        return self.stack.noise
+
+    @property
+    def noise_layers(self):
+        """The noise of each level in pretraining."""
+        return self.stack.noise_layers
+
+    @property
+    def autoencoder(self):
+        """Keras model of all levels up and down again."""
+        return self.stack.autoencoder
+
+    @property
+    def denoiser(self):
+        """The autoencoder that reconstructs and scores rows: always `autoencoder`."""
+        return self.stack.denoiser
+
+    @property
+    def encoder(self):
+        """Keras model from the input to the last codes."""
+        return self.stack.encoder
+
+    @property
+    def decoder(self):
+        """Keras model from the last codes to the reconstruction."""
+        return self.stack.decoder
+
+    def encode(self, x, level=-1):
+        """Returns the codes of `x` at a level, shape `(rows, hidden_units[level])`."""
+        return self.stack.encode(x, level=level)
+
+    def decode(self, codes, level=-1):
+        """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
+        return self.stack.decode(codes, level=level)
+
+    def reconstruct(self, x):
+        """Returns what the stack makes of `x`, shape `(rows, input_dim)`, without noise."""
+        return self.stack.reconstruct(x)
+
+    def reconstruction_error(self, x):
+        """Returns the reconstruction loss of each row, shape `(rows,)`: high means strange."""
+        return self.stack.reconstruction_error(x)
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Writes the model for another runtime, and checks there that it computes the same.
+
+        As `StackedDenoisingAutoencoder.export`: the outputs are `serve`, which is `predict`,
+        `encode`, `reconstruct` and `score`.
+
+        Args:
+            filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
+            **kwargs: As in `Autoencoder.export`.
+
+        Returns:
+            The largest difference of each output between the exported model and this one.
+
+        Raises:
+            ValueError: As in `Autoencoder.export`.
+            ImportError: If a package is missing.
+        """
+        denoiser = self.denoiser
+        outputs = {
+            "serve": self,
+            "encode": self.encoder,
+            "reconstruct": denoiser,
+            "score": denoiser.compute_reconstruction_error,
+        }
+        return export_model(self, outputs, filepath, format, **kwargs)
+
+
+def _copy(stack):
+    """Returns a stack without a head, with the levels of the denoiser of another one."""
+    if stack.head is None:
+        levels = stack.levels
+    elif stack.denoiser_state == "lost":
+        raise ValueError(
+            f"Argument `stack` of {_OWNER} was trained on labels without a pretrained denoiser to "
+            "keep: give a stack that was pretrained only."
+        )
+    else:
+        levels = stack.denoiser.levels
+    config = stack.get_config() | {"num_classes": None, "head": None, "finetune_noise_level": 0.0}
+    # Zeros draw no random numbers, and are replaced at once.
+    copy = StackedDenoisingAutoencoder.from_config({**config, "kernel_initializer": "zeros"})
+    for own, given in zip(copy.levels, levels, strict=True):
+        for name, value in values_of(given).items():
+            getattr(own, name).assign(value)
+    return copy

@@ -1,0 +1,158 @@
+"""The linear model on inputs and codes: what it solves, and that its stack stays as it is."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
+
+
+def standardised(x):
+    return ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
+
+
+def pretrained(x, **options):
+    options = {"hidden_units": [16, 8], "activation": "sigmoid", "seed": 0} | options
+    stack = StackedDenoisingAutoencoder(x.shape[1], **options)
+    stack.pretrain(x, epochs=3, verbose=0)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    x, y = load_breast_cancer(return_X_y=True)
+    x = standardised(x)
+    return x, y, pretrained(x)
+
+
+def by_hand(stack, x):
+    """Returns the features: each block centred, its mean square norm 9."""
+    blocks = [x, stack.encode(x, level=0), stack.encode(x, level=1)]
+    centred = [block.astype("float64") - block.astype("float64").mean(axis=0) for block in blocks]
+    return np.hstack([3 * b / np.sqrt((b**2).sum(axis=1).mean()) for b in centred])
+
+
+@pytest.mark.parametrize("every", [2, 17], ids=["more rows than features", "fewer"])
+def test_a_classifier_is_logistic_regression_on_inputs_and_codes(every, cancer):
+    x, y, stack = cancer
+    model = LinearOnCodes(stack, num_classes=2)
+    penalty = model.solve(x[::every], y[::every], all_rows=x)
+    features = by_hand(stack, x)
+    chosen = GridSearchCV(
+        LogisticRegression(max_iter=5000, tol=1e-7),
+        {"C": np.logspace(-3, 3, 7)},
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(5, shuffle=True, random_state=0),
+    ).fit(features[::every], y[::every])
+    assert penalty == pytest.approx(1 / chosen.best_params_["C"])
+    expected = chosen.predict_proba(features)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=2e-3)
+
+
+def test_a_regressor_is_ridge_regression_on_inputs_and_codes():
+    x, y = load_diabetes(return_X_y=True)
+    x = standardised(x)
+    stack = pretrained(x)
+    model = LinearOnCodes(stack, head=keras.layers.Dense(2))
+    targets = np.column_stack([y, -2 * y])
+    penalty = model.solve(x[:80], targets[:80], all_rows=x)
+    features = by_hand(stack, x)
+    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(features[:80], targets[:80])
+    assert penalty == ridge.alpha_
+    np.testing.assert_allclose(model.predict(x, verbose=0), ridge.predict(features), rtol=1e-3)
+
+
+def test_classes_without_a_label_are_never_predicted():
+    x, y = load_wine(return_X_y=True)
+    x = standardised(x)
+    model = LinearOnCodes(pretrained(x), num_classes=5)
+    model.solve(x, 1 + y)
+    probabilities = model.predict(x, verbose=0)
+    assert not probabilities[:, [0, 4]].any()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (probabilities.argmax(axis=1) == 1 + y).mean() > 0.95
+    single = np.flatnonzero(np.arange(len(y)) % 20 == 0)[:2]
+    assert set(y[single]) == {0}
+    lonely = np.append(single, len(y) - 1)  # a class of one row is in no cross-validation
+    assert model.solve(x[lonely], y[lonely]) == 1.0
+
+
+def test_weights_are_those_of_scikit_learn(cancer):
+    x, y, stack = cancer
+    weight = np.where(y[:60] == 0, 3.0, 0.2)
+    once, weighted = (LinearOnCodes(stack, num_classes=2) for _ in range(2))
+    once.solve(x[:60], y[:60], all_rows=x)
+    weighted.solve(x[:60], y[:60], sample_weight=weight, all_rows=x)
+    first = once.predict(x, verbose=0)[:, 0].mean()
+    assert weighted.predict(x, verbose=0)[:, 0].mean() > first + 0.02
+
+
+def test_the_stack_stays_as_it_is(cancer):
+    x, y, stack = cancer
+    model = LinearOnCodes(stack, num_classes=2)
+    model.solve(x[:50], y[:50], all_rows=x)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    kernel = np.array(model.head.kernel)
+    model.fit(x[:50], y[:50], epochs=1, verbose=0)
+    assert np.abs(np.array(model.head.kernel) - kernel).max() > 0
+    for level in (0, 1):
+        np.testing.assert_array_equal(model.encode(x, level), stack.encode(x, level))
+    np.testing.assert_array_equal(model.reconstruct(x), stack.reconstruct(x))
+    np.testing.assert_array_equal(model.reconstruction_error(x), stack.reconstruction_error(x))
+    np.testing.assert_array_equal(model.decode(model.encode(x)), stack.reconstruct(x))
+    assert model.reconstructs
+
+
+def test_the_denoiser_of_a_fine_tuned_stack_is_taken():
+    x, y = load_wine(return_X_y=True)
+    x = standardised(x)
+    unsupervised = pretrained(x)
+    stack = pretrained(x, num_classes=3)
+    stack.compile("adam", "sparse_categorical_crossentropy")
+    stack.fit(x, y, epochs=2, verbose=0)
+    model = LinearOnCodes(stack, num_classes=3)
+    np.testing.assert_allclose(model.encode(x), unsupervised.encode(x), atol=1e-6)
+    lost = StackedDenoisingAutoencoder(13, [4], num_classes=3, keep_denoiser=False, seed=0)
+    lost.compile("adam", "sparse_categorical_crossentropy")
+    lost.fit(x, y, epochs=1, verbose=0)
+    with pytest.raises(ValueError, match="was trained on labels without a pretrained denoiser"):
+        LinearOnCodes(lost, num_classes=3)
+
+
+def test_files_and_exports_hold_all_of_it(cancer, tmp_path):
+    x, y, stack = cancer
+    model = LinearOnCodes(stack, num_classes=2)
+    model.solve(x[:50], y[:50], all_rows=x)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    # Of an optimizer that never took a step, Keras would refuse the file.
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
+    assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+
+
+@pytest.mark.tensorflow_only
+def test_export_has_four_outputs(cancer, tmp_path):
+    x, y, stack = cancer
+    model = LinearOnCodes(stack, num_classes=2)
+    model.solve(x[:50], y[:50], all_rows=x)
+    differences = model.export(tmp_path / "model", rows=x[:20])
+    assert set(differences) == {"serve", "encode", "reconstruct", "score"}
+    assert max(differences.values()) < 1e-5
+
+
+def test_what_does_not_fit_is_refused(cancer):
+    x, y, stack = cancer
+    with pytest.raises(ValueError, match="must be a StackedDenoisingAutoencoder. Received: Seq"):
+        LinearOnCodes(keras.Sequential(), num_classes=2)
+    with pytest.raises(ValueError, match="either `num_classes` or `head`"):
+        LinearOnCodes(stack)
+    with pytest.raises(ValueError, match=r"must be a keras\.layers\.Dense"):
+        LinearOnCodes(stack, head=keras.layers.Flatten())
+    with pytest.raises(ValueError, match=r"LinearOnCodes\.solve\(\)"):
+        LinearOnCodes(stack, num_classes=2).solve(x[:, :3], y)
