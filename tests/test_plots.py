@@ -102,6 +102,27 @@ def test_filters_refusals(stack):
         plots.plot_level_filters(ks.SoftmaxRegression(4, num_classes=2))
 
 
+def test_features_of_tables_have_names():
+    names = [f"cost in $, {number}" for number in range(70)]
+    kernel = np.full((70, 3), 0.1)
+    kernel[5:65] = 1.0
+    axes = plots.plot_filters(kernel, feature_names=names).axes[0]
+    labels = axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == names[5:65], "the largest weights"
+    assert not labels[0].get_parse_math()
+    assert axes.get_title().endswith("3 of 3 units, 60 of 70 features")
+    assert drawn_image(axes).tolist() == kernel[5:65].tolist()
+    with pytest.raises(ValueError, match="must have 70 names.*Received 2"):
+        plots.plot_filters(kernel, feature_names=["a", "b"])
+    figure = plots.plot_reconstructions(kernel.T, None, kernel.T, feature_names=names)
+    assert figure.axes[-1].get_xlabel() == "70 features"
+    few = kernel.T[:, :2]
+    figure = plots.plot_reconstructions(few, few, few, feature_names=["age", "a" * 40])
+    assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == [
+        *("age", "a" * 28 + "…")
+    ]
+
+
 @pytest.mark.parametrize("image_shape", [(2, 2, 1), None])
 def test_reconstructions(image_shape, rng, tmp_path):
     tables = [rng.uniform(size=(3, 4)) for _ in range(3)]

@@ -164,31 +164,36 @@ def verdict(comparison: Mapping[str, Any]) -> list[str]:
             f"{comparison['rows']:,} rows. The {best} is simpler."
         )
     sentences = [said]
-    lost = [
-        f"{figure} to the {name}"
-        for name in gains
-        for figure, each in gains[name].items()
-        if each[2] < 0
-    ]
-    if lost:
-        sentences.append(f"Beyond chance it lost in {', '.join(lost)}.")
+    lost = {
+        name: [figure for figure, each in entries.items() if each[2] < 0]
+        for name, entries in gains.items()
+    }
+    told = [f"{_listed(names)} to the {rival}" for rival, names in lost.items() if names]
+    if told:
+        sentences.append(f"Beyond chance it lost in {', and in '.join(told)}.")
     rare = comparison.get("rare")
     if rare is not None:
         sentences += _words_on_rare(rare, comparison)
     return sentences
 
 
+def _listed(names: list[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
+
+
 def _words_on_rare(rare: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[str]:
     sentences = [
         f"The classes are unbalanced: {100 * rare['share']:.1f} % of the labelled training rows "
-        f"are of class {rare['class']}, and always guessing the commonest class errs on only "
+        f"are of class {rare['class']}, and always guessing the commonest class errs on "
+        f"{'only ' if comparison['majority_error'] < _RARE else ''}"
         f"{100 * comparison['majority_error']:.1f} % of these rows. Judge by ROC-AUC, average "
         "precision and balanced accuracy, not by the error."
     ]
     if rare["rows"] and not rare["predicted"]:
+        own = "1 is" if rare["rows"] == 1 else f"{rare['rows']:,} are"
         sentences.append(
-            f"The network predicts class {rare['class']} for none of the rows, though "
-            f"{rare['rows']:,} are of it: train with --class-weight balanced."
+            f"The network predicts class {rare['class']} for none of the rows, though {own} of it: "
+            "train with --class-weight balanced."
         )
     return sentences
 

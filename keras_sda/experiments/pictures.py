@@ -35,7 +35,9 @@ def draw_overview(
     if filters is not None:
         kernel, shape = filters
         name = f"{title}: filters" if title else "First-level filters"
-        _save(plots.plot_filters(kernel, shape, title=name), folder / "filters.png")
+        names = _feature_names(data.columns, len(kernel)) if shape is None else None
+        figure = plots.plot_filters(kernel, shape, title=name, feature_names=names)
+        _save(figure, folder / "filters.png")
     if model.reconstructs:
         draw_reconstructions(model, data, folder)
 
@@ -45,7 +47,18 @@ def draw_reconstructions(model: Any, data: datasets.Data, folder: Path) -> None:
     path = folder / "reconstructions.png"
     if not path.exists():
         rows = (data.valid or data.train).x[:_STRIP]
-        _save(plots.plot_model_reconstructions(model, rows, data.image_shape), path)
+        names = _feature_names(data.columns, rows.shape[-1])
+        figure = plots.plot_model_reconstructions(
+            model, rows, data.image_shape, feature_names=names
+        )
+        _save(figure, path)
+
+
+def _feature_names(columns: datasets.Columns | None, count: int) -> tuple[str, ...] | None:
+    """Returns the names of the inputs of a table, if a model has as many; else `None`."""
+    if columns is None or len(columns.input_names) != count:
+        return None
+    return columns.input_names
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -148,6 +161,10 @@ class RunPictures:
         return self.run.image_shape
 
     @property
+    def _feature_names(self) -> tuple[str, ...] | None:
+        return _feature_names(self.run.columns, math.prod(self.model.row_shape))
+
+    @property
     def _num_levels(self) -> int:
         """How many levels have codes."""
         return len(getattr(self.model, "levels", [None]))
@@ -173,7 +190,9 @@ class RunPictures:
     def _draw_filters(self):
         count = _count_chained(plots.level_kernels(self.model))
         for level in range(count) if self.level is None else [self.level % count]:
-            figure = plots.plot_level_filters(self.model, level, self._image_shape)
+            figure = plots.plot_level_filters(
+                self.model, level, self._image_shape, feature_names=self._feature_names
+            )
             yield f"filters-level{level + 1}", figure  # counted from 1, as in its title
 
     def _hinders_reconstructions(self) -> str:
@@ -183,7 +202,13 @@ class RunPictures:
         rows = self.rows.x[:_STRIP]
         yield (
             "reconstructions",
-            plots.plot_model_reconstructions(self.model, rows, self._image_shape, self.seed),
+            plots.plot_model_reconstructions(
+                self.model,
+                rows,
+                self._image_shape,
+                self.seed,
+                feature_names=self._feature_names,
+            ),
         )
 
     def _hinders_curves(self) -> str:

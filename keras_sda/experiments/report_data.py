@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_sda.datasets.column import Column
 from keras_sda.datasets.duplicates import describe_duplicates
+from keras_sda.experiments.experiment import Data
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.html import (
     Html,
@@ -68,15 +69,25 @@ def _entries(material: Material) -> dict[str, Any]:
     if scale == "auto":
         scale = "unit" if columns is None else "squash"
     entries["Scaling"] = _SCALES.get(scale, scale)
-    entries["Split"] = code(own.split)
-    if own.test is not None:
-        entries["Test rows"] = join(["of the file ", code(own.test)])
-    if own.split_column is not None:
-        entries["Split"] = join(["by the column ", code(own.split_column)])
+    entries["Split"] = code(own.split) if columns is None else _split_of_table(own)
     if own.groups is not None:
-        entries["Groups"] = join([f"{_num_groups(material)}of the column ", code(own.groups)])
-        entries["Groups"] += ", of which none is in two parts"
+        number = _num_groups(material)
+        entries["Groups"] = join(
+            [number, "of the column ", code(own.groups), ", of which none is in two parts"]
+        )
     return entries
+
+
+def _split_of_table(own: Data) -> Html:
+    """Returns in words which rows of a table validate and test."""
+    if own.split_column is not None:
+        return join(["by the column ", code(own.split_column)])
+    validates = "" if own.split == "full" else "{} of the rows validates"
+    if own.test is None:
+        words = [validates.format("a tenth"), "a fifth of the rows tests"]
+        return join(["at random: ", ", ".join(word for word in words if word)])
+    drawn = f", {validates.format('a sixth')}, drawn at random" if validates else ""
+    return join(["the file ", code(own.test), f" tests{drawn}"])
 
 
 def _num_groups(material: Material) -> str:

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_sda.experiments import pictures
-from keras_sda.experiments.html import Html, drawn, element, paragraph, picture, side_by_side
+from keras_sda.experiments.html import (
+    Html,
+    drawn,
+    element,
+    join,
+    paragraph,
+    picture,
+    side_by_side,
+)
 from keras_sda.experiments.report_material import Material
 
 _STRIP = "reconstructions.png"  # as `pictures.draw_overview` calls it, at 120 dots an inch
@@ -57,7 +65,9 @@ def draw(material: Material) -> Iterator[Html]:
         if content:
             nothing = False
             yield element("h3", title)
-            yield content[0] if len(content) == 1 else side_by_side(content)
+            # Names beside the weights of a table are read at full width only.
+            is_wide = kind == "filters" and material.run.columns is not None
+            yield join(content) if is_wide or len(content) == 1 else side_by_side(content)
     if nothing:
         yield paragraph("There is no picture of this model that could be drawn.")
 

@@ -31,12 +31,17 @@ def explain(material: Material) -> Iterator[Html]:
     yield element("h3", "From the command line")
     yield block("\n".join(usage.commands()))
     yield element("h3", "As a SavedModel")
+    takes: tuple[Any, ...] = ("The exported model takes raw rows, float32 of shape ",)
+    takes += (code(usage.shape("n")), ", scales them itself, and needs TensorFlow alone. ")
+    if material.run.scaling is None:
+        takes = ("The exported model takes what ", code("run.columns"), " makes of a table, ")
+        takes += ("float32 of shape ", code(usage.shape("n")), ", and needs TensorFlow alone. ")
     yield paragraph(
-        *("The exported model takes raw rows, float32 of shape ", code(usage.shape("n"))),
-        ", scales them itself, and needs TensorFlow alone. ",
+        *takes,
         *("For other runtimes: ", code("--format onnx"), " or ", code("--format litert"), "."),
     )
-    yield block(f"keras-sda export {usage.quoted}")
+    scaled = " --scaled" if material.run.scaling is None else ""
+    yield block(f"keras-sda export {usage.quoted}{scaled}")
     yield block("\n".join(usage.saved_model()))
 
 
@@ -66,7 +71,9 @@ class _Usage:
     def python(self) -> Iterator[str]:
         """Yields lines that read the run and use its model."""
         row = np.zeros((1, *self.model.row_shape), "float32")
-        target = "" if self.own.target is None else f", target={self.own.target!r}"
+        # The run of a table knows its label column.
+        is_known = self.own.target is None or self.run.columns is not None
+        target = "" if is_known else f", target={self.own.target!r}"
         new_rows = f"run.rows({self.new_file!r}{target})"
         yield "from keras_sda import experiments"
         yield ""
@@ -93,15 +100,19 @@ class _Usage:
         if self.own.data_dir is not None:
             own += f" --data-dir {shlex.quote(self.own.data_dir)}"
         rows = f"{shlex.quote(self.own.name)}{own}" if self.is_named else self.new_file
-        target = "" if self.own.target is None else f" --target {shlex.quote(self.own.target)}"
+        is_table = self.run.columns is not None
+        is_known = self.own.target is None or is_table
+        target = "" if is_known else f" --target {shlex.quote(str(self.own.target))}"
         if self.is_readable:
             yield f"keras-sda evaluate {self.quoted}{own}"
         if not self.is_named:
             yield f"keras-sda evaluate {self.quoted} --data {self.new_file}{target}"
         if self.has_codes:
-            yield f"keras-sda encode {self.quoted} {rows} --output codes.npy"
+            suffix = ".csv" if is_table else ".npy"
+            yield f"keras-sda encode {self.quoted} {rows} --output codes{suffix}"
         if self.reconstructs:
-            yield f"keras-sda reconstruct {self.quoted} {rows}"
+            units = " --output reconstructions.csv  # in the table's units" if is_table else ""
+            yield f"keras-sda reconstruct {self.quoted} {rows}{units}"
         if self.is_readable:
             yield f"keras-sda plot {self.quoted}{own}"
         again = shlex.quote(f"{self.folder}-again")
@@ -113,7 +124,8 @@ class _Usage:
         yield "import tensorflow as tf"
         yield ""
         yield f"model = tf.saved_model.load({str(self.folder / 'saved_model')!r})"
-        yield f'rows = np.zeros({self.shape(2)}, "float32")  # two raw rows'
+        what = "two raw rows" if self.run.scaling is not None else "two rows of run.columns"
+        yield f'rows = np.zeros({self.shape(2)}, "float32")  # {what}'
         yield "model.serve(rows)  # what predict returns"
         if self.has_codes:
             yield "model.encode(rows)"

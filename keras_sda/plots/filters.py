@@ -4,10 +4,13 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda.plots.images import as_images, shape_of_images, tile_images
+from keras_sda.plots.features import MOST_NAMES, check_names, shortened
+from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
 
-def plot_filters(kernel, image_shape=None, count=100, title="First-level filters"):
+def plot_filters(
+    kernel, image_shape=None, count=100, title="First-level filters", feature_names=None
+):
     """Draws the weights of the first level's units, each as an image with its own grey scale.
 
     The units with the largest weights are drawn, as the weights of the others are still close to
@@ -19,12 +22,15 @@ def plot_filters(kernel, image_shape=None, count=100, title="First-level filters
             one table, features by units.
         count: Largest number of units to draw.
         title: Title of the picture.
+        feature_names: Names of the features of a table, such as `Columns.input_names`. Of more than
+            60, those with the largest weights are drawn. `None` numbers all.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If an image does not have as many pixels as a unit has weights.
+        ValueError: If an image does not have as many pixels as a unit has weights, or there are
+            not as many names.
 
     Example:
 
@@ -35,12 +41,23 @@ def plot_filters(kernel, image_shape=None, count=100, title="First-level filters
     kernel = np.asarray(kernel)
     strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:count]
     filters = kernel[:, np.sort(strongest)]
+    units = f"{filters.shape[1]} of {kernel.shape[1]} units"
     figure = Figure(figsize=(7, 7.3), layout="constrained")
     axes = figure.subplots()
     if image_shape is None:
+        if feature_names is not None:
+            check_names(feature_names, len(kernel), "plot_filters()")
+            rows = np.argsort(-np.linalg.norm(kernel, axis=1), kind="stable")[:MOST_NAMES]
+            filters, rows = filters[np.sort(rows)], np.sort(rows)
+            figure.set_size_inches(9, max(3.5, 1.3 + 0.2 * len(rows)))
+            axes.set_yticks(range(len(rows)), [shortened(feature_names[row]) for row in rows])
+            axes.tick_params(axis="y", labelsize=8)
+            show_as_written(axes.get_yticklabels())
+            if len(rows) < len(kernel):
+                units += f", {len(rows)} of {len(kernel)} features"
         limit = np.abs(filters).max() or 1.0
         picture = axes.imshow(filters, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set(xlabel="hidden unit", ylabel="feature")
+        axes.set(xlabel="hidden unit", ylabel="feature" if feature_names is None else "")
         figure.colorbar(picture, label="weight")
     else:
         images = as_images(filters.T, image_shape)
@@ -49,11 +66,11 @@ def plot_filters(kernel, image_shape=None, count=100, title="First-level filters
         scaled = (images - low) / np.where(span == 0, 1, span)
         axes.imshow(tile_images(scaled), cmap="gray", interpolation="nearest")
         axes.set_axis_off()
-    axes.set_title(f"{title}: {filters.shape[1]} of {kernel.shape[1]} units")
+    axes.set_title(f"{title}: {units}")
     return figure
 
 
-def plot_level_filters(model, level=-1, image_shape=None, count=100):
+def plot_level_filters(model, level=-1, image_shape=None, count=100, feature_names=None):
     """Draws the filters of any level of a model, those of deeper levels chained down to the input.
 
     A deeper unit is drawn as the product of the kernels below it and its own; see `chain_kernels`.
@@ -65,6 +82,7 @@ def plot_level_filters(model, level=-1, image_shape=None, count=100):
         image_shape: Shape of an input image; by default the model's, if its rows are images.
             Otherwise `None` draws a table, features by units.
         count: Largest number of units to draw.
+        feature_names: Names of the features of a table; see `plot_filters`.
 
     Returns:
         The figure.
@@ -93,7 +111,7 @@ def plot_level_filters(model, level=-1, image_shape=None, count=100):
     if level > 0:
         title = f"Filters of level {level + 1}, chained linearly down to the input"
     kernel = chain_kernels(kernels[: level + 1])
-    return plot_filters(kernel, shape_of_images(model, image_shape), count, title)
+    return plot_filters(kernel, shape_of_images(model, image_shape), count, title, feature_names)
 
 
 def chain_kernels(kernels):

@@ -4,10 +4,13 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda.plots.images import as_images, shape_of_images, tile_images
+from keras_sda.plots.features import MOST_NAMES, check_names, shortened
+from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
 
-def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, title=None):
+def plot_reconstructions(
+    inputs, corrupted, reconstructed, image_shape=None, title=None, feature_names=None
+):
     """Draws rows of inputs, below them their corrupted versions, if any, and the reconstructions.
 
     Args:
@@ -16,17 +19,23 @@ def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, tit
         reconstructed: The autoencoder's reconstructions of the corrupted rows, or of the inputs.
         image_shape: Shape of an input image; `None` draws three tables, rows by features.
         title: Title of the figure, or `None`.
+        feature_names: Names of the features of a table, such as `Columns.input_names`, which are
+            written below if they are at most 60. `None` numbers them.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If an image does not have as many pixels as a row has values.
+        ValueError: If an image does not have as many pixels as a row has values, or there are not
+            as many names.
     """
     strips = {"inputs": inputs, "corrupted": corrupted, "reconstructed": reconstructed}
     strips = {name: table for name, table in strips.items() if table is not None}
     low, high = float(np.min(inputs)), float(np.max(inputs))
     height = (1.1 if image_shape else 2) * len(strips) + (0.3 if title else 0)
+    if feature_names is not None and image_shape is None:
+        check_names(feature_names, np.shape(inputs)[1], "plot_reconstructions()")
+        height += 1.5
     figure = Figure(figsize=(9, height), layout="constrained")
     all_axes = figure.subplots(len(strips), 1)
     for axes, (name, table) in zip(all_axes, strips.items(), strict=True):
@@ -38,12 +47,28 @@ def plot_reconstructions(inputs, corrupted, reconstructed, image_shape=None, tit
             axes.imshow(strip, cmap="gray", vmin=low, vmax=high)
             axes.set_axis_off()
         axes.set_title(name, loc="left", fontsize=10)
+    if feature_names is not None and image_shape is None:
+        _write_names(all_axes, feature_names)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
 
 
-def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None):
+def _write_names(all_axes, names):
+    """Writes the names of features below the last of several tables of rows by features."""
+    for axes in all_axes:
+        axes.set_xticks([])
+    if len(names) <= MOST_NAMES:
+        texts = [shortened(name) for name in names]
+        all_axes[-1].set_xticks(range(len(texts)), texts, rotation=90, fontsize=8)
+        show_as_written(all_axes[-1].get_xticklabels())
+    else:
+        all_axes[-1].set_xlabel(f"{len(names)} features")
+
+
+def plot_model_reconstructions(
+    model, rows, image_shape=None, seed=0, title=None, feature_names=None
+):
     """Draws rows, the same rows corrupted by the model's noise, if any, and their reconstructions.
 
     Args:
@@ -52,6 +77,7 @@ def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None
         image_shape: Shape of an input image; by default the model's, if its rows are images.
         seed: Seed of the noise, which is the same in each call; see `corrupt_rows`.
         title: Title of the figure, or `None`.
+        feature_names: Names of the features of a table; see `plot_reconstructions`.
 
     Returns:
         The figure.
@@ -65,7 +91,7 @@ def plot_model_reconstructions(model, rows, image_shape=None, seed=0, title=None
         corrupted = corrupt_rows(noise, rows, seed).astype(rows.dtype)
     reconstructed = model.reconstruct(rows if corrupted is None else corrupted)
     shape = shape_of_images(model, image_shape)
-    return plot_reconstructions(rows, corrupted, reconstructed, shape, title)
+    return plot_reconstructions(rows, corrupted, reconstructed, shape, title, feature_names)
 
 
 def corrupt_rows(noise, rows, seed=0):

@@ -112,6 +112,45 @@ def test_what_can_be_copied_runs(table_run, monkeypatch):
     assert 'np.zeros((2, 7), "float32")' in saved_model
 
 
+def test_a_table_with_text_and_gaps(tmp_path):
+    rng = np.random.default_rng(0)
+    ages = rng.integers(20, 70, 90).astype(float)
+    table = pd.DataFrame({"id": range(90), "age": ages, "city": ["Rome", "Oslo", "Bonn"] * 30})
+    table["house"], table["one"] = np.repeat(np.arange(30), 3), 1
+    table.loc[::9, "age"] = np.nan
+    table["pay"] = 10 * ages + rng.normal(size=90)
+    table[:60].to_csv(tmp_path / "rows.csv", index=False)
+    table[60:].to_csv(tmp_path / "test.csv", index=False)
+    experiment = zoo.default("sda").but(
+        {
+            **{"hidden_units": [6], "pretraining.epochs": 1, "training.epochs": 1},
+            **{"data.name": str(tmp_path / "rows.csv"), "data.target": "pay"},
+            **{"data.ids": ["id"], "data.groups": "house", "data.test": "test.csv"},
+        }
+    )
+    run = experiments.run(experiment, tmp_path / "run", compare=True, verbose=0)
+    page = read_report(tmp_path / "run")
+    for cell in ("20 to 69", "Bonn, Oslo, Rome", "age", "numeric", "categorical", "ignored"):
+        assert cell in page.cells or cell in page.text
+    missing = f"{100 * run.columns.columns[0].missing:.1f} %"
+    assert missing in page.cells
+    assert "nothing: the same value in every row" in page.cells
+    assert "nothing: rows of one value stay together" in page.cells
+    assert "20 groups of the column house, of which none is in two parts" in page.cells
+    assert "the file test.csv tests, a sixth of the rows validates, drawn at random" in page.cells
+    assert "in the units of the table" in page.text
+    first = table.iloc[60]
+    assert f"{first['pay']:.6g}" in page.cells
+    assert "Predicted" in page.text
+    assert "The network lost" in page.text
+    assert f"{run.metrics['duplicates']['test']['in_training']} of 30 test rows" in page.text
+    assert "keras-sda export" in page.code[2]
+    assert "--scaled" in page.code[2]
+    bare = read_report(tmp_path / "run", tmp_path / "bare.html", rows=False)
+    assert "20 to 69" not in bare.cells, "the age of somebody"
+    assert "categorical" in bare.cells
+
+
 def test_no_rows(table_run, vae_run, tmp_path):
     page = read_report(table_run, tmp_path / "new" / "page.html", rows=False)
     assert "Rows of the data were left out" in page.text
@@ -161,7 +200,7 @@ def test_data_that_are_not_there_any_more(table_run, tmp_path, trouble):
     assert {"84", "12", "24"} <= set(page.cells), "as the run has noted"
     metrics = json.loads((table_run / "metrics.json").read_text())
     assert f"{100 * metrics['test']['error']:.2f} %" in page.cells
-    assert "run.rows('new.csv', target='what')" in page.code[0]
+    assert "run.rows('new.csv')" in page.code[0]
     assert "written, so what needs them" in without_rows.text, "a reason may quote a value"
 
 
