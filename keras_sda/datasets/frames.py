@@ -147,7 +147,8 @@ def _days(dates: np.ndarray) -> np.ndarray:
     return np.where(np.isnat(seconds), np.nan, days)
 
 
-def _is_missing(item: Any) -> bool:
+def is_missing(item: Any) -> bool:
+    """Whether a value stands for none: `None`, NaN, `NaT`, `pd.NA`, or blank text."""
     if item is None:
         return True
     if isinstance(item, str):
@@ -160,7 +161,7 @@ def _is_missing(item: Any) -> bool:
 
 def _read_items(items: Sequence[Any], owner: str) -> Values:
     """Reads values one by one: text, dates, and columns of Python objects."""
-    known = [None if _is_missing(item) else item for item in items]
+    known = [None if is_missing(item) else item for item in items]
     kinds = {type(item) for item in known if item is not None}
     if kinds and all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
         return Values("boolean", _floats(known))
@@ -177,7 +178,7 @@ def _read_items(items: Sequence[Any], owner: str) -> Values:
 
 def _text_column(items: Sequence[Any]) -> Values:
     column = np.empty(len(items), object)
-    column[:] = [None if _is_missing(item) else _text(item) for item in items]
+    column[:] = [None if is_missing(item) else _text(item) for item in items]
     return Values("text", column)
 
 

@@ -7,6 +7,7 @@ This module is loaded on first use: `import keras_sda` alone does not import sci
 """
 
 from keras_sda.sklearn.classifier import SDAClassifier
+from keras_sda.sklearn.imputer import SDAImputer
 from keras_sda.sklearn.ladder_classifier import LadderClassifier
 from keras_sda.sklearn.outlier_detector import SDAOutlierDetector
 from keras_sda.sklearn.regressor import SDARegressor
@@ -25,13 +26,14 @@ EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHT_REASON,
     }
     for name in ("SDAClassifier", "SDARegressor", "LadderClassifier")
-} | {"SDATransformer": {}, "SDAOutlierDetector": {}, "CodeSpreading": {}}
+} | {"SDATransformer": {}, "SDAOutlierDetector": {}, "SDAImputer": {}, "CodeSpreading": {}}
 
 __all__ = [
     "EXPECTED_FAILED_CHECKS",
     "CodeSpreading",
     "LadderClassifier",
     "SDAClassifier",
+    "SDAImputer",
     "SDAOutlierDetector",
     "SDARegressor",
     "SDATransformer",

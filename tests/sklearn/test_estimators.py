@@ -25,6 +25,7 @@ from keras_sda.sklearn import (
     CodeSpreading,
     LadderClassifier,
     SDAClassifier,
+    SDAImputer,
     SDAOutlierDetector,
     SDARegressor,
     SDATransformer,
@@ -35,6 +36,7 @@ ESTIMATORS = [
     SDARegressor,
     SDATransformer,
     SDAOutlierDetector,
+    SDAImputer,
     LadderClassifier,
     CodeSpreading,
 ]
@@ -95,6 +97,7 @@ LADDER = {
         SDAClassifier(**SUPERVISED),
         SDATransformer(**FEW_STEPS),
         SDAOutlierDetector(**FEW_STEPS),
+        SDAImputer(hidden_units=(8,), epochs=1),
         LadderClassifier(**LADDER),
         CodeSpreading(),
     ],
