@@ -13,11 +13,13 @@ import numpy as np
 
 # Rows checked at a time, so that a check never copies the whole of a large array.
 _CHUNK_ROWS = 4096
+# Characters of a name that a list of several shows.
+_NAME = 40
 
 
 def _error(name: str, owner: str, expected: str, received: Any) -> ValueError:
     return ValueError(
-        f"Argument `{name}` of {owner} must {expected}. Received: {name}={received!r}"
+        f"Argument `{name}` of {owner} must {expected}. Received: {name}={shown(received, 200)}"
     )
 
 
@@ -65,6 +67,31 @@ def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> A
         listed = ", ".join(repr(choice) for choice in choices)
         raise _error(name, owner, f"be one of {listed}", value)
     return value
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """Returns a value as Python writes it, cut where it is longer: it may come from a file.
+
+    Example:
+
+    >>> shown("a" * 100, most=8)
+    "'aaaaaaa..."
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def listed(names: Iterable[Any], most: int = 8) -> str:
+    """Returns names with commas between them: of many the first ones, each of at most 40 letters.
+
+    Example:
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    texts = [str(name) for name in names]
+    cut = [text if len(text) <= _NAME else f"{text[:_NAME]}..." for text in texts[:most]]
+    return ", ".join(cut) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def did_you_mean(name: Any, known: Iterable[str]) -> str:

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_choice, check_non_negative_int, check_positive_int
+from keras_sda._validation import (
+    check_choice,
+    check_non_negative_int,
+    check_positive_int,
+    shown,
+)
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.dividing import divide
 from keras_sda.datasets.files import FORMATS, Source, Split, find, read_source
@@ -352,8 +357,8 @@ def _open(
     except FileNotFoundError as error:
         if name and os.sep not in name and "/" not in name and not Path(name).suffix:
             raise ValueError(
-                f"Unknown data {name!r}. Expected one of {', '.join(names())}, tfds:NAME, or the "
-                f"path of a file ({', '.join(FORMATS)}) or of an IDX folder."
+                f"Unknown data {shown(name)}. Expected one of {', '.join(names())}, tfds:NAME, or "
+                f"the path of a file ({', '.join(FORMATS)}) or of an IDX folder."
             ) from error
         raise
     return read_source(path, target, unlabelled, task, places)

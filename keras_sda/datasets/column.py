@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_sda._validation import shown
 from keras_sda.datasets.column_kinds import KINDS, Kind
 from keras_sda.datasets.frames import (
     Values,
@@ -84,7 +85,9 @@ class Column:
             or (bool(self.parts) and not is_date)
             or not _is_share(self.missing)
         ):
-            raise ValueError(f"The column {self.name!r} is not as `Columns.to_dict` describes one.")
+            raise ValueError(
+                f"The column {shown(self.name)} is not as `Columns.to_dict` describes one."
+            )
 
     @property
     def group_kind(self) -> str:
@@ -123,7 +126,9 @@ class Column:
         if numbers is None:
             text = next((str(value) for value in read.values if not _fits(self.kind, value)), "")
             expected = "dates" if self.kind == "date" else "numbers"
-            raise ValueError(f"Column {self.name!r} must hold {expected}. Received: {text!r}")
+            raise ValueError(
+                f"Column {shown(self.name)} must hold {expected}. Received: {shown(text)}"
+            )
         missing = np.isnan(numbers)
         assert self.number is not None  # noqa: S101  (for the type checker)
         inputs = [self.number(numbers)]
@@ -218,7 +223,9 @@ class Column:
         """Returns the column that `to_dict` described."""
         names = [each.name for each in fields(cls)]
         if not isinstance(config, dict) or sorted(config) != sorted(names):
-            raise ValueError(f"A column has the entries {', '.join(names)}. Received: {config!r}")
+            raise ValueError(
+                f"A column has the entries {', '.join(names)}. Received: {shown(config, 200)}"
+            )
         number = config["number"]
         if not all(isinstance(config[name], (list, tuple)) for name in ("categories", "parts")):
             raise ValueError("The categories and parts of a column must be lists.")

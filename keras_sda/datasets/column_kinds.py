@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_sda._validation import shown
 from keras_sda.datasets.frames import Values, to_days, to_numbers, to_text
 
 KINDS = ("numeric", "binary", "categorical", "date", "ignored")
@@ -73,20 +74,20 @@ def asked_kind(name: str, read: Values, kind: str) -> Kind:
     kind = {"ignore": "ignored", "count": "numeric"}.get(kind, kind)
     if kind not in KINDS:
         raise ValueError(
-            f"The kind of a column must be one of {', '.join(KINDS)}. Received: {kind!r} for "
-            f"{name!r}"
+            f"The kind of a column must be one of {', '.join(KINDS)}. Received: {shown(kind)} for "
+            f"{shown(name)}"
         )
     if kind == "ignored":
         return Kind("ignored", "as asked")
     if read.missing.all():
         return Kind("ignored", "no value in any row")
     if kind == "numeric" and to_numbers(read) is None:
-        raise ValueError(f"Column {name!r} cannot be numeric, as text in it is no number.")
+        raise ValueError(f"Column {shown(name)} cannot be numeric, as text in it is no number.")
     if kind == "date" and to_days(read) is None:
         raise ValueError(
-            f"Column {name!r} cannot be a date: expected dates, or text such as 2026-01-31."
+            f"Column {shown(name)} cannot be a date: expected dates, or text such as 2026-01-31."
         )
     count = len({text for text in to_text(read) if text is not None})
     if kind == "binary" and count != 2:
-        raise ValueError(f"Column {name!r} cannot be binary: it has {count} different values.")
+        raise ValueError(f"Column {shown(name)} cannot be binary: it has {count} different values.")
     return Kind(kind)

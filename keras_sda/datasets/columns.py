@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_choice, check_non_negative
+from keras_sda._validation import check_choice, check_non_negative, listed, shown
 from keras_sda.datasets.column import Column, InputGroup, fit_column, is_within_unit
 from keras_sda.datasets.column_kinds import asked_kind, infer_kind
 from keras_sda.datasets.frames import num_rows, read_frame, read_values, to_datetime
@@ -54,7 +54,9 @@ class Columns:
 
     def __post_init__(self) -> None:
         if not any(column.kind != "ignored" for column in self.columns):
-            reasons = "; ".join(f"{column.name}: {column.note}" for column in self.columns)
+            reasons = "; ".join(
+                f"{shown(column.name)}: {column.note}" for column in self.columns[:3]
+            )
             raise ValueError(f"Columns needs a column to learn from. Received: {reasons or 'none'}")
 
     @classmethod
@@ -101,13 +103,13 @@ class Columns:
         strange = sorted({*left_out, *kinds} - set(table))
         if strange:
             raise ValueError(
-                f"Columns.fit got names that are no columns: {', '.join(strange)}. The table has "
-                f"{', '.join(table)}."
+                f"Columns.fit got names that are no columns: {listed(strange)}. The table has "
+                f"{listed(table)}."
             )
         if num_rows(table) == 0:
             raise ValueError("Columns.fit needs at least one row.")
         read = {
-            name: read_values(column, f"Column {name!r}")
+            name: read_values(column, f"Column {shown(name)}")
             for name, column in table.items()
             if name not in left_out
         }
@@ -162,17 +164,18 @@ class Columns:
         if absent:
             raise ValueError(
                 f"The table lacks {len(absent)} of the {len(self.used)} columns that the model was "
-                f"trained on: {', '.join(absent)}. Add or rename them."
+                f"trained on: {listed(absent)}. Add or rename them."
             )
         x = np.empty((num_rows(table), len(self.input_names)), "float32")
         for column, group in zip(self.used, self.groups, strict=True):
             for start in range(0, len(x), _CHUNK_ROWS):
                 rows = slice(start, start + _CHUNK_ROWS)
-                read = read_values(table[column.name][rows], f"Column {column.name!r}")
+                read = read_values(table[column.name][rows], f"Column {shown(column.name)}")
                 inputs = column(read)
                 if np.abs(inputs).max(initial=0) > np.finfo(np.float32).max:
                     raise ValueError(
-                        f"Column {column.name!r} holds values beyond float32: use scale='squash'."
+                        f"Column {shown(column.name)} holds values beyond float32: use "
+                        "scale='squash'."
                     )
                 x[rows, group.start : group.stop] = inputs
         return x
@@ -186,7 +189,7 @@ class Columns:
         if frame.ndim != 2 or frame.shape[1] != len(used) or not plain:
             raise ValueError(
                 "An array has no names of columns: give a frame with "
-                f"{', '.join(column.name for column in used)}. Received shape {frame.shape}."
+                f"{listed(column.name for column in used)}. Received shape {frame.shape}."
             )
         return {column.name: frame[:, place] for place, column in enumerate(used)}
 
@@ -221,16 +224,16 @@ class Columns:
         table = self.read(frame)
         known = {column.name for column in self.columns} | {self.target, *self.ids}
         extra = [name for name in table if name not in known]
-        lines = [f"Not used, as training had no such columns: {', '.join(extra)}"] if extra else []
+        lines = [f"Not used, as training had no such columns: {listed(extra)}"] if extra else []
         gaps = [
             column.name
             for column in self.used
             if not column.missing
             and column.name in table
-            and read_values(table[column.name], f"Column {column.name!r}").missing.any()
+            and read_values(table[column.name], f"Column {shown(column.name)}").missing.any()
         ]
         if gaps:
-            lines.append(f"Missing here, but never in training: {', '.join(gaps)}")
+            lines.append(f"Missing here, but never in training: {listed(gaps)}")
         return lines
 
     def table(self) -> str:

@@ -2,15 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_sda._validation import check_rows, check_same_length
+from keras_sda._validation import check_rows, check_same_length, shown
 from keras_sda.datasets.idx import is_idx_folder, read_idx_part
 from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
+from keras_sda.datasets.memory import check_is_file
+from keras_sda.datasets.numpy_files import read_npy, read_npz
 from keras_sda.datasets.pickled import read_pickle
 from keras_sda.datasets.placing import (
     Places,
@@ -22,9 +23,10 @@ from keras_sda.datasets.placing import (
 from keras_sda.datasets.tables import as_numbers, read_table
 from keras_sda.datasets.targets import as_kind_of, as_task
 
-FORMATS = (".npz", ".npy", ".csv", ".parquet", ".pkl.gz", ".pkl")
+# Characters of a path that a message shows.
+_PATH = 120
 
-_NPZ_ENDINGS = (("train", "_train"), ("valid", "_valid"), ("valid", "_val"), ("test", "_test"))
+FORMATS = (".npz", ".npy", ".csv", ".parquet", ".pkl.gz", ".pkl")
 
 
 class Split(NamedTuple):
@@ -90,12 +92,13 @@ def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None =
     roots = [data_dir, os.environ.get("KERAS_SDA_DATA")]
     candidates = [given, *(Path(root).expanduser() / given for root in roots if root)]
     for candidate in candidates:
-        if candidate.exists():
-            return candidate
-    looked = " or ".join(str(candidate.absolute()) for candidate in candidates)
+        with contextlib.suppress(OSError, ValueError):  # no name that a file could have
+            if candidate.exists():
+                return candidate
+    looked = " or ".join(str(candidate.absolute())[:_PATH] for candidate in candidates)
     raise FileNotFoundError(
-        f"No such data file or folder: {str(path)!r}. Looked for {looked}. Give a full path, or "
-        "set KERAS_SDA_DATA to the folder that holds it."
+        f"No such data file or folder: {shown(str(path))}. Looked for {looked}. Give a full path, "
+        "or set KERAS_SDA_DATA to the folder that holds it."
     )
 
 
@@ -111,7 +114,7 @@ def read_source(
         source = _read_tables(path, target, task, places)
         if target is not None and unlabelled == "auto":
             for rows in source.parts.values():
-                tell_of_class(rows.y, f"Column {target!r} of {path}")  # type: ignore[arg-type]
+                tell_of_class(rows.y, f"Column {shown(target)} of {path}")  # type: ignore[arg-type]
     else:
         source = _read_arrays(path, target, places)
     labels, classes = number_classes(
@@ -137,7 +140,7 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places) -> S
     if places.groups is not None:
         groups = group_numbers(frame, places.groups, str(path))
         check_parts(parts, groups, places)
-    owner = f"Column {target!r} of {path}"
+    owner = f"Column {shown(target)} of {path}"
     labels = None if labels is None else _check_labels(frame, labels, str(path))
     if places.test is not None:
         other = _find_test(path, places)
@@ -146,7 +149,7 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places) -> S
             check_test_groups(frame, test, places.groups, str(path), str(other))
         if test_labels is not None and labels is not None:
             test_labels = _check_labels(test, test_labels, str(other))
-            test_labels = as_kind_of(test_labels, labels, f"Column {target!r} of {other}")
+            test_labels = as_kind_of(test_labels, labels, f"Column {shown(target)} of {other}")
             both = as_task(np.concatenate([labels, test_labels]), task, owner)
             labels, test_labels = both[: len(labels)], both[len(labels) :]
         parts = {"train": parts["rows"]}
@@ -264,11 +267,12 @@ def _read_parts(path: Path, target: str | None) -> dict[str, Split]:
             f"file ({', '.join(FORMATS)}) or an IDX folder."
         )
     _refuse_target(path, target)
+    check_is_file(path)
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return {"rows": Split(_read_npy(path), None)}
+        return {"rows": Split(read_npy(path), None)}
     if suffix == ".npz":
-        return _read_npz(path)
+        return {part: Split(x, y) for part, (x, y) in read_npz(path).items()}
     if _is_pickle(path):
         return {part: Split(_square(x), y) for part, (x, y) in read_pickle(path).items()}
     raise ValueError(
@@ -294,59 +298,8 @@ def _refuse_target(path: Path, target: str | None) -> None:
     if target is not None:
         raise ValueError(
             "Argument `target` names the label column of a .csv or .parquet file. "
-            f"Received: target={target!r} with {path}, which has no columns to name."
+            f"Received: target={shown(target)} with {path}, which has no columns to name."
         )
-
-
-@contextlib.contextmanager
-def _reading(path: Path, kind: str) -> Iterator[None]:
-    """Turns whatever a library raises on a damaged file into one sentence."""
-    try:
-        yield
-    except PermissionError:
-        raise
-    except Exception as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path} holds an array of Python objects, which only unpickling could read, and "
-                "that might run anything: save it again as numbers, for example with "
-                "x.astype('float32')."
-            ) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path} is not a readable {kind} file, truncated or corrupt ({reason}): make or "
-            "download it again."
-        ) from error
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    # `np.load` would mistake a file with a damaged header for a pickle, and say that instead.
-    with _reading(path, ".npy"), path.open("rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _read_npz(path: Path) -> dict[str, Split]:
-    parts = {}
-    with (
-        _reading(path, ".npz"),
-        path.open("rb") as file,
-        np.lib.npyio.NpzFile(file, allow_pickle=False) as archive,
-    ):
-        held = archive.files
-        # Only the arrays that are needed are read: the others may be of any type.
-        for part, ending in (("rows", ""),) if "x" in held else _NPZ_ENDINGS:
-            if f"x{ending}" in held:
-                y = archive[f"y{ending}"] if f"y{ending}" in held else None
-                parts[part] = Split(archive[f"x{ending}"], y)
-        # NumPy returns bytes for a member that does not begin like an array.
-        if any(isinstance(array, bytes) for split in parts.values() for array in split):
-            raise ValueError("a member is not an array")
-    if not parts:
-        raise ValueError(
-            f"{path} must hold the array x (and y), or x_train, y_train, x_valid, x_test and so "
-            f"on. Received: {', '.join(sorted(held)) or 'no arrays'}"
-        )
-    return parts
 
 
 def _check(path: Path, parts: dict[str, Split]) -> dict[str, Split]:

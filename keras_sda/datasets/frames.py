@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_sda._validation import listed
+
 _SECONDS_A_DAY = 86_400.0
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -78,7 +80,7 @@ def read_frame(frame: Any, owner: str) -> dict[str, Any]:
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise ValueError(
-            f"{owner} needs columns of different names. Received twice: {', '.join(double)}."
+            f"{owner} needs columns of different names. Received twice: {listed(double)}."
         )
     try:
         columns = list(nw.from_native(frame, eager_only=True).iter_columns())

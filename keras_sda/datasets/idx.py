@@ -1,11 +1,17 @@
 """Reader of the IDX format, in which MNIST and its relatives are distributed."""
 
+import math
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from keras_sda._validation import check_same_length
-from keras_sda.datasets.gzipped import GZIP_ERRORS, unpack
+from keras_sda.datasets.gzipped import GZIP_ERRORS, opened, read_exactly
+from keras_sda.datasets.memory import running_out_told
+
+# NumPy's own limit is 32 or 64.
+_MAX_DIMENSIONS = 8
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -17,35 +23,44 @@ def read_idx(path: Path) -> np.ndarray:
     """Reads one IDX file, gzipped or not, into an array in native byte order.
 
     Raises:
-        ValueError: If the file is not an IDX file, or its length is not what its header says.
+        ValueError: If the file is not an IDX file, or its length is not what its header says,
+            or it would fill the memory.
     """
-    payload = path.read_bytes()
-    try:
-        payload = unpack(payload, path)
-    except GZIP_ERRORS as error:
-        raise ValueError(
-            f"{path} is not a complete gzip file ({error}): download it again."
-        ) from error
-    if len(payload) < 4 or payload[:2] != b"\0\0" or payload[2] not in _DTYPES or not payload[3]:
+    with running_out_told(path), opened(path) as file:
+        try:
+            return _read(file, path)
+        except GZIP_ERRORS as error:
+            raise ValueError(
+                f"{path} is not a complete gzip file ({error}): download it again."
+            ) from error
+
+
+def _read(file: IO[bytes], path: Path) -> np.ndarray:
+    """Reads what an opened file holds, whose header says how much that is."""
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or not head[3]:
         raise ValueError(
             f"{path} is not an IDX file: expected two zero bytes, a type and a number of "
-            f"dimensions. Received {payload[:4].hex(' ') or 'an empty file'}."
+            f"dimensions. Received {head.hex(' ') or 'an empty file'}."
         )
-    dtype, ndim = np.dtype(_DTYPES[payload[2]]), payload[3]
-    start = 4 + 4 * ndim
-    if len(payload) < start:
+    dtype, ndim = np.dtype(_DTYPES[head[2]]), head[3]
+    lengths = file.read(4 * ndim)
+    if len(lengths) < 4 * ndim:
         raise ValueError(f"{path} ends within its header: download it again.")
-    shape = [int(n) for n in np.frombuffer(payload, dtype=">u4", count=ndim, offset=4)]
-    expected = dtype.itemsize
-    for length in shape:
-        expected *= length
-    if len(payload) - start != expected:
+    shape = tuple(int(n) for n in np.frombuffer(lengths, dtype=">u4"))
+    expected = dtype.itemsize * math.prod(shape)
+    content = read_exactly(file, path, expected)
+    beyond = len(file.read(1))
+    if len(content) != expected or beyond:
+        received = f"{len(content)} bytes{' and more' if beyond else ''}"
+        declared = f"shape {shape}" if ndim <= _MAX_DIMENSIONS else f"{ndim} dimensions"
         raise ValueError(
-            f"{path} declares shape {tuple(shape)}, which is {expected} bytes of data. Received "
-            f"{len(payload) - start} bytes: download it again."
+            f"{path} declares {declared}, which is {expected} bytes of data. Received "
+            f"{received}: download it again."
         )
-    values = np.frombuffer(payload, dtype=dtype, offset=start).reshape(shape)
-    return values.astype(dtype.newbyteorder("="))
+    if ndim > _MAX_DIMENSIONS:
+        raise ValueError(f"{path} declares {ndim} dimensions, more than any data have.")
+    return np.frombuffer(content, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def is_idx_folder(folder: Path) -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_sda._validation import listed
+
 UNLABELLED = -1
 
 
@@ -204,7 +206,7 @@ def number_new_rows(
     numbers = {label: number for number, label in enumerate(classes or ())}
     unknown = {each for each in values if (each < 0 if classes is None else each not in numbers)}
     if unknown:
-        received = ", ".join(sorted(map(str, unknown))[:5])
+        received = listed(sorted(map(str, unknown))[:5])
         among = "class numbers from 0" if classes is None else f"among {classes}"
         hint = ""
         if UNLABELLED in unknown:

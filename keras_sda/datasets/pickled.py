@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda.datasets.gzipped import GZIP_ERRORS, unpack
+from keras_sda.datasets.gzipped import GZIP_ERRORS, read_all
+from keras_sda.datasets.memory import running_out_told
 from keras_sda.datasets.recorders import PickledArray, RefusedError, name_of
 from keras_sda.datasets.unpickling import unpickle
 
@@ -22,13 +23,23 @@ def read_pickle(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     Raises:
         ValueError: If the file asks for anything but arrays, is corrupt, or holds something else.
     """
-    payload = path.read_bytes()
+    with running_out_told(path):
+        content, size = _content_of(path)
+        return _check_parts(path, content, size)
+
+
+def _content_of(path: Path) -> tuple[Any, int]:
+    """Returns the nested tuples and lists of a pickle, and how many bytes it has."""
     try:
-        payload = unpack(payload, path)
+        payload = read_all(path)
+    except PermissionError:
+        raise
     except GZIP_ERRORS as error:
         raise _unreadable(path, error) from error
     try:
-        content = unpickle(payload)
+        return unpickle(payload), len(payload)
+    except MemoryError:
+        raise
     except RefusedError as error:
         raise ValueError(
             f"{path} was not loaded, because it asks to run {error}: a pickle of data may hold "
@@ -37,7 +48,6 @@ def read_pickle(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         ) from error
     except Exception as error:  # a damaged pickle fails with almost any exception
         raise _unreadable(path, error) from error
-    return _check_parts(path, content)
 
 
 def _unreadable(path, error):
@@ -47,7 +57,7 @@ def _unreadable(path, error):
     )
 
 
-def _check_parts(path: Path, content: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _check_parts(path: Path, content: Any, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     def is_sequence(value: Any, length: int) -> bool:
         return isinstance(value, (tuple, list)) and len(value) == length
 
@@ -55,6 +65,12 @@ def _check_parts(path: Path, content: Any) -> dict[str, tuple[np.ndarray, np.nda
         raise ValueError(
             f"{path} must hold three pairs of arrays, (x, y) for training, validation and test. "
             f"Received a {name_of(content)}."
+        )
+    arrays = {id(array): array for part in content for array in part}.values()
+    if sum(array.nbytes for array in arrays if isinstance(array, PickledArray)) > size:
+        raise ValueError(
+            f"{path} was not loaded, because its arrays are larger than the file: they share their "
+            "bytes, which could fill the memory. Do not trust this file."
         )
     parts = {}
     for name, (x, y) in zip(("train", "valid", "test"), content, strict=True):
@@ -75,5 +91,5 @@ def _to_numpy(path, array, name, owner):
         )
     try:
         return array.to_numpy()
-    except (MemoryError, ValueError) as error:
+    except ValueError as error:
         raise _unreadable(path, error) from error

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_sda._validation import did_you_mean
+from keras_sda._validation import did_you_mean, listed, shown
 from keras_sda.datasets.frames import read_values, to_text
 
 _OWNER = "keras_sda.datasets.load"
@@ -46,14 +46,14 @@ class Places(NamedTuple):
         if self.test is not None and self.split_column is not None:
             raise ValueError(
                 f"Arguments `test` and `split_column` of {_OWNER} both say which rows test: give "
-                f"one of them. Received: test={str(self.test)!r}, "
-                f"split_column={self.split_column!r}"
+                f"one of them. Received: test={shown(str(self.test))}, "
+                f"split_column={shown(self.split_column)}"
             )
         given = {"target": target, "split_column": self.split_column, "groups": self.groups}
         named = {argument: name for argument, name in given.items() if name is not None}
         if len(set(named.values())) < len(named):
-            listed = ", ".join(f"{argument}={name!r}" for argument, name in named.items())
-            raise ValueError(f"{_OWNER} needs a column for each of these. Received: {listed}")
+            received = ", ".join(f"{argument}={shown(name)}" for argument, name in named.items())
+            raise ValueError(f"{_OWNER} needs a column for each of these. Received: {received}")
 
     def check_frame(self, frame: Any, owner: str) -> None:
         """Refuses columns that a table does not have."""
@@ -62,7 +62,7 @@ class Places(NamedTuple):
                 hint = did_you_mean(name, list(frame.columns))
                 raise ValueError(
                     f"Argument `{argument}` must be a column of {owner}: {hint}its columns are "
-                    f"{', '.join(frame.columns)}. Received: {argument}={name!r}"
+                    f"{listed(frame.columns)}. Received: {argument}={shown(name)}"
                 )
 
 
@@ -77,18 +77,20 @@ def rows_by_column(frame: Any, name: str, owner: str) -> dict[str, np.ndarray]:
     Raises:
         ValueError: If a value is blank or none of these, or there are no training rows.
     """
-    text = to_text(read_values(frame[name].tolist(), f"Column {name!r} of {owner}"))
+    text = to_text(read_values(frame[name].tolist(), f"Column {shown(name)} of {owner}"))
     parts = np.array([_PART_OF.get((value or "").lower(), "") for value in text])
     strange = sorted({value or "(blank)" for value in text[parts == ""]})
     if strange:
         more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
         raise ValueError(
-            f"Column {name!r} of {owner} must say of every row train, valid or test. Received "
-            f"also: {', '.join(strange[:5])}{more}, in {(parts == '').sum():,} rows."
+            f"Column {shown(name)} of {owner} must say of every row train, valid or test. Received "
+            f"also: {listed(strange[:5])}{more}, in {(parts == '').sum():,} rows."
         )
     found = {part: np.flatnonzero(parts == part) for part in _SYNONYMS}
     if not len(found["train"]):
-        raise ValueError(f"Column {name!r} of {owner} has no row to train on: none says train.")
+        raise ValueError(
+            f"Column {shown(name)} of {owner} has no row to train on: none says train."
+        )
     return {part: rows for part, rows in found.items() if len(rows)}
 
 
@@ -107,18 +109,18 @@ def group_numbers(frame: Any, name: str, owner: str) -> np.ndarray:
     names, numbers = np.unique(text, return_inverse=True)
     if len(names) < 2:
         raise ValueError(
-            f"Column {name!r} of {owner} has one group, {names[0]}, which cannot be divided into "
-            "parts: name another column by groups (--groups), or leave it out."
+            f"Column {shown(name)} of {owner} has one group, {listed(names)}, which cannot be "
+            "divided into parts: name another column by groups (--groups), or leave it out."
         )
     return numbers
 
 
 def _groups(frame: Any, name: str, owner: str) -> np.ndarray:
-    text = to_text(read_values(frame[name].tolist(), f"Column {name!r} of {owner}"))
+    text = to_text(read_values(frame[name].tolist(), f"Column {shown(name)} of {owner}"))
     blank = sum(value is None for value in text)
     if blank:
         raise ValueError(
-            f"Column {name!r} of {owner} must name the group of every row, and {blank:,} are "
+            f"Column {shown(name)} of {owner} must name the group of every row, and {blank:,} are "
             "blank: fill them."
         )
     return text.astype(str)
@@ -144,10 +146,14 @@ def check_parts(parts: dict[str, np.ndarray], groups: np.ndarray, places: Places
     if torn:
         raise ValueError(
             f"{_count(torn, places.groups)} in more than one part by the column "
-            f"{places.split_column!r}: put each into one part, or leave one of the two columns out."
+            f"{shown(places.split_column)}: put each into one part, or leave one of the two "
+            "columns out."
         )
 
 
 def _count(groups: set, name: str | None) -> str:
-    one, several = f"1 group of {name!r} has rows", f"{len(groups):,} groups of {name!r} have rows"
+    one, several = (
+        f"1 group of {shown(name)} has rows",
+        f"{len(groups):,} groups of {shown(name)} have rows",
+    )
     return one if len(groups) == 1 else several

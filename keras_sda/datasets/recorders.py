@@ -68,7 +68,7 @@ class PickledArray:
         """Takes the parts of an array, unchecked.
 
         Args:
-            data: Bytes, or text with one character per byte.
+            data: Bytes, or a view of them, or text with one character per byte.
             dtype: A `PickledDtype`.
             shape: Tuple of integers.
             order: `"C"`, `"F"`, or `"K"` with `axes`.
@@ -76,6 +76,11 @@ class PickledArray:
         """
         self._data, self._dtype, self._shape = data, dtype, shape
         self._order, self._axes = order, axes
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the data have; 0 if there are none."""
+        return len(self._data) if isinstance(self._data, (str, bytes, memoryview)) else 0
 
     @property
     def other_kind(self) -> str | None:
@@ -94,7 +99,7 @@ class PickledArray:
         data, shape = self._data, self._shape
         if isinstance(data, str):
             data = data.encode("latin1")
-        if self.other_kind or not isinstance(data, bytes) or not _are_lengths(shape):
+        if self.other_kind or not isinstance(data, (bytes, memoryview)) or not _are_lengths(shape):
             raise ValueError("an array without bytes, shape or numeric dtype")
         # A boolean is 0 or 1 for NumPy, whatever byte the file holds.
         is_boolean = self._dtype.code == "b1"

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_sda._validation import listed, shown
+from keras_sda.datasets.table_files import read_frame, read_names
+
 
 def read_column_names(path: Path, target: str | None) -> list[str]:
     """Returns the names of the columns that `read_table` reads as `x`.
@@ -13,11 +16,7 @@ def read_column_names(path: Path, target: str | None) -> list[str]:
         path: A table that `read_table` can read.
         target: Name of the label column, or `None`.
     """
-    import pandas as pd
-
-    is_parquet = path.suffix.lower() == ".parquet"
-    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, nrows=0)
-    return [name for name in map(str, table.columns) if name != target]
+    return [name for name in read_names(path) if name != target]
 
 
 def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
@@ -35,35 +34,11 @@ def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
         ValueError: If the file is corrupt or empty, or `target` is not a column.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
-    suffix = path.suffix.lower()
-    try:
-        import pandas as pd
-
-        if suffix == ".parquet":
-            import pyarrow  # noqa: F401  (pandas would fail later, and less clearly)
-    except ImportError as error:
-        raise ImportError(
-            f'Reading {suffix} files needs pandas and pyarrow: pip install "keras-sda[tables]"'
-        ) from error
-    try:
-        if suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
-            table = pd.read_csv(path, low_memory=False)
-    except PermissionError:
-        raise
-    except Exception as error:  # pandas and pyarrow have no other common base class
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path} is not a readable {suffix} file, truncated or corrupt ({reason}): make or "
-            "download it again."
-        ) from error
-    table.columns = [str(column) for column in table.columns]
+    table = read_frame(path)
     if target is not None and target not in table.columns:
         raise ValueError(
-            f"Argument `target` must be a column of {path}: {', '.join(table.columns)}. "
-            f"Received: target={target!r}"
+            f"Argument `target` must be a column of {path}: {listed(table.columns)}. "
+            f"Received: target={shown(target)}"
         )
     labels = None if target is None else table.pop(target)
     if table.empty:
@@ -71,7 +46,7 @@ def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
             f"{path} needs at least one row and one column besides the labels. Received "
             f"{len(table)} rows and {len(table.columns)} columns: fill the table first."
         )
-    return table, None if labels is None else _labels(labels, suffix == ".csv")
+    return table, None if labels is None else _labels(labels, path.suffix.lower() == ".csv")
 
 
 def as_numbers(table: Any) -> np.ndarray | None:

@@ -6,10 +6,13 @@ This one knows only the opcodes that pickled arrays consist of, in protocols 0 t
 build are the recorders of `datasets.recorders`.
 """
 
+import codecs
 import pickle
 import struct
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from keras_sda.datasets.recorders import (
     PickledArray,
@@ -19,12 +22,12 @@ from keras_sda.datasets.recorders import (
     name_of,
 )
 
-# One byte may be an opcode that makes an object of a hundred bytes; three pairs of arrays need
-# about two hundred opcodes.
-_MAX_OPCODES = 1_000_000
+# One byte may be an opcode that makes an object of nearly a thousand bytes; three pairs of arrays
+# need about two hundred opcodes.
+_MAX_OPCODES = 10_000
 
 
-def unpickle(payload: bytes) -> Any:
+def unpickle(payload: bytes | bytearray) -> Any:
     """Returns the nested tuples and lists of a pickle, with a `PickledArray` for each array.
 
     Raises:
@@ -37,15 +40,20 @@ def unpickle(payload: bytes) -> Any:
 class _Source:
     """The bytes of a pickle, taken from the front."""
 
-    def __init__(self, payload: bytes):
+    def __init__(self, payload: bytes | bytearray):
         self._payload = payload
+        self._view = memoryview(payload).toreadonly()
         self._position = 0
 
-    def take(self, count: int) -> bytes:
+    def view(self, count: int) -> memoryview:
+        """Returns bytes without a copy of them."""
         start, self._position = self._position, self._position + count
         if not start <= self._position <= len(self._payload):
             raise EOFError("it ends too early")
-        return self._payload[start : self._position]
+        return self._view[start : self._position]
+
+    def take(self, count: int) -> bytes:
+        return bytes(self.view(count))
 
     def line(self) -> bytes:
         end = self._payload.find(b"\n", self._position)
@@ -56,13 +64,32 @@ class _Source:
     def number(self, format: str) -> Any:
         return struct.unpack(format, self.take(struct.calcsize(format)))[0]
 
-    def counted(self, format: str) -> bytes:
-        return self.take(self.number(format))
+    def counted(self, format: str) -> memoryview:
+        return self.view(self.number(format))
+
+    def text(self, format: str) -> str:
+        """Returns text in UTF-8, which has to be within Latin-1: it is a name, or data.
+
+        One other character would make each take two or four bytes.
+        """
+        data = self.counted(format)
+        if np.frombuffer(data, "u1").max(initial=0) > _LAST_LEAD_BYTE_OF_LATIN_1:
+            raise ValueError("text that is neither a name nor data")
+        return str(data, "utf-8")
+
+    def line_of_text(self) -> str:
+        line = self.line()
+        if b"\\U" in line:
+            raise ValueError("text that is neither a name nor data")
+        return line.decode("raw_unicode_escape")
 
     def integer(self) -> int:
         digits = self.line()
         # Protocols 0 and 1 write False and True this way.
         return digits == b"01" if digits in (b"00", b"01") else int(digits)
+
+
+_LAST_LEAD_BYTE_OF_LATIN_1 = 0xC3
 
 
 def _signed(data):
@@ -83,13 +110,13 @@ _VALUES: dict[bytes, Callable[[_Source], Any]] = {
     pickle.LONG4: lambda source: _signed(source.counted("<i")),
     pickle.FLOAT: lambda source: float(source.line()),
     pickle.BINFLOAT: lambda source: source.number(">d"),
-    pickle.STRING: lambda source: source.line()[1:-1].decode("unicode_escape"),
+    pickle.STRING: lambda source: codecs.escape_decode(source.line()[1:-1])[0].decode("latin1"),
     pickle.BINSTRING: lambda source: source.counted("<i"),  # too long for a name, so data
-    pickle.SHORT_BINSTRING: lambda source: source.counted("<B").decode("latin1"),
-    pickle.UNICODE: lambda source: source.line().decode("raw_unicode_escape"),
-    pickle.BINUNICODE: lambda source: source.counted("<I").decode(),
-    pickle.SHORT_BINUNICODE: lambda source: source.counted("<B").decode(),
-    pickle.BINUNICODE8: lambda source: source.counted("<Q").decode(),
+    pickle.SHORT_BINSTRING: lambda source: str(source.counted("<B"), "latin1"),
+    pickle.UNICODE: lambda source: source.line_of_text(),
+    pickle.BINUNICODE: lambda source: source.text("<I"),
+    pickle.SHORT_BINUNICODE: lambda source: source.text("<B"),
+    pickle.BINUNICODE8: lambda source: source.text("<Q"),
     pickle.BINBYTES: lambda source: source.counted("<I"),
     pickle.SHORT_BINBYTES: lambda source: source.counted("<B"),
     pickle.BINBYTES8: lambda source: source.counted("<Q"),
@@ -110,7 +137,7 @@ _NAMES_OF_OPCODES = {
 class _Machine:
     """Runs the opcodes of a pickle on a stack and a memo of its own."""
 
-    def __init__(self, payload: bytes):
+    def __init__(self, payload: bytes | bytearray):
         self._source = _Source(payload)
         self._stack: list[Any] = []
         self._marks: list[int] = []

@@ -1,8 +1,6 @@
 """The codes that a trained level hands to the next one: where they are kept."""
 
 import errno
-import math
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +19,7 @@ from keras_sda.datasets.batches import (
     run_in_batches,
     shuffles_itself,
 )
+from keras_sda.datasets.memory import available_memory, gibibytes
 from keras_sda.datasets.outside_memory import ComputedRows
 
 OWNER = "pretrain()"
@@ -52,7 +51,7 @@ class CodeCache:
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
         needed = self._bytes_at_once()
         if kind == "auto":
-            fits = 2 * (needed or 0) <= _available_memory()
+            fits = 2 * (needed or 0) <= available_memory()
             # The chief's memory decides, so that all workers go the same way.
             kind = "memory" if backend.from_chief(np.array([fits], "int32"))[0] else "disk"
         self.kind = kind
@@ -88,8 +87,8 @@ class CodeCache:
         free = shutil.disk_usage(self._folder).free
         if needed is not None and needed > free:
             raise ValueError(
-                f"{OWNER} needs {_gigabytes(needed)} for codes on disk, but {self._folder} has "
-                f"{_gigabytes(free)} left: pass a cache_dir with more room, or cache='recompute'."
+                f"{OWNER} needs {gibibytes(needed)} for codes on disk, but {self._folder} has "
+                f"{gibibytes(free)} left: pass a cache_dir with more room, or cache='recompute'."
             )
 
     def __enter__(self):
@@ -176,18 +175,3 @@ class _ComputedBatches(keras.utils.PyDataset):
 def codes_dtype(layer: keras.layers.Layer) -> str:
     """Returns the dtype of a layer's codes as NumPy arrays."""
     return "float64" if layer.compute_dtype == "float64" else "float32"
-
-
-def _available_memory() -> float:
-    """Returns how many bytes of memory are available now, as far as the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-        return 1024 * sizes["MemAvailable"]
-    except (OSError, KeyError, ValueError, IndexError):
-        pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2 if pages != math.inf else math.inf
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB"

@@ -1,0 +1,141 @@
+"""Frames from `.csv` and `.parquet` files, of a size that is known before they are read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_sda.datasets.memory import (
+    TooLargeError,
+    check_is_file,
+    check_memory,
+    check_unpacked,
+    damaged,
+    running_out_told,
+)
+
+# Each is looked at by itself: a million would take minutes before training.
+_MOST_COLUMNS = 100_000
+_ROWS_AT_ONCE = 2**16
+
+
+def read_names(path: Path) -> list[str]:
+    """Returns the names of the columns of a table.
+
+    Raises:
+        ValueError: If the file is corrupt.
+        ImportError: If pandas, or pyarrow for `.parquet`, is missing.
+    """
+    with _reading(path) as pandas:
+        if _is_parquet(path):
+            import pyarrow.parquet
+
+            with pyarrow.parquet.ParquetFile(path) as file:
+                _check_width(path, file.metadata.num_columns)
+                columns = file.schema_arrow.empty_table().to_pandas().columns
+        else:
+            _check_first_line(path)
+            columns = pandas.read_csv(path, nrows=0).columns
+    return [str(column) for column in columns]
+
+
+def read_frame(path: Path) -> Any:
+    """Returns the pandas frame of a table, whose columns have text as names.
+
+    Raises:
+        ValueError: If the file is corrupt, or too large for the memory.
+        ImportError: If pandas, or pyarrow for `.parquet`, is missing.
+    """
+    with _reading(path) as pandas:
+        if _is_parquet(path):
+            import pyarrow.parquet
+
+            with pyarrow.parquet.ParquetFile(path) as file:
+                _check_width(path, file.metadata.num_columns)
+                _check_content(path, file)
+                table = file.read().to_pandas()
+        else:
+            check_memory(path, 2 * path.stat().st_size)
+            _check_first_line(path)
+            # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
+            table = pandas.read_csv(path, low_memory=False)
+    table.columns = [str(column) for column in table.columns]
+    return table
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """Yields pandas, and turns whatever it raises on a damaged file into one sentence."""
+    suffix = path.suffix.lower()
+    try:
+        import pandas
+
+        if _is_parquet(path):
+            import pyarrow  # noqa: F401  (pandas would fail later, and less clearly)
+    except ImportError as error:
+        raise ImportError(
+            f'Reading {suffix} files needs pandas and pyarrow: pip install "keras-sda[tables]"'
+        ) from error
+    check_is_file(path)
+    try:
+        with running_out_told(path):
+            yield pandas
+    except (PermissionError, TooLargeError):
+        raise
+    except Exception as error:  # pandas and pyarrow have no other common base class
+        raise damaged(path, suffix, error) from error
+
+
+def _check_width(path: Path, count: int) -> None:
+    if count > _MOST_COLUMNS:
+        raise TooLargeError(
+            f"{path} has more than {_MOST_COLUMNS} columns, which are too many for a table: does "
+            "it stand on its side? If not, save the numbers as .npy."
+        )
+
+
+def _check_first_line(path: Path) -> None:
+    """Counts the columns of a `.csv` file, in which pandas takes a minute for a million of them."""
+    with path.open("rb") as file:
+        count = 1
+        while chunk := file.readline(2**20):
+            count += chunk.count(b",")
+            if chunk.endswith(b"\n") or count > _MOST_COLUMNS:
+                break
+    _check_width(path, count)
+
+
+def _check_content(path: Path, file: Any) -> None:
+    """Raises a `TooLargeError` if the columns of a parquet file take much more than the file.
+
+    Numbers take as much as their type says. Text that repeats lies in the file once, so its lengths
+    are added up, from where it still does.
+    """
+    import pyarrow as pa
+    import pyarrow.compute
+
+    schema, rows = file.schema_arrow, file.metadata.num_rows
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    check_unpacked(path, sum(group.total_byte_size for group in groups))
+    texts, size = [], 0
+    for field in schema:
+        try:
+            size += rows * max(1, field.type.bit_width // 8)
+        except ValueError:  # not of one width
+            texts.append(field.name)
+    check_unpacked(path, size)
+    if not texts:
+        return
+    with pa.parquet.ParquetFile(path, read_dictionary=texts) as again:
+        for batch in again.iter_batches(_ROWS_AT_ONCE, columns=texts):
+            for column in batch.columns:
+                if not pa.types.is_dictionary(column.type):
+                    size += column.nbytes
+                    continue
+                lengths = pa.compute.binary_length(column.dictionary).take(column.indices)
+                size += 16 * len(column) + (pa.compute.sum(lengths).as_py() or 0)
+            check_unpacked(path, size)
