@@ -121,12 +121,8 @@ def reconstruct(run, data, output, data_dir, target, part):
         raise ValueError("Only the run of a table is written as one: give an --output in .npy.")
     rows = _rows(loaded, data, target, part, data_dir)
     reconstructions = loaded.reconstruct(rows.x)
-    if loaded.scaling is None:
-        errors = loaded.model.reconstruction_error(rows.x)
-    else:
-        errors = loaded.reconstruction_error(
-            loaded.raw_rows(data, target, part, data_dir=data_dir).x
-        )
+    raw = loaded.raw_rows(data, target, part, data_dir=data_dir)
+    errors = loaded.reconstruction_error(raw.x)
     if columns is not None and is_table(output):
         table = columns.inverse(reconstructions)
         click.echo(save_table({**loaded.ids_of(data), **dict(table.items())}, output))

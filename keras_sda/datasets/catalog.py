@@ -47,6 +47,8 @@ class Data:
         columns: Of a table, the `Columns` that turned it into `x`; call them on new frames.
         groups: The number of the group of each row by part, `"train"` and so on, but of a file of
             test rows; `None` without groups.
+        frames: Of a table, the rows of each part as they are in the file, where `load` was asked to
+            keep them; otherwise `None`.
     """
 
     train: Split
@@ -58,6 +60,7 @@ class Data:
     classes: list[Any] | None = None
     columns: Columns | None = None
     groups: Mapping[str, np.ndarray] | None = None
+    frames: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         parts = (
@@ -129,6 +132,7 @@ def load(
     test: str | os.PathLike[str] | None = None,
     split_column: str | None = None,
     groups: str | None = None,
+    keep_frames: bool = False,
     seed: int = 0,
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
@@ -198,6 +202,8 @@ def load(
             Without validation rows, a sixth of the training rows validates.
         groups: Column of a table, such as that of patients, of whose values none is in two parts,
             as rows of one group tell of each other. It is no input.
+        keep_frames: Whether `Data.frames` holds the rows of a table as they are, which takes as
+            much memory once more.
         seed: Seed of random splits of files. The split of `digits` is always the same.
 
     Returns:
@@ -243,6 +249,7 @@ def load(
             scaling=plain_scaling(columns),
             columns=columns,
             groups=_groups(source, parts),
+            frames=_frames(source, parts) if keep_frames else None,
         )
     scale = "unit" if scale == "auto" else scale
     check_choice("scale", scale, SCALES, _OWNER)
@@ -266,6 +273,11 @@ def _inputs(columns: Columns, frame: Any, part: str, places: Places) -> np.ndarr
         if part != "test" or places.test is None:
             raise
         raise ValueError(f"The test rows of {places.test} do not fit: {error}") from error
+
+
+def _frames(source: Source, parts: dict[str, Split]) -> dict[str, Any]:
+    """Returns the rows of each part as they are."""
+    return {part: source.frame_of(part, rows) for part, rows in parts.items()}
 
 
 def _groups(source: Source, parts: dict[str, Split]) -> dict[str, np.ndarray] | None:

@@ -81,7 +81,7 @@ class Column:
             or not all(isinstance(text, str) for text in texts)
             or (self.kind in ("numeric", "date")) != isinstance(self.number, NumberMap)
             or (self.kind == "binary" and len(self.categories) != 2)
-            or not set(self.parts) <= set(_CYCLES)
+            or not set(self.parts) <= set(CYCLES)
             or (bool(self.parts) and not is_date)
             or not _is_share(self.missing)
         ):
@@ -121,7 +121,22 @@ class Column:
             ValueError: If the values are not of the column's kind.
         """
         if self.kind in ("binary", "categorical"):
-            return self._of_text(to_text(self._as_in_training(read)))
+            return self._of_text(self.text(read))
+        numbers = self.numbers(read)
+        missing = np.isnan(numbers)
+        assert self.number is not None  # noqa: S101  (for the type checker)
+        inputs = [self.number(numbers)]
+        for part in self.parts:
+            angle = 2 * np.pi * numbers / CYCLES[part]
+            inputs += [self._turn(np.sin(angle), missing), self._turn(np.cos(angle), missing)]
+        return np.stack(inputs + ([missing] if self.has_flag else []), axis=1).astype("float64")
+
+    def numbers(self, read: Values) -> np.ndarray:
+        """Returns the values of a numeric column, or days since 1970: float64, NaN where missing.
+
+        Raises:
+            ValueError: If the values are not of the column's kind.
+        """
         numbers = to_days(read) if self.kind == "date" else to_numbers(read)
         if numbers is None:
             text = next((str(value) for value in read.values if not _fits(self.kind, value)), "")
@@ -129,13 +144,18 @@ class Column:
             raise ValueError(
                 f"Column {shown(self.name)} must hold {expected}. Received: {shown(text)}"
             )
-        missing = np.isnan(numbers)
-        assert self.number is not None  # noqa: S101  (for the type checker)
-        inputs = [self.number(numbers)]
-        for part in self.parts:
-            angle = 2 * np.pi * numbers / _CYCLES[part]
-            inputs += [self._turn(np.sin(angle), missing), self._turn(np.cos(angle), missing)]
-        return np.stack(inputs + ([missing] if self.has_flag else []), axis=1).astype("float64")
+        return numbers
+
+    def text(self, read: Values) -> np.ndarray:
+        """Returns the values as names of categories, `None` where one is missing."""
+        return to_text(self._as_in_training(read))
+
+    def excess(self, read: Values) -> np.ndarray:
+        """Returns how far values lie beyond the bounds of their map, in its units; `(rows,)`."""
+        if self.number is None:
+            return np.zeros(len(read.values))
+        numbers = self.numbers(read)
+        return self.number.free(numbers) - self.number(numbers)
 
     def _turn(self, wave: np.ndarray, missing: np.ndarray) -> np.ndarray:
         wave = np.where(missing, 0.0, wave)
@@ -238,7 +258,7 @@ class Column:
 
 
 # The cycles of a date, in days.
-_CYCLES = {"year": _YEAR, "week": _WEEK, "day": 1.0}
+CYCLES = {"year": _YEAR, "week": _WEEK, "day": 1.0}
 
 
 def _is_share(value: Any) -> bool:

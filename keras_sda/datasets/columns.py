@@ -11,6 +11,7 @@ from keras_sda.datasets.column import Column, InputGroup, fit_column, is_within_
 from keras_sda.datasets.column_kinds import asked_kind, infer_kind
 from keras_sda.datasets.frames import num_rows, read_frame, read_values, to_datetime
 from keras_sda.datasets.number_maps import COLUMN_SCALES
+from keras_sda.datasets.table_arrays import TableArrays
 
 _OWNER = "Columns"
 
@@ -159,13 +160,7 @@ class Columns:
         Raises:
             ValueError: If a column is missing, or its values are not of its kind.
         """
-        table = self.read(frame)
-        absent = [column.name for column in self.used if column.name not in table]
-        if absent:
-            raise ValueError(
-                f"The table lacks {len(absent)} of the {len(self.used)} columns that the model was "
-                f"trained on: {listed(absent)}. Add or rename them."
-            )
+        table = self._complete(frame)
         x = np.empty((num_rows(table), len(self.input_names)), "float32")
         for column, group in zip(self.used, self.groups, strict=True):
             for start in range(0, len(x), _CHUNK_ROWS):
@@ -180,6 +175,17 @@ class Columns:
                 x[rows, group.start : group.stop] = inputs
         return x
 
+    def _complete(self, frame: Any) -> dict[str, Any]:
+        """Returns the columns by name, all that are used among them."""
+        table = self.read(frame)
+        absent = [column.name for column in self.used if column.name not in table]
+        if absent:
+            raise ValueError(
+                f"The table lacks {len(absent)} of the {len(self.used)} columns that the model was "
+                f"trained on: {listed(absent)}. Add or rename them."
+            )
+        return table
+
     def read(self, frame: Any) -> dict[str, Any]:
         """Returns the columns of a frame, or of an array, by name; their values as they are."""
         if not isinstance(frame, np.ndarray):
@@ -192,6 +198,61 @@ class Columns:
                 f"{listed(column.name for column in used)}. Received shape {frame.shape}."
             )
         return {column.name: frame[:, place] for place, column in enumerate(used)}
+
+    def arrays(self, frame: Any) -> dict[str, np.ndarray]:
+        """Returns the rows of a frame as an exported model takes them, which scales them itself.
+
+        Args:
+            frame: As for calling the map.
+
+        Returns:
+            Arrays by the names of the export's inputs, those without a column left out: `numbers`,
+            float32 of shape `(rows, numbers)`, NaN where missing, and `categories`, text of shape
+            `(rows, texts)`, empty where missing. `layout` tells what their columns are.
+
+        Raises:
+            ValueError: As for calling the map.
+
+        Example:
+
+        >>> people = {"age": [20.0, None, 40.0], "city": ["Rome", "Rome", "Oslo"]}
+        >>> arrays = Columns.fit(people).arrays({"city": ["Rome", None], "age": [30.0, None]})
+        >>> arrays["numbers"].tolist(), arrays["categories"].tolist()
+        ([[30.0], [nan]], [['Rome'], ['']])
+        """
+        table = self._complete(frame)
+        return TableArrays(self.used)(table, num_rows(table))
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What the columns of `arrays` are, and of the inputs and reconstructions of the model.
+
+        Plain values, ready for JSON: for each column of `numbers` the name of the table's column
+        and what it holds; for each one of `categories` its name and the values known from training,
+        of which any other is unknown. A date takes two columns of `numbers`: days since 1970-01-01,
+        UTC, and what float32 has rounded off, such as the time of day as a share of a day. So does
+        a number too far from 0 for float32.
+        """
+        return {**TableArrays(self.used).to_dict(), "model_inputs": list(self.input_names)}
+
+    def excess(self, frame: Any) -> np.ndarray:
+        """Returns how far rows lie beyond what the scales `"unit"` and `"symmetric"` cut off.
+
+        Added to a reconstruction error, it makes an outlier count; see `Scaling.excess`.
+
+        Args:
+            frame: As for calling the map.
+
+        Returns:
+            float64 of shape `(rows,)`: the squared distance in scaled units, 0 within the bounds.
+        """
+        table = self._complete(frame)
+        total = np.zeros(num_rows(table))
+        for column in self.used:
+            if column.number is not None and column.number.has_bounds:
+                read = read_values(table[column.name], f"Column {shown(column.name)}")
+                total += column.excess(read) ** 2
+        return total
 
     def inverse(self, x: Any) -> Any:
         """Returns inputs, or their reconstruction, as a pandas frame in the table's own units.

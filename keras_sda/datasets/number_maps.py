@@ -1,6 +1,6 @@
 """Maps of one numeric column to the range that a network learns from, and back."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +13,7 @@ COLUMN_SCALES = ("squash", "quantile", "standard", "unit", "symmetric", None)
 # Squashed values lie between -3 and 3; skrub's SquashingScaler has the same bound.
 BOUND = 3.0
 # From here on, squashed values are the bound in float32.
-_FLAT = 2e4
+FLAT = 2e4
 
 # As many as an exported model can interpolate between without becoming slow.
 _MOST_KNOTS = 64
@@ -67,18 +67,27 @@ class NumberMap:
         z = (numbers - self.offset) * self.factor
         if self.scale == "squash":
             # Rounding would break order and bound on the flat part, and large values overflow.
-            z = np.clip(z, -_FLAT, _FLAT)
+            z = np.clip(z, -FLAT, FLAT)
             z = BOUND * (z / np.hypot(BOUND, z))
         elif self.knots:
             z = np.interp(numbers, self.knots, self.scores)
-        if self.low is not None or self.high is not None:
+        if self.has_bounds:
             z = np.clip(z, self.low, self.high)
         return np.where(np.isnan(numbers), self.centre, z)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether values beyond are cut off."""
+        return self.low is not None or self.high is not None
+
+    def free(self, numbers: np.ndarray) -> np.ndarray:
+        """Maps numbers as if there were no bounds."""
+        return replace(self, low=None, high=None)(numbers)
 
     def inverse(self, scaled: np.ndarray) -> np.ndarray:
         """Maps back; what no number is mapped to counts as the nearest one that is."""
         z = np.asarray(scaled, "float64")
-        if self.low is not None or self.high is not None:
+        if self.has_bounds:
             z = np.clip(z, self.low, self.high)
         if self.scale == "squash":
             z = np.clip(z / BOUND, -0.99999, 0.99999)

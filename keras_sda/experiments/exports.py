@@ -7,6 +7,9 @@ import numpy as np
 from keras_sda.experiments.finished_run import Run
 from keras_sda.exporting import DRAWN_ROWS, FORMATS, MAX_ROWS
 
+# More columns are not named.
+_SHOWN = 12
+
 
 def export_run(
     run: Run,
@@ -40,17 +43,9 @@ def export_run(
             f"{type(run.model).__name__} does not reconstruct its rows, so it has no score that a "
             "threshold could stand for."
         )
-    scaling, rows = run.scaling, None
-    if scaling is None and raw:
-        raise ValueError(
-            "The run takes a table by the names of its columns, which an export cannot do yet: "
-            "export it with --scaled and give it what the run's Columns return, or, if all columns "
-            "are numbers without gaps, train with --scale unit."
-        )
-    raw = raw and scaling is not None
+    rows = None
     try:
-        read = run.rows if scaling is None else run.raw_rows
-        rows = read(part="train", data_dir=data_dir).x
+        rows = run.raw_rows(part="train", data_dir=data_dir).x
         compared = f"{min(len(rows), MAX_ROWS):,} training rows"
     except (ValueError, OSError, ImportError) as error:
         reason = str(error).rstrip(".")
@@ -61,26 +56,38 @@ def export_run(
             ) from error
         compared = f"{DRAWN_ROWS} random rows, as the data cannot be read ({reason})"
     if contamination is not None and rows is not None:
-        errors = run.model.reconstruction_error if scaling is None else run.reconstruction_error
-        scores = errors(rows)
+        scores = run.reconstruction_error(rows)
         threshold = float(np.quantile(scores, 1 - contamination))
     target = _target(run, format, output)
     differences = run.model.export(
         target,
         format=format,
-        scaling=scaling if raw else None,
+        scaling=run.scaling if raw and run.columns is None else None,
+        columns=run.columns if raw else None,
         threshold=threshold,
-        rows=rows if raw or rows is None or scaling is None else scaling(rows),
+        rows=rows if raw or rows is None else run.scaled(rows),
     )
     outputs = f"{'endpoints' if format == 'tf_saved_model' else 'outputs'} {', '.join(differences)}"
     largest = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
     lines = [
         f"{FORMATS[format].title}: {target} ({outputs}), for {'raw' if raw else 'scaled'} rows",
+        *(_inputs(run, format) if raw and run.columns is not None else ()),
         f"Largest difference from Keras, on {compared}: {largest}",
     ]
     if threshold is not None:
-        lines.insert(1, f"Threshold: anomaly where score is above {threshold:.6g}")
+        lines.insert(len(lines) - 1, f"Threshold: anomaly where score is above {threshold:.6g}")
     return "\n".join(lines)
+
+
+def _inputs(run: Run, format: str) -> list[str]:
+    """Returns what the inputs of a table are, for people to read."""
+    layout, lines = run.columns.layout, []  # type: ignore[union-attr]
+    for name in ("numbers", "categories"):
+        if held := [place["column"] for place in layout[name]]:
+            shown = ", ".join(held[:_SHOWN]) + (", ..." if len(held) > _SHOWN else "")
+            lines.append(f"Input {name}, {len(held)} a row: {shown}")
+    where = "the metadata `columns`" if format == "onnx" else "columns.json inside"
+    return [*lines, f"All of them, and what they hold: {where}; `Columns.arrays` makes them"]
 
 
 def _target(run: Run, format: str, output: str | None) -> Path:

@@ -128,10 +128,11 @@ class Run:
     def _prepared(self, raw: datasets.Split) -> datasets.Split:
         return datasets.Split(self.scaled(raw.x), raw.y)
 
-    def scaled(self, raw: np.ndarray) -> np.ndarray:
-        """Returns raw rows as the model takes them."""
-        if self.scaling is None:
-            raise ValueError("The run was trained on a table: give a .csv or .parquet file.")
+    def scaled(self, raw: Any) -> np.ndarray:
+        """Returns raw rows, as `raw_rows` returns them, as the model takes them."""
+        if self.columns is not None:
+            return self.columns(raw)
+        assert self.scaling is not None  # noqa: S101  (for the type checker)
         return self._shaped(self.scaling(raw))
 
     def _shaped(self, x: np.ndarray) -> np.ndarray:
@@ -177,15 +178,15 @@ class Run:
             )
         return self.model.reconstruct(x)
 
-    def reconstruction_error(self, raw: np.ndarray) -> np.ndarray:
+    def reconstruction_error(self, raw: Any) -> np.ndarray:
         """Returns how strange raw rows are, shape `(rows,)`, also beyond what the scaling clips.
 
         Args:
             raw: Rows as `raw_rows` returns them.
         """
         errors = self.model.reconstruction_error(self.scaled(raw))
-        assert self.scaling is not None  # noqa: S101  (`scaled` has refused that)
-        return errors + self.scaling.excess(raw).astype(errors.dtype)
+        scaling: Any = self.scaling if self.columns is None else self.columns
+        return errors + scaling.excess(raw).astype(errors.dtype)
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
         """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.
@@ -212,16 +213,18 @@ class Run:
     ) -> datasets.Split:
         """Returns rows as `rows` does, but with the values they have in the data.
 
+        Of a table they are a pandas frame with all its columns but the labels.
+
         Raises:
-            ValueError: Also if these values are not all numbers.
+            ValueError: If there are no such rows.
         """
-        if self.columns is not None and self.scaling is None:
-            raise ValueError("the table has more than numbers that a straight line scales")
         if self.columns is not None and data is not None:
-            frame, y = self._read_table(data, target)
-            names = [column.name for column in self.columns.used]
-            self.columns(frame)  # refuses what lacks columns or has gaps
-            return datasets.Split(np.asarray(frame[names], "float64"), y)
+            return datasets.Split(*self._read_table(data, target))
+        if self.columns is not None:
+            loaded = self._load_table(**load, keep_frames=True)
+            labels = _part_of(loaded, part).y
+            assert loaded.frames is not None  # noqa: S101  (for the type checker)
+            return datasets.Split(loaded.frames[part], labels)
         if data is not None and not is_named(data):
             x, y = datasets.read_rows(data, target=target)
             return datasets.Split(self._shaped(x), self._numbered(y, data))
@@ -252,9 +255,9 @@ class Run:
             y = as_task(y, "classification", f"Column {target!r} of {data}")
         return frame, self._numbered(y, data)
 
-    def _load_table(self, data_dir: str | None = None) -> datasets.Data:
+    def _load_table(self, data_dir: str | None = None, keep_frames: bool = False) -> datasets.Data:
         """Returns the data of the experiment by the columns of the run."""
-        loaded = self._load_own(data_dir, columns=self.columns)
+        loaded = self._load_own(data_dir, columns=self.columns, keep_frames=keep_frames)
         return replace(loaded, scaling=self.scaling, classes=self.classes)
 
     def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:

@@ -186,14 +186,17 @@ def _examples(material: Material) -> Iterator[Html]:
 
 def _shown_rows(material: Material, x: Any) -> tuple[dict[str, list[str]], str]:
     """Returns the columns of rows as text, and where they are from."""
-    raw = material.raw_rows(len(x))
+    raw, columns = material.raw_rows(len(x)), material.run.columns
+    if raw is not None and columns is not None:
+        cells = {column.name: _texts(raw[column.name].tolist()) for column in columns.used}
+        return cells, "as they are in the data"
     if raw is not None:
         names = material.column_names or [f"Feature {number}" for number in range(raw.shape[1])]
         cells = {name: _texts(raw[:, number]) for number, name in enumerate(names)}
         return cells, "as they are in the data"
-    if material.run.columns is None:
+    if columns is None:
         return {}, ""
-    frame = material.run.columns.inverse(x)
+    frame = columns.inverse(x)
     cells = {name: _texts(frame[name].tolist()) for name in frame.columns}
     return cells, "in the units of the table, as the network is given them"
 

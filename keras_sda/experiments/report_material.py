@@ -148,8 +148,8 @@ class Material:
         names = read_column_names(find(own.name, own.data_dir), own.target)
         return names if len(names) == self.split.x.shape[1] else []
 
-    def raw_rows(self, count: int) -> np.ndarray | None:
-        """Returns rows with the values of the data; `None` of images, or if they have none."""
+    def raw_rows(self, count: int) -> Any:
+        """Returns rows with the values of the data, of a table a frame; `None` of images."""
         if self.run.image_shape is not None or len(self.run.model.row_shape) != 1:
             return None
         try:

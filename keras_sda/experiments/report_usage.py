@@ -33,15 +33,14 @@ def explain(material: Material) -> Iterator[Html]:
     yield element("h3", "As a SavedModel")
     takes: tuple[Any, ...] = ("The exported model takes raw rows, float32 of shape ",)
     takes += (code(usage.shape("n")), ", scales them itself, and needs TensorFlow alone. ")
-    if material.run.scaling is None:
-        takes = ("The exported model takes what ", code("run.columns"), " makes of a table, ")
-        takes += ("float32 of shape ", code(usage.shape("n")), ", and needs TensorFlow alone. ")
+    if material.run.columns is not None:
+        takes = ("The exported model takes raw rows as numbers and categories, of which ",)
+        takes += (code("columns.json"), " in its folder tells the columns. ")
     yield paragraph(
         *takes,
         *("For other runtimes: ", code("--format onnx"), " or ", code("--format litert"), "."),
     )
-    scaled = " --scaled" if material.run.scaling is None else ""
-    yield block(f"keras-sda export {usage.quoted}{scaled}")
+    yield block(f"keras-sda export {usage.quoted}")
     yield block("\n".join(usage.saved_model()))
 
 
@@ -120,15 +119,23 @@ class _Usage:
 
     def saved_model(self) -> Iterator[str]:
         """Yields lines that use the exported model."""
-        yield "import numpy as np"
+        is_table = self.run.columns is not None
+        yield "import pandas as pd" if is_table else "import numpy as np"
         yield "import tensorflow as tf"
+        yield from ["from keras_sda import experiments"] if is_table else []
         yield ""
         yield f"model = tf.saved_model.load({str(self.folder / 'saved_model')!r})"
-        what = "two raw rows" if self.run.scaling is not None else "two rows of run.columns"
-        yield f'rows = np.zeros({self.shape(2)}, "float32")  # {what}'
-        yield "model.serve(rows)  # what predict returns"
+        if is_table:
+            read = "read_parquet" if self.new_file.endswith(".parquet") else "read_csv"
+            yield f"columns = experiments.load_run({str(self.folder)!r}).columns"
+            yield f"rows = columns.arrays(pd.{read}({self.new_file!r}))"
+            rows = "**rows"
+        else:
+            yield f'rows = np.zeros({self.shape(2)}, "float32")  # two raw rows'
+            rows = "rows"
+        yield f"model.serve({rows})  # what predict returns"
         if self.has_codes:
-            yield "model.encode(rows)"
+            yield f"model.encode({rows})"
         if self.reconstructs:
-            yield "model.reconstruct(rows)"
-            yield "model.score(rows)  # the reconstruction error of each row"
+            yield f"model.reconstruct({rows})"
+            yield f"model.score({rows})  # the reconstruction error of each row"

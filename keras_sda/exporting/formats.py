@@ -1,6 +1,8 @@
 """The formats: how each is written, and how its own runtime runs what was written."""
 
+import contextlib
 import importlib.util
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,12 @@ import numpy as np
 from keras_sda import backend
 from keras_sda.exporting.graph import ExportGraph
 
-# A function of rows that returns the outputs by name.
-Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+# A function of the inputs by name that returns the outputs by name.
+Runner = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+# What the inputs of a table are: a file in a SavedModel and in the archive at the end of a .tflite
+# file, and by the name without suffix in the metadata of ONNX.
+COLUMNS = "columns.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Format:
                 f"{self.title} can be written with the {self.backends} backend of Keras. Received "
                 f"backend {keras.backend.backend()!r}: load the saved .keras file under TensorFlow "
                 "and export there."
+            )
+        if graph.reads_text and keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"A table with text can be written with the TensorFlow backend of Keras alone. "
+                f"Received backend {keras.backend.backend()!r}: load the saved .keras file under "
+                "TensorFlow and export there."
             )
         if importlib.util.find_spec("tensorflow") is None:
             raise ImportError(
@@ -86,12 +98,31 @@ def _dtypes(model):
 
 
 def _write_saved_model(graph, path, verbose=False, **options):
-    archive = keras.export.ExportArchive()
-    for part in graph.parts:
-        archive.track(part)
-    for name in graph.names:
-        archive.add_endpoint(name, graph.endpoint(name), input_signature=graph.signature, **options)
-    archive.write_out(path, verbose=verbose)
+    with _text_in_tensorflow(graph):
+        archive = keras.export.ExportArchive()
+        for part in graph.parts:
+            archive.track(part)
+        signature = graph.signature
+        for name in graph.names:
+            archive.add_endpoint(name, graph.endpoint(name), input_signature=signature, **options)
+        archive.write_out(path, verbose=verbose)
+    if graph.description is not None:
+        (path / COLUMNS).write_text(graph.description, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _text_in_tensorflow(graph):
+    """Lets the graph take text inside the block, which Keras has no operations for."""
+    if not graph.reads_text:
+        yield
+        return
+    from keras_sda.backend.tensorflow.text import text_codes
+
+    graph.rows.read_text = text_codes
+    try:
+        yield
+    finally:
+        graph.rows.read_text = None
 
 
 def _load_saved_model(path):
@@ -100,12 +131,12 @@ def _load_saved_model(path):
     return saved_model_runner(path)
 
 
-def _write_by_keras(name):
-    def write(graph, path, verbose=False, **options):
-        signature = graph.signature
-        graph.export(path, format=name, input_signature=signature, verbose=verbose, **options)
+def _write_onnx(graph, path, verbose=False, **options):
+    graph.export(path, format="onnx", input_signature=graph.signature, verbose=verbose, **options)
+    if graph.description is not None:
+        from keras_sda.exporting.onnx_text import describe
 
-    return write
+        describe(path, graph.rows.known, graph.description)
 
 
 def _load_onnx(path):
@@ -113,18 +144,24 @@ def _load_onnx(path):
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
+    return lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
 
-    def run(rows):
-        return dict(zip(names, session.run(names, {"inputs": rows}), strict=True))
 
-    return run
+def _write_litert(graph, path, verbose=False, **options):
+    with _text_in_tensorflow(graph):
+        given = graph.signature
+        graph.export(path, format="litert", input_signature=given, verbose=verbose, **options)
+    if graph.description is not None:
+        # As TensorFlow Lite packs files that belong to a model: the interpreter reads the front.
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(COLUMNS, graph.description)
 
 
 def _load_litert(path):
     from ai_edge_litert.interpreter import Interpreter
 
     run = Interpreter(str(path)).get_signature_runner()
-    return lambda rows: run(inputs=rows)
+    return lambda arrays: run(**arrays)
 
 
 FORMATS = {
@@ -143,7 +180,7 @@ FORMATS = {
             title="ONNX",
             suffix=".onnx",
             backends="TensorFlow",
-            write=_write_by_keras("onnx"),
+            write=_write_onnx,
             load=_load_onnx,
             packages=("onnx", "tf2onnx", "onnxruntime"),
             extra="onnx",
@@ -153,7 +190,7 @@ FORMATS = {
             title="LiteRT",
             suffix=".tflite",
             backends="TensorFlow",
-            write=_write_by_keras("litert"),
+            write=_write_litert,
             load=_load_litert,
             packages=("ai_edge_litert",),
             extra="litert",

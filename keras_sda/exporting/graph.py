@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_sda.datasets.scaling import Scaling
+from keras_sda.exporting.array_rows import ArrayRows
+from keras_sda.exporting.table_rows import TableRows
 
 
 class ExportGraph(keras.Model):
@@ -21,12 +21,16 @@ class ExportGraph(keras.Model):
         scaling: A `datasets.Scaling` to apply to rows first, or `None`.
         threshold: Adds the output `anomaly`: whether `score` is above it. `None` leaves it out.
         counts_clipped: Whether `score` counts what the scaling clips.
+        columns: The `datasets.Columns` of a table, whose numbers and categories are then given
+            instead of rows; or `None`.
 
     Raises:
-        ValueError: If scaling or threshold do not suit the model.
+        ValueError: If scaling, columns or threshold do not suit the model.
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras_sda.datasets import Scaling
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
     >>> model.row_shape = (2,)
     >>> graph = ExportGraph(model, {"serve": model}, scaling=Scaling(offset=1.0))
@@ -36,23 +40,28 @@ class ExportGraph(keras.Model):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, model, functions, scaling=None, threshold=None, counts_clipped=True):
+    def __init__(
+        self, model, functions, scaling=None, threshold=None, counts_clipped=True, columns=None
+    ):
         # Not the model's own policy: under mixed precision it would round raw values first.
         super().__init__(dtype=model.variable_dtype, name="export")
         owner = f"{type(model).__name__}.export()"
-        self.row_shape = model.row_shape
-        self.scaling = _checked_scaling(scaling, self.row_shape, owner)
+        given = (model.row_shape, self.variable_dtype, owner)
+        self.rows: ArrayRows | TableRows
+        if columns is None:
+            self.rows = ArrayRows(scaling, *given)
+        elif scaling is None:
+            self.rows = TableRows(columns, *given)
+        else:
+            raise ValueError(f"Give {owner} either `scaling` or `columns`, not both.")
         self.threshold = _checked_threshold(threshold, functions, owner)
         self.counts_clipped = counts_clipped
         # Tracked, so that their variables are written: `model` does not hold all of them.
         layers = [part for part in functions.values() if isinstance(part, keras.Layer)]
         self.parts = [model, *(layer for layer in layers if layer is not model)]
         self._given = SimpleNamespace(functions=dict(functions))
-        self.build((None, *self.row_shape))
-
-    def build(self, input_shape):
-        # Everything in it is built already.
-        pass
+        # Everything in it is. Keras would take the shape given to `build` for that of one input.
+        self.built = True
 
     @property
     def names(self) -> list[str]:
@@ -61,17 +70,38 @@ class ExportGraph(keras.Model):
 
     @property
     def signature(self) -> list[Any]:
-        """The specification of the input: any number of rows."""
-        shape = (None, *self.row_shape)
-        return [keras.InputSpec(dtype=self.variable_dtype, shape=shape, name="inputs")]
+        """The specification of the inputs: any number of rows."""
+        return self.rows.signature
 
-    def call(self, inputs, training=False):
-        rows, beyond = self._scaled(inputs)
+    @property
+    def reads_text(self) -> bool:
+        """Whether an input is text."""
+        return isinstance(self.rows, TableRows) and bool(self.rows.known)
+
+    @property
+    def description(self) -> str | None:
+        """What the inputs of a table hold, as JSON; `None` if rows are arrays."""
+        return self.rows.description if isinstance(self.rows, TableRows) else None
+
+    def call(self, inputs, categories=None, training=False):
+        given = (inputs,) if categories is None else (inputs, categories)
+        rows, beyond = self.rows.scaled(*given)
         return {name: self.output(name, rows, beyond) for name in self.names}
 
     def endpoint(self, name: str) -> Any:
-        """Returns a function of raw rows that returns one output alone."""
-        return lambda inputs: self.output(name, *self._scaled(inputs))
+        """Returns a function of the inputs, by their names, that returns one output alone."""
+
+        def output(*given):
+            return self.output(name, *self.rows.scaled(*given))
+
+        # Who calls a SavedModel may name its arguments.
+        functions = {
+            "inputs": lambda inputs: output(inputs),
+            "numbers": lambda numbers: output(numbers),
+            "categories": lambda categories: output(categories),
+            "numbers, categories": lambda numbers, categories: output(numbers, categories),
+        }
+        return functions[", ".join(each.name for each in self.signature)]
 
     def output(self, name: str, rows: Any, beyond: Any = None) -> Any:
         """Returns one output for rows that are already scaled.
@@ -90,65 +120,6 @@ class ExportGraph(keras.Model):
         if name == "score" and beyond is not None and self.counts_clipped:
             values = values + ops.sum(ops.square(beyond), axis=tuple(range(1, len(beyond.shape))))
         return values
-
-    def _scaled(self, inputs):
-        """Applies the scaling as exactly as `Scaling` itself, which computes in float64.
-
-        Returns the rows, and what their clipping has cut off each value or `None`.
-        """
-        scaling = self.scaling
-        if scaling is None:
-            return inputs, None
-        # An offset in two parts keeps the digits of columns far from zero: subtracting the first
-        # loses none there, and the second is the rest, which float32 could not hold. It is
-        # subtracted after the product, as TensorFlow's graph optimizer would merge two constants
-        # that are subtracted one after the other.
-        offset, factor = self._column_values(scaling.offset), self._column_values(scaling.factor)
-        coarse = offset.astype(self.variable_dtype)
-        fine = ((offset - coarse) * factor).astype(self.variable_dtype)
-        rows = (inputs - coarse) * factor.astype(self.variable_dtype)
-        if fine.any():
-            rows = rows - fine
-        free = rows
-        if scaling.low is not None:
-            rows = ops.maximum(rows, self._bound(scaling.low))
-        if scaling.high is not None:
-            rows = ops.minimum(rows, self._bound(scaling.high))
-        return rows, None if rows is free else free - rows
-
-    def _bound(self, values):
-        return self._column_values(values).astype(self.variable_dtype)
-
-    def _column_values(self, values):
-        values = np.asarray(values, dtype="float64")
-        return values.reshape(self.row_shape) if values.ndim else values
-
-    def raw(self, rows: np.ndarray) -> np.ndarray:
-        """Returns raw rows that the scaling turns into the given ones, unless it clips them."""
-        if self.scaling is None:
-            return rows
-        factor, offset = (
-            self._column_values(values) for values in (self.scaling.factor, self.scaling.offset)
-        )
-        return rows / factor + offset
-
-
-def _checked_scaling(scaling, row_shape, owner):
-    if scaling is None or scaling == Scaling():
-        return None
-    if not isinstance(scaling, Scaling):
-        raise ValueError(
-            f"Argument `scaling` of {owner} must be a keras_sda.datasets.Scaling, such as "
-            f"`data.scaling`. Received: scaling={scaling!r}"
-        )
-    columns = math.prod(row_shape)
-    for values in (scaling.offset, scaling.factor, scaling.low, scaling.high):
-        if isinstance(values, tuple) and len(values) != columns:
-            raise ValueError(
-                f"Argument `scaling` of {owner} must have one value per column, here {columns}. "
-                f"Received a scaling of {len(values)} columns: pass that of the training data."
-            )
-    return scaling
 
 
 def _checked_threshold(threshold, functions, owner):

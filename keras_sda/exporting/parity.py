@@ -1,6 +1,7 @@
 """Comparison of the outputs of an export with those of the Keras model."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +17,13 @@ MAX_ROWS = 1000
 DRAWN_ROWS = 32
 
 
-def rows_to_compare(graph: ExportGraph, rows: np.ndarray | None) -> np.ndarray:
-    """Returns the first of the given rows, or rows that are uniform in [0, 1] once scaled."""
-    if rows is not None:
-        return rows[:MAX_ROWS]
-    drawn = np.random.default_rng(0).random((DRAWN_ROWS, *graph.row_shape))
-    return graph.raw(drawn)
+def rows_to_compare(graph: ExportGraph, rows: Any) -> Any:
+    """Returns the first of the given rows, or such as the training rows may have been."""
+    return graph.rows.draw(DRAWN_ROWS) if rows is None else graph.rows.first(rows, MAX_ROWS)
 
 
 def largest_differences(
-    graph: ExportGraph, run: Runner, rows: np.ndarray, tolerance: float
+    graph: ExportGraph, run: Runner, rows: Any, tolerance: float
 ) -> dict[str, float]:
     """Returns the largest difference of each output between the Keras model and a runtime.
 
@@ -33,7 +31,7 @@ def largest_differences(
         graph: The graph that was written.
         run: Runs it in its own runtime; called with the first row and then with the others, so that
             it must accept any number of rows.
-        rows: Rows as the export takes them.
+        rows: Rows, or a table, as a user has them.
         tolerance: Scores this close to the threshold may fall on either side of it.
 
     Returns:
@@ -42,17 +40,19 @@ def largest_differences(
         share of rows judged differently.
     """
     with exact_float32():
-        scaled = rows if graph.scaling is None else graph.scaling(rows)
-        scaled = scaled.astype(graph.variable_dtype)
-        raw = rows.astype(graph.variable_dtype)
-        parts = [run(part) for part in (raw[:1], raw[1:]) if len(part)]
+        scaled = graph.rows.expected(rows)
+        arrays = graph.rows.arrays(rows)
+        cuts = (slice(1), slice(1, len(scaled)))
+        parts = [
+            run({name: array[cut] for name, array in arrays.items()}) for cut in cuts[: len(scaled)]
+        ]
         expected = {
             name: run_in_batches(functools.partial(graph.output, name), scaled)
             for name in graph.names
             if name != "anomaly"
         }
-    if graph.scaling is not None and graph.counts_clipped and "score" in expected:
-        expected["score"] = expected["score"] + graph.scaling.excess(rows)
+    if graph.counts_clipped and "score" in expected:
+        expected["score"] = expected["score"] + graph.rows.excess(rows)
     differences = {}
     for name, values in expected.items():
         given = np.concatenate([part[name] for part in parts])

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_sda._validation import check_choice, check_positive, check_rows
+from keras_sda._validation import check_choice, check_positive
 from keras_sda.exporting.formats import FORMATS, Format
 from keras_sda.exporting.graph import ExportGraph
 from keras_sda.exporting.parity import largest_differences, rows_to_compare
@@ -30,6 +29,7 @@ def export_model(
     format: str = "tf_saved_model",
     *,
     scaling: Any = None,
+    columns: Any = None,
     threshold: float | None = None,
     counts_clipped: bool = True,
     rows: Any = None,
@@ -48,6 +48,7 @@ def export_model(
             export there is replaced.
         format: `"tf_saved_model"`, `"onnx"` or `"litert"`; other formats are left to Keras.
         scaling: See `Autoencoder.export`, as for all arguments below.
+        columns: The `Columns` of a table, instead.
         threshold: Adds the output `anomaly`.
         counts_clipped: Whether `score` counts what the scaling clips; not if it limits on purpose.
         rows: Rows to compare on.
@@ -65,21 +66,21 @@ def export_model(
     owner = f"{type(model).__name__}.export()"
     check_choice("format", format, (*FORMATS, *_OTHER_FORMATS), owner)
     if format in _OTHER_FORMATS:
-        if any(argument is not None for argument in (scaling, threshold, rows)):
+        if any(argument is not None for argument in (scaling, columns, threshold, rows)):
             raise ValueError(
-                f"Arguments `scaling`, `threshold` and `rows` of {owner} are for the formats "
-                f"{', '.join(map(repr, FORMATS))}. Received: format={format!r}; leave them out."
+                f"Arguments `scaling`, `columns`, `threshold` and `rows` of {owner} are for the "
+                f"formats {', '.join(map(repr, FORMATS))}. Received: format={format!r}; leave them "
+                "out."
             )
         keras.Model.export(model, filepath, format=format, **options)
         return None
     if tolerance is None:
         tolerance = _TOLERANCES.get(model.compute_dtype, 1e-5)
     tolerance = check_positive("tolerance", tolerance, owner)
-    graph = ExportGraph(model, functions, scaling, threshold, counts_clipped)
+    graph = ExportGraph(model, functions, scaling, threshold, counts_clipped, columns)
     chosen, target = FORMATS[format], Path(filepath)
     if rows is not None:
-        rows = np.asarray(rows)
-        check_rows(rows, owner, shape=graph.row_shape, name="rows")
+        rows = graph.rows.check(rows, owner)
     chosen.check(graph, model)
     chosen.check_target(target)
     _check_writable(target)
@@ -136,8 +137,8 @@ def _compare(chosen, graph, written, rows, tolerance, target):
     if wrong:
         worst = max(wrong, key=wrong.__getitem__)
         remedy = "pass a larger `tolerance` if that is good enough"
-        if graph.scaling is not None:
-            remedy = f"leave `scaling` out and scale rows beforehand, in float64, or {remedy}"
+        if graph.rows.is_mapped:
+            remedy = f"{graph.rows.remedy}, or {remedy}"
         raise ValueError(
             f"The exported {chosen.title} must agree with the Keras model to {tolerance:g}, but "
             f"differs by {wrong[worst]:.2g} in `{worst}`; {kept}: {remedy}."

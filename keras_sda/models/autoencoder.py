@@ -172,7 +172,8 @@ class Autoencoder(CheckedModel):
         The outputs are `serve`, `encode`, `reconstruct` and `score`, for any number of rows:
         `serve` is `predict`, the reconstruction, and `score` the `reconstruction_error` of each
         row. In a SavedModel they are endpoints; ONNX and LiteRT hold one graph with its input
-        called `inputs` and its outputs by these names.
+        called `inputs` and its outputs by these names. With `columns` the inputs are `numbers` and
+        `categories`.
 
         Args:
             filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`. An
@@ -186,10 +187,17 @@ class Autoencoder(CheckedModel):
                   The export then takes raw rows. `encode` and `reconstruct` are those of the scaled
                   row, and `score`, too, with what scaling has clipped, `Scaling.excess`, added. By
                   default it takes rows as the model does.
+                - `columns`: the `datasets.Columns` of a table instead, such as `data.columns`. The
+                  export then takes raw rows as the two arrays that `Columns.arrays` returns, of
+                  which one is left out if the table has no such columns: `numbers`, NaN where
+                  missing, and `categories`, text, empty where missing. What their columns are is
+                  written with it, as `columns.json` in the folder of a SavedModel and in the zip
+                  archive at the end of a `.tflite` file, and as the metadata `columns` of ONNX.
                 - `threshold`: adds the output `anomaly`, true where `score` is above it.
-                - `rows`: rows to compare on, as the export takes them; the first 1,000 are used.
-                  By default 32 drawn uniformly, the same each time, in [0, 1] as the model sees
-                  them: pass real rows if yours lie elsewhere.
+                - `rows`: rows to compare on, as the export takes them, or a frame with `columns`;
+                  the first 1,000 are used. By default 32 drawn uniformly, the same each time, in
+                  [0, 1] as the model sees them, or within the range of the columns, with gaps: pass
+                  real rows if yours lie elsewhere.
                 - `tolerance`: largest difference allowed, 1e-5 by default, which float32 keeps to;
                   under mixed precision 0.016 for bfloat16 and 0.002 for float16.
 
@@ -210,6 +218,15 @@ class Autoencoder(CheckedModel):
         data = ks.datasets.load("digits")
         threshold = np.quantile(model.reconstruction_error(data.train.x), 0.95)
         model.export("digits.onnx", format="onnx", scaling=data.scaling, threshold=threshold)
+        ```
+
+        A model of a table, called with its raw rows:
+
+        ```python
+        data = ks.datasets.load("people.csv", target="income")
+        model.export("people.onnx", format="onnx", columns=data.columns)
+        session = onnxruntime.InferenceSession("people.onnx")
+        session.run(["serve"], data.columns.arrays(pd.read_csv("new.csv")))
         ```
         """
         return export_model(self, self.outputs_to_export(), filepath, format, **kwargs)

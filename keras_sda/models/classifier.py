@@ -32,8 +32,8 @@ class Classifier(CheckedModel):
         Args:
             filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
             format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
-            **kwargs: `scaling`, `rows` and `tolerance`, as in `Autoencoder.export`; others are as
-                in `keras.Model.export`.
+            **kwargs: `scaling`, `columns`, `rows` and `tolerance`, as in `Autoencoder.export`;
+                others are as in `keras.Model.export`.
 
         Returns:
             The largest difference of each output between the exported model and this one.

@@ -424,8 +424,8 @@ class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel
         Args:
             filepath: Folder of a SavedModel, or a file that ends in `.onnx` or `.tflite`.
             format: `"tf_saved_model"`, `"onnx"`, `"litert"`, or another of Keras' formats.
-            **kwargs: `scaling`, `threshold`, `rows` and `tolerance`, as in `Autoencoder.export`;
-                others are as in `keras.Model.export`.
+            **kwargs: `scaling`, `columns`, `threshold`, `rows` and `tolerance`, as in
+                `Autoencoder.export`; others are as in `keras.Model.export`.
 
         Returns:
             The largest difference of each output between the exported model and this one.

@@ -79,8 +79,25 @@ def test_outputs_have_names_ids_and_units(folder):
     assert set(again["city"].dropna()) <= {"Rome", "Oslo", "Bonn", "(other)"}
 
 
-def test_raw_exports_are_refused_with_what_to_do(folder):
-    assert "export it with --scaled" in refused("export", folder / "run")
+@pytest.mark.tensorflow_only
+def test_an_export_takes_the_table_as_it_is(folder):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    run = load_run(folder / "run")
+    output = program("export", folder / "run", "--format", "onnx", "--contamination", 0.1)
+    assert "Input numbers, 1 a row: age\nInput categories, 1 a row: city\n" in output
+    assert "on 210 training rows" in output
+    rows = people()[["city", "age"]].assign(extra=1)
+    rows.loc[:9, "city"] = "Paris"  # unseen
+    session = onnxruntime.InferenceSession(folder / "run" / "model.onnx")
+    names = ["serve", "score", "anomaly"]
+    serve, score, anomaly = session.run(names, run.columns.arrays(rows))
+    np.testing.assert_allclose(serve, run.model.predict(run.columns(rows), verbose=0), atol=1e-5)
+    np.testing.assert_allclose(score, run.reconstruction_error(rows), rtol=1e-5)
+    threshold = float(output.split("score is above ")[1].split()[0])
+    np.testing.assert_array_equal(anomaly, score > threshold)
+    training = run.reconstruction_error(run.raw_rows(part="train").x)
+    assert (training > threshold).mean() == pytest.approx(0.1, abs=0.005)
 
 
 def test_regression_predicts_in_the_units_of_the_target(folder):

@@ -109,7 +109,7 @@ def test_what_can_be_copied_runs(table_run, monkeypatch):
         program.commands[name].make_context(name, list(arguments))
         assert table_run.name in arguments
     assert '"my run\'s/saved_model"' in saved_model
-    assert 'np.zeros((2, 7), "float32")' in saved_model
+    assert "rows = columns.arrays(pd.read_csv('new.csv'))" in saved_model
 
 
 def test_a_table_with_text_and_gaps(tmp_path):
@@ -138,14 +138,15 @@ def test_a_table_with_text_and_gaps(tmp_path):
     assert "nothing: rows of one value stay together" in page.cells
     assert "20 groups of the column house, of which none is in two parts" in page.cells
     assert "the file test.csv tests, a sixth of the rows validates, drawn at random" in page.cells
-    assert "in the units of the table" in page.text
+    assert "as they are in the data" in page.text
     first = table.iloc[60]
     assert f"{first['pay']:.6g}" in page.cells
+    assert {first["city"], f"{first['age']:.6g}"} <= set(page.cells)
     assert "Predicted" in page.text
     assert "The network lost" in page.text
     assert f"{run.metrics['duplicates']['test']['in_training']} of 30 test rows" in page.text
     assert "keras-sda export" in page.code[2]
-    assert "--scaled" in page.code[2]
+    assert "model.serve(**rows)" in page.code[3]
     bare = read_report(tmp_path / "run", tmp_path / "bare.html", rows=False)
     assert "20 to 69" not in bare.cells, "the age of somebody"
     assert "categorical" in bare.cells

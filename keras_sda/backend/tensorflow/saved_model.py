@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 
-def saved_model_runner(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Returns a function that runs rows through all endpoints of a SavedModel, by name."""
+def saved_model_runner(path: Path) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Returns a function that runs inputs through all endpoints of a SavedModel, by name."""
     loaded = tf.saved_model.load(str(path))
     names = [name for name in loaded.signatures if name != "serving_default"]
 
-    def run(rows):
-        inputs = tf.constant(rows)
-        return {name: getattr(loaded, name)(inputs).numpy() for name in names}
+    def run(arrays):
+        inputs = [tf.constant(array) for array in arrays.values()]
+        return {name: getattr(loaded, name)(*inputs).numpy() for name in names}
 
     return run
