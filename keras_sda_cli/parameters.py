@@ -278,6 +278,14 @@ PARAMETERS = (
         kind=click.Choice(["balanced"]),
     ),
     Parameter(
+        "--head",
+        ("training.head",),
+        "What predicts from a pretrained stack: finetune, the whole network; linear, logistic or "
+        "ridge regression on inputs and frozen codes; auto, the better one. [default: auto for "
+        "tables, else finetune]",
+        kind=click.Choice(["finetune", "linear", "auto"]),
+    ),
+    Parameter(
         "--patience",
         ("training.patience",),
         "Epochs that are trained in any case, before the tutorials' patience rule may stop; the "

@@ -4,6 +4,9 @@ import numpy as np
 
 _MOST = 5
 
+# Up to so many rows, five trainings more take less than what else a training does.
+FEW_ROWS = 1_000
+
 # The rows to learn from and those held out, as numbers.
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -70,3 +73,38 @@ def group_folds(
         strata = classes
     draw = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     return list(draw.split(strata, strata, groups))
+
+
+def folds_to_compare_by(
+    num_rows: int, classes: np.ndarray | None, seed: int, groups: np.ndarray | None = None
+) -> list[Fold]:
+    """Returns the folds by whose errors two models are compared, or none if rows are too few.
+
+    There are five up to 1,000 rows; of more, only one of five is held out, which tells enough and
+    trains each model once. A class may be missing in a fold, as errors can be counted all the same.
+
+    Args:
+        num_rows: Number of labelled rows.
+        classes: Their classes, or `None` if labels are no classes.
+        seed: Seed of the draw.
+        groups: Their groups, of which each is held out as a whole; `None` for none.
+
+    Example:
+
+    >>> folds = folds_to_compare_by(10, np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2]), seed=0)
+    >>> [len(held_out) for _, held_out in folds]
+    [2, 2, 2, 2, 2]
+    >>> folds_to_compare_by(3, np.array([0, 0, 1]), seed=0)
+    []
+    """
+    strata = None
+    if classes is not None:
+        _, strata, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        # A class of few rows would allow few folds: it is spread over them by chance.
+        strata = np.where(counts[strata] < _MOST, counts.argmax(), strata)
+    folds = make_folds(num_rows, strata, seed, groups) or []
+    if num_rows > FEW_ROWS:
+        folds = folds[:1]
+    if classes is not None and any(len(np.unique(classes[rest])) < 2 for rest, _ in folds):
+        return []
+    return folds

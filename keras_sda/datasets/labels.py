@@ -89,6 +89,19 @@ def is_labelled(labels: np.ndarray) -> np.ndarray:
     return known & (labels != UNLABELLED) if labels.dtype.kind in "biu" else known
 
 
+def balanced_weights(train: Any, labels: Any) -> np.ndarray:
+    """Returns the weight of each label, by which the classes of training rows count alike.
+
+    Args:
+        train: Class numbers of the training rows, negative where there is no label.
+        labels: The class numbers to be weighted; those without a label weigh 1.
+    """
+    count = np.bincount(train[train >= 0])
+    by_class = count.sum() / (np.count_nonzero(count) * np.maximum(count, 1))
+    known = np.clip(labels, 0, len(count) - 1)
+    return np.where(labels >= 0, by_class[known], 1.0).astype("float32")
+
+
 def has_label(
     labels: np.ndarray,
     unlabelled: Any = "auto",

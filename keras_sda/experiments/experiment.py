@@ -166,6 +166,10 @@ class Training:
             rows of a batch, and the batches of an epoch; see `datasets.random_batches`.
         class_weight: `"balanced"` weights the rows of a classifier by the inverse frequency of
             their class, as in scikit-learn, for data in which a class is rare; `None` equally.
+        head: What predicts from a pretrained stack: `"finetune"`, the whole network, trained on the
+            labels; `"linear"`, logistic or ridge regression on its inputs and its codes, which stay
+            as they are (`LinearOnCodes`); `"auto"`, the better of both by rows that were not learnt
+            from. `None`: `"auto"` for tables, and `"finetune"` for other data.
     """
 
     optimizer: str = "adam"
@@ -180,8 +184,10 @@ class Training:
     keep_best: bool | None = None
     batches: Mapping[str, Any] | None = None
     class_weight: str | None = None
+    head: str | None = None
 
     def __post_init__(self) -> None:
+        check_choice("training.head", self.head, (None, "finetune", "linear", "auto"), _OWNER)
         check_non_negative_int("training.epochs", self.epochs, _OWNER)
         check_positive_int("training.batch_size", self.batch_size, _OWNER)
         check_positive("training.learning_rate", self.learning_rate, _OWNER)

@@ -67,7 +67,7 @@ def _save(figure: Any, path: Path) -> None:
 
 def _first_filters(model: Any, image_shape: tuple[int, ...] | None) -> Any:
     """Returns the first kernel as a table with the shape of a filter, or `None` without one."""
-    for weight in model.trainable_weights:
+    for weight in model.weights:
         if weight.path.endswith("kernel"):
             kernel = keras.ops.convert_to_numpy(weight)
             break

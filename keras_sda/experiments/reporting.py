@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sda.experiments import (
+    heads,
     report_comparison,
     report_data,
     report_pictures,
@@ -301,8 +302,10 @@ def _training(material: Material) -> Iterator[Html]:
         best = metrics.get("best_epoch")
         header = ["", "Epochs", "First loss", "Last loss", "Last validation loss"][: len(line)]
         yield table([*header, "Best epoch"], [[*line, "-" if best is None else best]])
-    elif levels:
+    elif levels and "head" not in metrics:
         yield paragraph("The levels were pretrained only, as there was nothing to fine-tune by.")
+    if "head" in metrics:
+        yield paragraph(heads.describe(metrics["head"]), ".")
     yield from report_pictures.draw_curves(material)
     minutes = {
         f"Minutes of {'fine-tuning' if levels and name == 'training' else name}": f"{value:.2f}"

@@ -1,7 +1,7 @@
 """The one way from an experiment to figures: load, build, pretrain, train, measure, write."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,15 @@ import keras
 import numpy as np
 
 from keras_sda import backend, datasets
-from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
-from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
-from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
-from keras_sda.experiments import comparison, cross_validation, figures, run_folder, zoo
+from keras_sda.experiments import comparison, cross_validation, figures, heads, run_folder, zoo
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_data_of, load_run
+from keras_sda.experiments.fitting import compile_for, has_target, is_supervised, train_whole
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
 from keras_sda.experiments.regression import TargetScale, is_regression, with_linear_head
 from keras_sda.experiments.saving import Saver
-from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer
 
 # A wider table is not printed column by column.
@@ -140,7 +137,8 @@ def _carry_out(
         print(_introduction(experiment, model, data, duplicates), flush=True)
     # The network learns targets of mean 0 and deviation 1, and then their own units.
     units = TargetScale.of(data) if regresses else None
-    metrics = _fit(model, experiment, data if units is None else units.scaled(data), saver)
+    scaled = data if units is None else units.scaled(data)
+    model, metrics = _fit(model, experiment, scaled, saver, build)
     metrics["duplicates"] = duplicates
     if units is not None:
         units.put_into(model)
@@ -160,24 +158,79 @@ def _carry_out(
             (data.groups or {}).get("train"),
         )
     if cross_validate and _has_few_labels(model, experiment, data):
-        _cross_validate(build, experiment, data, metrics, saver)
+        _cross_validate(build, _with_chosen_head(experiment, metrics), data, metrics, saver)
     if folder is not None:
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         run_folder.finish(folder)
     return Run.of_data(folder, experiment, model, metrics, data)
 
 
-def _fit(model: Any, experiment: Experiment, data: datasets.Data, saver: Saver) -> dict[str, Any]:
-    """Pretrains the levels and trains the whole; returns histories and minutes."""
+def _fit(
+    model: Any,
+    experiment: Experiment,
+    data: datasets.Data,
+    saver: Saver,
+    build: Callable[[], Any],
+) -> tuple[Any, dict[str, Any]]:
+    """Pretrains the levels and trains the whole; returns the model, histories and minutes."""
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
     if experiment.pretraining is not None:
         _pretrain(model, experiment.pretraining, data, metrics, saver)
     if saver.model_folder and is_supervised(model) and hasattr(model, "pretrain"):
         # Now, as a stack that is to keep no denoiser forgets how to reconstruct.
         draw_reconstructions(model, data, saver.model_folder)
-    if experiment.training is not None and _has_target(model, data):
-        _train(model, experiment.training, data, experiment.seed, metrics, saver)
-    return metrics
+    how = experiment.training
+    if how is None or not has_target(model, data):
+        return model, metrics
+    head = heads.wanted_head(experiment, model, data)
+    if head == "finetune":
+        train_whole(model, how, data, experiment.seed, metrics, saver)
+    else:
+        model = _learn(model, experiment, data, head, metrics, saver, build)
+    return model, metrics
+
+
+def _learn(
+    model: Any,
+    experiment: Experiment,
+    data: datasets.Data,
+    head: str,
+    metrics: dict[str, Any],
+    saver: Saver,
+    build: Callable[[], Any],
+) -> Any:
+    """Learns the labels with the linear head or the better one, and notes which it is."""
+    how = experiment.training
+    assert how is not None  # noqa: S101  (for the type checker)
+    quiet = Saver(None, None, None, verbose=0)
+
+    def finetune(trained: Any, part: datasets.Data) -> None:
+        own = trained is model
+        notes = metrics if own else {"minutes": {}, "pretraining": metrics["pretraining"]}
+        train_whole(trained, how, part, experiment.seed, notes, saver if own else quiet)
+
+    start = time.perf_counter()
+    balanced = how.class_weight is not None
+    learnt, metrics["head"] = heads.learn(
+        model, data, head, finetune, build, balanced=balanced, seed=experiment.seed
+    )
+    if learnt is not model:
+        metrics |= {"training": {}, "best_epoch": None}
+        compile_for(learnt, how, data, steps=1)
+        # Of an optimizer that never took a step, Keras would not read the file.
+        learnt.optimizer.build(learnt.trainable_variables)
+    # Trials and solutions; what fine-tuned the model has minutes of its own.
+    spent = (time.perf_counter() - start) / 60 - metrics["minutes"].get("training", 0)
+    metrics["minutes"]["head"] = max(0.0, spent)
+    if saver.verbose != 0:
+        print(heads.describe(metrics["head"]), flush=True)
+    return learnt
+
+
+def _with_chosen_head(experiment: Experiment, metrics: Mapping[str, Any]) -> Experiment:
+    """Returns the experiment with the head that was chosen, which is not to be chosen again."""
+    chosen = metrics.get("head", {}).get("chosen")
+    return experiment if chosen is None else experiment.but({"training.head": chosen})
 
 
 def _has_few_labels(model: Any, experiment: Experiment, data: datasets.Data) -> bool:
@@ -185,7 +238,7 @@ def _has_few_labels(model: Any, experiment: Experiment, data: datasets.Data) -> 
     return (
         model.num_classes is not None
         and experiment.training is not None
-        and _has_target(model, data)
+        and has_target(model, data)
         and not is_named(experiment.data.name)
         and cross_validation.count_labels(data) < cross_validation.FEW_LABELS
     )
@@ -214,9 +267,8 @@ def _cross_validate(
         return
 
     def train(number: int, fold: datasets.Data) -> Any:
-        model = build()
-        _fit(model, experiment, fold, replace(saver, fold=number, verbose=0, backups=[]))
-        return model
+        quiet = replace(saver, fold=number, verbose=0, backups=[])
+        return _fit(build(), experiment, fold, quiet, build)[0]
 
     start = time.perf_counter()
     metrics["cross_validation"] = cross_validation.cross_validate(folds, train)
@@ -245,128 +297,6 @@ def _pretrain(
     )
     metrics["pretraining"] = [history.history for history in histories]
     metrics["minutes"]["pretraining"] = saver.minutes_since(start)
-
-
-def _train(
-    model: Any,
-    how: Training,
-    data: datasets.Data,
-    seed: int,
-    metrics: dict[str, Any],
-    saver: Saver,
-) -> None:
-    """Trains the whole model by Keras' `fit`, and notes its history, minutes and best epoch."""
-    supervised = is_supervised(model)
-    train, valid = _rows_to_learn_from(model, data)
-    model.compile(
-        make_optimizer(
-            how.optimizer,
-            how.learning_rate,
-            how.schedule,
-            max(1, how.num_steps(len(train.x))),
-            **how.optimizer_options,
-        ),
-        _loss(how.loss, supervised, data),
-        metrics=["accuracy"] if supervised and not _has_numbers(data) else None,
-    )
-    if how.epochs == 0:
-        return
-    title = "Fine-tuning" if metrics["pretraining"] else "Training"
-    if saver.verbose != 0:
-        step = f"learning rate {how.learning_rate:g}, {how.schedule}"
-        print(f"{title}: {how.optimizer}, {step}", flush=True)
-    callbacks: list[keras.callbacks.Callback] = [StopOnNonFiniteLoss()]
-    stopping = None
-    if valid is not None and how.keeps_best:
-        all_epochs = max(1, how.epochs) if how.schedule != "constant" else 10
-        stopping = PatienceStopping(patience=how.patience or all_epochs)
-        callbacks.append(stopping)
-    if saver.verbose != 0:
-        callbacks.append(LevelProgress(saver.verbose == 2, title=title))
-    rows = _rows(how, train, valid, seed, supervised)
-    if how.batches is not None:
-        callbacks.append(DrawnByEpoch(rows["x"]))
-    start = time.perf_counter()
-    history = model.fit(
-        **rows,
-        epochs=how.epochs,
-        shuffle=how.shuffle,
-        callbacks=[*callbacks, *saver.callbacks_of_training()],
-        verbose=0,
-    )
-    metrics["training"] = history.history
-    metrics["minutes"]["training"] = saver.minutes_since(start)
-    best = stopping.best_epoch if stopping is not None else (history.epoch or [None])[-1]
-    metrics["best_epoch"] = None if best is None else best + 1
-
-
-def _rows_to_learn_from(
-    model: Any, data: datasets.Data
-) -> tuple[datasets.Split, datasets.Split | None]:
-    """Returns the rows to train on and to validate on: for labels, those that have one."""
-    if not is_supervised(model):
-        return data.train, data.valid
-    valid = None if data.valid is None else data.valid.labelled
-    train = data.train if model.uses_unlabelled else data.train.labelled
-    return train or data.train, valid
-
-
-def _rows(
-    how: Training,
-    train: datasets.Split,
-    valid: datasets.Split | None,
-    seed: int,
-    supervised: bool,
-) -> dict[str, Any]:
-    """Returns the arguments of `fit` that say which rows are trained on and which validate."""
-    x, y = train
-    if how.batches is not None:
-        kind, size, count = (how.batches[name] for name in ("kind", "size", "count"))
-        rows: dict[str, Any] = {"x": DRAWN[kind](x, size, count, seed, y if supervised else None)}
-    else:
-        rows = {"x": x, "batch_size": how.batch_size} | ({"y": y} if supervised else {})
-        if how.class_weight is not None and supervised:
-            rows["sample_weight"] = _weights(y, y)
-    if valid is not None:
-        rows["validation_data"] = tuple(valid) if supervised else valid.x
-        if how.class_weight is not None and supervised:
-            rows["validation_data"] += (_weights(y, valid.y),)
-        rows["validation_batch_size"] = BATCH_SIZE
-    return rows
-
-
-def _weights(train: Any, labels: Any) -> np.ndarray:
-    """Returns the weight of each label, by which the classes of training rows count alike."""
-    count = np.bincount(train[train >= 0])
-    by_class = count.sum() / (np.count_nonzero(count) * np.maximum(count, 1))
-    known = np.clip(labels, 0, len(count) - 1)
-    return np.where(labels >= 0, by_class[known], 1.0).astype("float32")
-
-
-def _has_numbers(data: datasets.Data) -> bool:
-    """Whether labels are numbers, and not classes."""
-    return data.train.y is not None and data.train.y.dtype.kind == "f"
-
-
-def _loss(loss: Any, supervised: bool, data: datasets.Data) -> Any:
-    if loss != "auto":
-        return loss
-    if supervised and _has_numbers(data):
-        return "mean_squared_error"
-    return "sparse_categorical_crossentropy" if supervised else None
-
-
-def is_supervised(model: Any) -> bool:
-    """Whether a model learns from labels."""
-    return model.num_classes is not None or getattr(model, "head", None) is not None
-
-
-def _has_target(model: Any, data: datasets.Data) -> bool:
-    """Whether there is something to train the whole model on, beyond pretraining."""
-    if is_supervised(model):
-        return data.train.labelled is not None
-    # A stack without labels is what pretraining has made of it.
-    return not isinstance(model, StackedDenoisingAutoencoder)
 
 
 def _check_optimizer(how: Training | None) -> None:

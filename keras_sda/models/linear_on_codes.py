@@ -106,7 +106,7 @@ class LinearOnCodes(CheckedModel):
         return keras.ops.concatenate([keras.ops.cast(each, dtype) for each in blocks], axis=1)
 
     @backend.in_own_scope
-    def solve(self, x, y, sample_weight=None, all_rows=None, groups=None):
+    def solve(self, x, y, sample_weight=None, all_rows=None, groups=None, penalty=None):
         """Takes the linear layer from scikit-learn's logistic or ridge regression on labelled rows.
 
         Each block of features, the inputs and each level's codes, is centred and divided by one
@@ -120,6 +120,7 @@ class LinearOnCodes(CheckedModel):
             sample_weight: Weights of the rows.
             all_rows: Rows to centre and divide by, with and without a label; by default `x`.
             groups: Groups of the rows, which no fold tears apart; `None` for none.
+            penalty: The penalty, where it is known; `None` chooses it.
 
         Returns:
             The penalty: `alpha` of ridge regression, or `1 / C` of logistic regression.
@@ -138,7 +139,7 @@ class LinearOnCodes(CheckedModel):
             sample_weight = None if sample_weight is None else sample_weight[drawn]
             groups = None if groups is None else groups[drawn]
         features = (run_in_batches(self.features, x).astype("float64") - mean) / spread
-        found = solve(features, np.asarray(y), sample_weight, self.num_classes, groups)
+        found = solve(features, np.asarray(y), sample_weight, self.num_classes, groups, penalty)
         kernel = found.coefficients / spread[:, None]
         self.head.kernel.assign(kernel)
         self.head.bias.assign(found.intercept - mean @ kernel)
@@ -238,6 +239,16 @@ class LinearOnCodes(CheckedModel):
             "score": denoiser.compute_reconstruction_error,
         }
         return export_model(self, outputs, filepath, format, **kwargs)
+
+
+def better_head(linear: np.ndarray, finetune: np.ndarray) -> str:
+    """Returns the head of the lower mean error, and of equal ones the simpler.
+
+    Args:
+        linear: Errors of the linear head on rows that it was not solved for.
+        finetune: Errors of the fine-tuned network on the same rows.
+    """
+    return "finetune" if finetune.mean() < linear.mean() else "linear"
 
 
 def _copy(stack):

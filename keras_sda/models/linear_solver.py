@@ -13,7 +13,7 @@ _ROWS_TO_CHOOSE = 2_000
 _STRENGTHS = np.logspace(-3, 3, 7)
 _PENALTIES = np.logspace(-3, 3, 13)
 # Few rows and a weak penalty are not settled by scikit-learn's own tolerance.
-_CONVERGENCE = {"max_iter": 1000, "tol": 1e-6}
+_TOLERANCE = 1e-6
 # The logit of a class that no label has.
 _NEVER = -1e4
 
@@ -39,6 +39,7 @@ def solve(
     weight: np.ndarray | None,
     num_classes: int | None,
     groups: np.ndarray | None = None,
+    penalty: float | None = None,
 ) -> Solution:
     """Fits a linear model to labelled rows.
 
@@ -48,6 +49,7 @@ def solve(
         weight: Weights of the rows, or `None` for equal ones.
         num_classes: Number of classes, or `None` for ridge regression.
         groups: Groups of the rows, which no fold tears apart, or `None`.
+        penalty: The penalty, or `None` to choose it by cross-validation.
     """
     basis = None
     if len(features) < features.shape[1]:
@@ -57,42 +59,55 @@ def solve(
     with warnings.catch_warnings(), few_threads(features):
         # Steps that end before the last digit is settled.
         warnings.simplefilter("ignore")
+        if penalty is None:
+            choose = _best_alpha if num_classes is None else _best_strength
+            penalty = choose(features, y, weight, groups)
         solver = _ridge if num_classes is None else _logistic
-        coefficients, intercept, penalty = solver(features, y, weight, groups)
+        coefficients, intercept = solver(features, y, weight, penalty)
     if num_classes is not None:
         coefficients, intercept = _of_all(coefficients, intercept, np.unique(y), num_classes)
     coefficients = coefficients if basis is None else coefficients @ basis
-    return Solution(coefficients.T, intercept, float(penalty))
+    return Solution(coefficients.T, intercept, penalty)
 
 
-def _ridge(features, y, weight, groups):
+def _ridge(features, y, weight, penalty):
+    from sklearn.linear_model import Ridge
+
+    columns = y.reshape(len(y), -1)
+    fitted = Ridge(penalty).fit(features, columns, sample_weight=weight)
+    shape = (columns.shape[1], -1)
+    return fitted.coef_.reshape(shape), np.reshape(fitted.intercept_, shape[:1])
+
+
+def _best_alpha(features, y, weight, groups):
     from sklearn.linear_model import Ridge, RidgeCV
     from sklearn.model_selection import GridSearchCV
 
     columns = y.reshape(len(y), -1)
     folds = None if groups is None else make_folds(len(y), None, 0, groups)
     if folds is None:  # each row is left out once, at hardly any cost
-        search = RidgeCV(alphas=_PENALTIES).fit(features, columns, sample_weight=weight)
-        fitted, penalty = search, search.alpha_
-    else:
-        search = GridSearchCV(
-            Ridge(), {"alpha": _PENALTIES}, scoring="neg_mean_squared_error", cv=folds
-        ).fit(features, columns, sample_weight=weight)
-        fitted, penalty = search.best_estimator_, search.best_params_["alpha"]
-    shape = (columns.shape[1], -1)
-    return fitted.coef_.reshape(shape), np.reshape(fitted.intercept_, shape[:1]), penalty
+        return float(RidgeCV(alphas=_PENALTIES).fit(features, columns, weight).alpha_)
+    search = GridSearchCV(
+        Ridge(),
+        {"alpha": _PENALTIES},
+        scoring="neg_mean_squared_error",
+        cv=folds,
+        refit=False,
+    )
+    search.fit(features, columns, sample_weight=weight)
+    return float(search.best_params_["alpha"])
 
 
-def _logistic(features, y, weight, groups):
+def _logistic(features, y, weight, penalty):
     from sklearn.linear_model import LogisticRegression
 
-    strength = _best_strength(features, y, weight, groups)
-    model = LogisticRegression(C=strength, **_CONVERGENCE).fit(features, y, sample_weight=weight)
-    return model.coef_, model.intercept_, 1 / strength
+    model = LogisticRegression(C=1 / penalty, max_iter=1000, tol=_TOLERANCE)
+    model.fit(features, y, sample_weight=weight)
+    return model.coef_, model.intercept_
 
 
 def _best_strength(features, y, weight, groups):
-    """Returns the `C` of least log loss in cross-validation; 1 from too few rows."""
+    """Returns the penalty of least log loss in cross-validation; 1 from too few rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
 
@@ -104,14 +119,14 @@ def _best_strength(features, y, weight, groups):
     if folds is None:
         return 1.0
     search = GridSearchCV(
-        LogisticRegression(**_CONVERGENCE),
+        LogisticRegression(max_iter=300),
         {"C": _STRENGTHS},
         scoring="neg_log_loss",
         cv=folds,
         refit=False,
     )
     search.fit(features[rows], y[rows], sample_weight=None if weight is None else weight[rows])
-    return search.best_params_["C"]
+    return 1 / float(search.best_params_["C"])
 
 
 def _of_all(coefficients: Any, intercept: Any, found: Any, num_classes: int) -> Any:

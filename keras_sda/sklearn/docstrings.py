@@ -9,6 +9,12 @@ random_state: Seed of initial weights, noise, dropout and shuffling: an integer 
             same weights every time. `None` and a `RandomState` draw the seed, as usual.
         verbose: As in Keras' `fit`; silent by default, as grid searches fit many models."""
 
+_MEMORY = """\
+memory: Where pretraining is remembered, as in scikit-learn's `Pipeline`: the path of a folder,
+            or a `joblib.Memory`; `None`, nowhere. The same rows, seed and parameters of pretraining
+            are then pretrained once: a grid search over parameters of supervised training does
+            that once a fold. `random_state` must be an integer for that."""
+
 _COLUMNS = """\
 columns: How a frame of pandas or polars becomes numbers. `"auto"`: one with text, gaps or
             dates by a `keras_sda.datasets.Columns` that is fitted on the training rows; one of
@@ -64,6 +70,7 @@ _TEXTS = {
     "auto_scale": """\
  `"auto"`: for such a frame squash, which heavy tails
             do not upset; else standard.""",
+    "memory": _MEMORY,
     "columns": _COLUMNS,
     "columns_found": _COLUMNS_FOUND,
     "optimizer": _OPTIMIZER,

@@ -322,10 +322,10 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         check_choice("calibration", self.calibration, _CALIBRATIONS, _OWNER)
 
     def _pretrain(self, model, rows):
-        self.histories_ = []
         is_none = isinstance(self.pretrain_epochs, numbers.Integral) and self.pretrain_epochs == 0
-        if not is_none or isinstance(self.pretrain_epochs, bool):
-            super()._pretrain(model, rows)
+        if is_none and not isinstance(self.pretrain_epochs, bool):
+            return []
+        return super()._pretrain(model, rows)
 
     def _train_together(self, rows):
         """Trains all levels, from 30 % of the epochs on without the rows rebuilt worst."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_sda import backend
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
+from keras_sda.sklearn import memory
 from keras_sda.sklearn.base import NetworkEstimator, plain_list
 from keras_sda.sklearn.rows import scaled_rows
 
@@ -59,10 +60,14 @@ class StackedEstimator(NetworkEstimator):
             )
         rows = scaled_rows(X, self.scaling_)
         model.autoencoder.settle_reconstruction_loss(rows)
-        self._pretrain(model, rows)
+        if getattr(self, "memory", None) is None:
+            self.histories_ = self._pretrain(model, rows)
+        else:
+            self.histories_ = memory.pretrain(self, model, rows, X)
         return model, rows
 
     def _pretrain(self, model, rows):
+        """Pretrains the levels, and returns their histories."""
         histories = model.pretrain(
             rows,
             epochs=self.pretrain_epochs,
@@ -71,4 +76,4 @@ class StackedEstimator(NetworkEstimator):
             learning_rate=self.pretrain_learning_rate,
             verbose=self.verbose,
         )
-        self.histories_ = [history.history for history in histories]
+        return [history.history for history in histories]

@@ -15,8 +15,9 @@ from keras_sda._validation import (
     check_positive_int,
 )
 from keras_sda.datasets.batches import run_in_batches
-from keras_sda.datasets.folds import make_folds
-from keras_sda.models.linear_on_codes import HEADS, LinearOnCodes
+from keras_sda.datasets.folds import folds_to_compare_by
+from keras_sda.models.linear_on_codes import HEADS, ROWS_TO_LOOK_AT, LinearOnCodes, better_head
+from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn.labels import relative_weights
 from keras_sda.sklearn.rows import scaled_rows
 from keras_sda.sklearn.stacked import StackedEstimator
@@ -44,7 +45,8 @@ head: What predicts: `"finetune"`, the whole network, trained on the labelled ro
             used for training.
         validation_fraction: Share, in (0, 1), of the labelled rows to hold out; they still take
             part in pretraining.
-        patience: Epochs without improvement after which training stops."""
+        patience: Epochs without improvement after which training stops.
+        {memory}"""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -63,6 +65,7 @@ class SupervisedEstimator(StackedEstimator):
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
+    memory: Any = None
 
     _loss = ""
 
@@ -100,13 +103,17 @@ class SupervisedEstimator(StackedEstimator):
 
     def _learn(self, X, y, weight, labelled):
         """Learns from the labelled rows with the head that is asked for."""
-        self.head_ = self._better_head(X, y, weight, labelled) if self.head == "auto" else self.head
+        self.head_ = self.head
+        if self.head != "finetune":
+            linear = self._linear_model()
+            penalty = self._solve(linear, X, y, weight, np.flatnonzero(labelled))
+        if self.head == "auto":
+            self.head_ = self._better_head(X, y, weight, labelled, penalty)
         if self.head_ == "linear":
-            self.model_ = self._linear_model()
-            self._solve(self.model_, X, y, weight, np.flatnonzero(labelled))
+            self.model_ = linear
             # A file of the model has an optimizer's state, of one that never took a step, too.
-            self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)
-            self.model_.optimizer.build(self.model_.trainable_variables)
+            linear.compile(self._fresh_optimizer(self.learning_rate), self._loss)
+            linear.optimizer.build(linear.trainable_variables)
         else:
             self._finetune(X, y, weight, labelled, self.epochs, self.early_stopping)
 
@@ -115,40 +122,36 @@ class SupervisedEstimator(StackedEstimator):
         with backend.anonymous_variables():
             return LinearOnCodes(self.model_, **self._head(), seed=self._seed)
 
-    def _solve(self, linear, X, y, weight, numbers):
+    def _solve(self, linear, X, y, weight, numbers, penalty=None):
         """Takes the linear layer from labelled rows, and what standardises from all rows."""
-        rows, targets, row_weights = self._tables(X, y, weight, numbers)
-        linear.solve(rows, targets, row_weights, all_rows=scaled_rows(X, self.scaling_))
+        rows, targets, weights = self._tables(X, y, weight, numbers)
+        all_rows = scaled_rows(X[:ROWS_TO_LOOK_AT], self.scaling_)
+        return linear.solve(rows, targets, weights, all_rows, penalty=penalty)
 
-    def _better_head(self, X, y, weight, labelled):
-        """Returns the head with the lower cross-validated error, of equal ones the simpler."""
-        numbers, strata = np.flatnonzero(labelled), self._strata(y[labelled])
-        folds = make_folds(len(numbers), strata, self._seed)
-        if folds is None:
+    def _better_head(self, X, y, weight, labelled, penalty):
+        """Returns the head of fewer errors on labelled rows that are held out."""
+        numbers, classes = np.flatnonzero(labelled), self._strata(y[labelled])
+        folds = folds_to_compare_by(len(numbers), classes, self._seed)
+        if not folds:
             return "linear"  # nothing can be held out of so few
-        pretrained = self.model_.get_weights()
-        linear = self._linear_model()
-        errors = {"linear": 0.0, "finetune": 0.0}
+        model, linear = self.model_, self._linear_model()
+        with backend.anonymous_variables():
+            # A model of its own, so that nothing of the trials is left behind.
+            self.model_ = StackedDenoisingAutoencoder.from_config(model.get_config())
+        errors: dict[str, list[np.ndarray]] = {"linear": [], "finetune": []}
         for training, held_out in folds:
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
-            self._solve(linear, X, y, weight, training)
-            errors["linear"] += self._error(linear, rows, targets)
-            chosen = np.isin(np.arange(len(y)), training)
-            self._finetune(X, y, weight, chosen, self.epochs, self.early_stopping)
-            errors["finetune"] += self._error(self.model_, rows, targets)
-            self.model_.set_weights(pretrained)
+            self._solve(linear, X, y, weight, training, penalty)
+            self.model_.set_weights(model.get_weights())
             self.model_.share_denoiser()
             self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)
-            self.history_ = {}
-        return min(errors, key=errors.__getitem__)
-
-    def _error(self, model, rows, targets):
-        """Returns how many rows are classified wrong, or the sum of squared errors."""
-        outputs = run_in_batches(model, rows).astype("float64")
-        if targets.ndim == 1:
-            return float((outputs.argmax(axis=1) != targets).sum())
-        return float(((outputs - targets) ** 2).sum())
+            chosen = np.isin(np.arange(len(y)), training)
+            self._finetune(X, y, weight, chosen, self.epochs, self.early_stopping)
+            for name, each in (("linear", linear), ("finetune", self.model_)):
+                errors[name].append(weight[held_out] * _errors(each, rows, targets))
+        self.model_, self.history_ = model, {}
+        return better_head(*map(np.concatenate, errors.values()))
 
     def _finetune(self, X, y, weight, labelled, epochs, early_stopping=False):
         """Trains the whole network on the labelled rows."""
@@ -187,3 +190,11 @@ class SupervisedEstimator(StackedEstimator):
                 f"{type(self).__name__}.partial_fit() trains one epoch per call, in which "
                 "early_stopping=True has nothing to stop: use fit(), or early_stopping=False."
             )
+
+
+def _errors(model, rows, targets):
+    """Returns for each row whether it is classified wrong, or the mean squared error."""
+    outputs = run_in_batches(model, rows).astype("float64")
+    if targets.ndim == 1:
+        return (outputs.argmax(axis=1) != targets).astype("float64")
+    return ((outputs - targets) ** 2).mean(axis=1)

@@ -86,7 +86,7 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         if not hasattr(self, "model_"):
             return self.fit(X)
         rows = self._checked_rows(X)
-        self._pretrain(self.model_, rows)
+        self.histories_ = self._pretrain(self.model_, rows)
         self._train_together(rows)
         return self
 

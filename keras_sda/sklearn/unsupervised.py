@@ -1,6 +1,7 @@
 """Base of the transformer: training without labels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from keras_sda._validation import check_non_negative_int
 from keras_sda.sklearn.stacked import StackedEstimator
@@ -9,7 +10,8 @@ UNSUPERVISED = """\
 epochs: Epochs of training all levels together on reconstruction, after pretraining; 0 by
             default, as pretraining alone trains a single level completely.
         learning_rate: Learning rate of that training, for an optimizer given by name; Adam's
-            default."""
+            default.
+        {memory}"""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -18,6 +20,7 @@ class UnsupervisedEstimator(StackedEstimator):
 
     epochs: int = 0
     learning_rate: float = 1e-3
+    memory: Any = None
 
     def _fit(self, X):
         """Trains on all rows and returns them scaled."""

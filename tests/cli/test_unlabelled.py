@@ -132,10 +132,10 @@ def test_a_resumed_run_is_cross_validated_as_it_was_begun(run, tmp_path, monkeyp
     own = ("--data", run.parent / "rows.csv", "--target", "kind")
     fit = running._fit
 
-    def interrupted(model, experiment, data, saver):
+    def interrupted(model, experiment, data, saver, build):
         if saver.fold == 2:
             raise KeyboardInterrupt
-        return fit(model, experiment, data, saver)
+        return fit(model, experiment, data, saver, build)
 
     for arguments, expected in (((), True), (("--no-cross-validate",), False)):
         folder = tmp_path / f"run{len(arguments)}"

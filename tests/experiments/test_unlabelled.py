@@ -256,10 +256,10 @@ def test_an_interrupted_cross_validation_resumes(rows, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     fit = running._fit
 
-    def interrupted(model, experiment, data, saver):
+    def interrupted(model, experiment, data, saver, build):
         if saver.fold == 3:
             raise KeyboardInterrupt
-        return fit(model, experiment, data, saver)
+        return fit(model, experiment, data, saver, build)
 
     monkeypatch.setattr(running, "_fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
