@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from keras_sda_cli.parameters import Label
+from keras_sda_cli.parameters import PARAMETERS, Label
 
 
 class _Counts(click.ParamType):
@@ -25,6 +25,31 @@ class _Counts(click.ParamType):
         return counts
 
 
+# Options that `train` has, too.
+_TABLES = [
+    parameter
+    for parameter in PARAMETERS
+    if parameter.flag
+    in (
+        *("--task", "--id", "--categorical", "--numeric", "--ignore"),
+        *("--test", "--split-column", "--groups"),
+    )
+]
+
+
+def _of_tables(command: Any) -> Any:
+    """Adds the options of tables."""
+    for parameter in reversed(_TABLES):
+        command = parameter.option()(command)
+    return command
+
+
+def _told(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options that were given, as `experiments.study` calls them."""
+    names = {parameter.name: parameter.keys[0].removeprefix("data.") for parameter in _TABLES}
+    return {names[name]: value for name, value in options.items() if value is not None}
+
+
 @click.command(short_help="Compare methods over numbers of labels.")
 @click.option(
     "--data",
@@ -41,6 +66,7 @@ class _Counts(click.ParamType):
     show_default=True,
     help="The label that marks unlabelled rows, as in train.",
 )
+@_of_tables
 @click.option(
     "--labels",
     type=_Counts(),
@@ -56,13 +82,15 @@ class _Counts(click.ParamType):
 @click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
 @click.option("--output", type=click.Path(), help="Folder to write. [default: studies/DATA]")
 @click.option("--quiet", is_flag=True, help="Print the results only.")
-def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quiet):
+def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quiet, **table):
     """Compare methods over numbers of labels: how many do you need?
 
     All but some labels of the training rows are hidden. A ladder network, a pretrained network,
     classifiers on the codes of one, and label spreading learn from all rows; logistic regression,
     nearest neighbours, an RBF-SVM, a random forest and the same network without pretraining from
     the labelled ones. Where labels are numbers with fractions, those that can predict them do.
+    Columns of a table become the same inputs for all, as in train. Beside the error stand balanced
+    accuracy and ROC-AUC, or R2.
     Every method has three settings to choose from, by a quarter of the labels; the test rows are
     predicted once.
 
@@ -87,6 +115,7 @@ def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quie
                 quick=quick,
                 data_dir=data_dir,
                 verbose=0 if quiet else 1,
+                **_told(table),
             )
     except (KeyboardInterrupt, Terminated) as interruption:
         hint = f"Interrupted; the same command again resumes from {folder}."

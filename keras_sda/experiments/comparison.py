@@ -104,20 +104,34 @@ def _frequencies(
     labels: np.ndarray, probabilities: np.ndarray, train: Split, classes: Any
 ) -> dict[str, Any]:
     """Returns the error of always guessing the commonest class, and which class is rare."""
-    known = np.bincount(np.asarray((train.labelled or train).y))
-    majority_error = float(np.mean(labels != known.argmax()))
-    counts = np.bincount(labels, minlength=len(known))
-    present = np.flatnonzero(known)
-    rarest = int(present[known[present].argmin()])
+    found = balance(np.asarray((train.labelled or train).y), labels, classes)
+    if found["rare"] is not None:
+        predicted = probabilities.argmax(axis=1) == found["rare"].pop("number")
+        found["rare"]["predicted"] = int(predicted.sum())
+    return found
+
+
+def balance(known: np.ndarray, labels: np.ndarray, classes: Any = None) -> dict[str, Any]:
+    """Returns the error of always guessing the commonest class, and which class is rare, if any.
+
+    Args:
+        known: Class numbers of training rows.
+        labels: Those of test rows.
+        classes: The names of the classes; by default their numbers.
+    """
+    count = np.bincount(known)
+    majority_error = float(np.mean(labels != count.argmax()))
+    present = np.flatnonzero(count)
+    rarest = int(present[count[present].argmin()])
     # Of several classes each has a small share; rare is what has less than half of an even one.
     limit = min(_RARE, 1 / len(present) / 2)
     rare = None
-    if known[rarest] / known.sum() < limit:
+    if count[rarest] / count.sum() < limit:
         rare = {
+            "number": rarest,
             "class": str(rarest if classes is None else classes[rarest]),
-            "share": float(known[rarest] / known.sum()),
-            "rows": int(counts[rarest]),
-            "predicted": int((probabilities.argmax(axis=1) == rarest).sum()),
+            "share": float(count[rarest] / count.sum()),
+            "rows": int((labels == rarest).sum()),
         }
     return {"majority_error": majority_error, "rare": rare}
 

@@ -84,7 +84,7 @@ def of_classes(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Score
         "balanced accuracy": balanced,
     }
     if len(np.unique(labels)) > 1 and present.max() < probabilities.shape[1]:
-        figures["ROC-AUC"] = of_ranks(_area)
+        figures["ROC-AUC"] = of_ranks(area)
         figures["average precision"] = of_ranks(_average_precision)
     figures["log loss"] = lambda rows: float(nats[rows].mean())
     return _measured(figures, len(labels), probabilities.size)
@@ -124,7 +124,7 @@ def _measured(figures, count, size):
     }
 
 
-def _area(truth, values):
+def area(truth, values):
     """Returns the area under the ROC curve, by ranks; ties count half."""
     from scipy.stats import rankdata
 

@@ -21,8 +21,9 @@ def summarise(content: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         `errors`: by contestant and number of labels, the mean over the seeds and its 95 % interval
-        (Student's t), and the values themselves. `gains`: by how much the error of one that uses
-        unlabelled rows is below that of one that does not, paired by seed. `worth`: how many
+        (Student's t), and the values themselves. `figures`: the same of balanced accuracy and
+        ROC-AUC, or R2. `gains`: by how much the error of one that uses unlabelled rows is below
+        that of one that does not, paired by seed. `worth`: how many
         further labels the unlabelled rows are worth to each contestant, beside its nearest kin
         that does without them; `worth_of_best`: the same of the best with them, beside the best
         without. `verdicts`: which contestant is best with each number of labels, and which to
@@ -31,9 +32,10 @@ def summarise(content: Mapping[str, Any]) -> dict[str, Any]:
     settings = content["settings"]
     counts = settings["labels"]
     entries = entries_of(content)
-    errors = {each.name: _errors(content, each.name) for each in entries}
+    errors = {each.name: _means(content, each.name) for each in entries}
     return {
         "errors": errors,
+        "figures": _figures(content, entries),
         "gains": _gains(entries, errors, counts),
         "worth": _worth(entries, errors, counts, content["data"]["rows"]),
         "worth_of_best": _worth_of_best(entries, errors, counts, content["data"]["rows"]),
@@ -48,14 +50,32 @@ def entries_of(content: Mapping[str, Any]) -> list[Contestant]:
     return [each for each in known if each.name in names]
 
 
-def _errors(content: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
-    """Returns the errors of a contestant by number of labels, in the order of the seeds."""
+def _figures(content: Mapping[str, Any], entries: Sequence[Contestant]) -> dict[str, Any]:
+    """Returns the other figures by name, contestant and number of labels."""
+    names = dict.fromkeys(
+        figure for each in content["results"] for figure in each.get("figures", ())
+    )
+    return {
+        figure: {each.name: _means(content, each.name, figure) for each in entries}
+        for figure in names
+    }
+
+
+def _means(
+    content: Mapping[str, Any], name: str, figure: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Returns a contestant's errors, or another figure, by number of labels, seed by seed."""
     measured: dict[str, dict[str, Any]] = {}
     for count in content["settings"]["labels"]:
-        of_seed = {
-            each["seed"]: each["error"]
+        done = [
+            each
             for each in content["results"]
             if each["contestant"] == name and each["labels"] == count and "error" in each
+        ]
+        of_seed = {
+            each["seed"]: each["error"] if figure is None else each["figures"][figure]
+            for each in done
+            if figure is None or figure in each.get("figures", ())
         }
         if of_seed:
             measured[str(count)] = mean_and_interval([of_seed[seed] for seed in sorted(of_seed)])

@@ -12,6 +12,10 @@ from keras_sda.resuming.files import remove_partial
 
 NAME = "study.json"
 
+# What a study of a table can be told besides, as in `experiments.Data`.
+KINDS = ("categorical", "numeric", "ignore")
+TABLE_OPTIONS = ("task", "ids", *KINDS, "test", "split_column", "groups")
+
 
 def versions() -> dict[str, str]:
     """Returns the versions that a study may depend on."""

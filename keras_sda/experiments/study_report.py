@@ -23,6 +23,7 @@ from keras_sda.experiments.html import (
     tiles,
 )
 from keras_sda.experiments.study_figures import FEWEST_SEEDS, entries_of
+from keras_sda.experiments.study_file import TABLE_OPTIONS
 from keras_sda.resuming.files import replacing
 
 PAGE, PLOT, TABLE = "report.html", "errors.png", "table.md"
@@ -36,11 +37,21 @@ def describe(content: Mapping[str, Any]) -> str:
         words.text_table(words.header(content), words.lines(content)),
         words.FOOTNOTE,
         "",
+        *(_further_tables(content) if words.rare_class(content) is not None else ()),
         *words.verdicts(content),
+        *words.balance(content),
         "",
         *words.worth(content),
     ]
     return "\n".join(parts)
+
+
+def _further_tables(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the lines of the tables of other figures than the error."""
+    for name in words.figures(content):
+        yield f"{content['data']['name']}: {words.figure_title(name)}, {_spread(content)}"
+        yield words.text_table(words.header(content), words.lines_of(name, content))
+        yield ""
 
 
 def _has_bands(content: Mapping[str, Any]) -> bool:
@@ -65,7 +76,11 @@ def write(content: Mapping[str, Any], folder: Path) -> None:
     with replacing(folder / TABLE) as partial:
         rows = words.markdown_table(words.header(content), words.lines(content))
         title = f"{content['data']['name']}: {words.unit(content)}, {_spread(content)}"
-        partial.write_text(f"{title}\n\n{rows}\n\n{_star()}\n", encoding="utf-8")
+        parts = [title, rows]
+        for name in words.figures(content):
+            own = words.markdown_table(words.header(content), words.lines_of(name, content))
+            parts += [f"{words.figure_title(name)[0].upper()}{words.figure_title(name)[1:]}", own]
+        partial.write_text("\n\n".join([*parts, _star()]) + "\n", encoding="utf-8")
     with replacing(folder / PLOT) as partial:
         plot.savefig(partial, format="png", dpi=120, metadata={"Software": None})
     with replacing(folder / PAGE) as partial:
@@ -102,6 +117,10 @@ def command(content: Mapping[str, Any]) -> str:
     options: dict[str, Any] = {"--data": settings["data"], "--target": settings["target"]}
     mark = settings["unlabelled"]
     options["--unlabelled"] = {"auto": None, None: "none"}.get(mark, mark)
+    for name in TABLE_OPTIONS:
+        value = settings.get(name)
+        flag = "--id" if name == "ids" else f"--{name.replace('_', '-')}"
+        options[flag] = ",".join(value) if isinstance(value, list) else value
     options["--labels"] = ",".join(map(str, settings["labels"]))
     options["--seeds"] = settings["seeds"]
     given = [part for name, value in options.items() if value is not None for part in (name, value)]
@@ -154,6 +173,10 @@ def _list(sentences: Iterator[str]) -> Html:
 
 
 def _in_short(content: Mapping[str, Any]) -> Iterator[Html]:
+    first, *best = [*words.balance(content), ""]
+    if first:
+        yield paragraph(first, kind="note")
+        yield _list(line for line in best if line)
     yield _list(words.verdicts(content))
     sentences = list(words.worth(content))
     if sentences:
@@ -179,6 +202,16 @@ def _errors(content: Mapping[str, Any]) -> Iterator[Html]:
     title = f"{words.unit(content).capitalize()}, {_spread(content)}"
     yield table(words.header(content), lines, title)
     yield paragraph(f"{words.FOOTNOTE}. The lowest error of a column is bold.", kind="small")
+    for name in words.figures(content):
+        title = words.figure_title(name)
+        own = table(
+            words.header(content), words.lines_of(name, content), f"{title[0].upper()}{title[1:]}"
+        )
+        yield (
+            own
+            if words.rare_class(content) is not None
+            else folded(name[0].upper() + name[1:], own)
+        )
 
 
 def _worth(content: Mapping[str, Any]) -> Iterator[Html]:
@@ -241,8 +274,12 @@ def _protocol(content: Mapping[str, Any]) -> Iterator[Html]:
     entries["Features of a row"] = f"{data['features']:,}"
     if data["classes"] is not None:
         entries["Classes"] = data["classes"]
-    is_standard = data["scale"] == "standard"
-    entries["Scaling"] = "mean 0, standard deviation 1" if is_standard else "to [0, 1]"
+    entries["Scaling"] = {
+        "standard": "mean 0, standard deviation 1",
+        "squash": "columns of a table as datasets.Columns has them, numbers squashed",
+    }.get(data["scale"], "to [0, 1]")
+    if settings.get("groups") is not None:
+        entries["Groups"] = join(["column ", code(settings["groups"]), ", none in two parts"])
     entries["Seeds"] = settings["seeds"]
     fits = len(content["results"]) + sum(len(each["held_out"]) for each in content["results"])
     seconds = sum(each["seconds"] for each in content["results"] + content["codes"])

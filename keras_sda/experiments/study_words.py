@@ -6,6 +6,9 @@ from typing import Any
 from keras_sda.experiments.contestants import LADDER, PRETRAINED
 from keras_sda.experiments.study_figures import FEWEST_SEEDS, entries_of
 
+# Figures that are shares.
+PERCENT = ("balanced accuracy",)
+
 # To which of the methods a page says what unlabelled rows are worth, sentence by sentence.
 _NETWORKS = (LADDER, PRETRAINED)
 
@@ -61,6 +64,73 @@ def lines(content: Mapping[str, Any]) -> list[list[str]]:
         ]
         for each in entries_of(content)
     ]
+
+
+def figures(content: Mapping[str, Any]) -> list[str]:
+    """Returns the names of what was measured beside the error."""
+    return list(content["summary"].get("figures", ()))
+
+
+def figure_title(name: str) -> str:
+    """Returns a figure with its unit, and which way is better."""
+    return f"{name}{' in %' if name in PERCENT else ''}, the higher, the better"
+
+
+def lines_of(name: str, content: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the table of another figure than the error: a line for each contestant."""
+    measured, counts = content["summary"]["figures"][name], content["settings"]["labels"]
+    return [
+        [
+            each.name + (" *" if each.uses_unlabelled else ""),
+            *(_figure_cell(name, measured[each.name].get(str(count))) for count in counts),
+        ]
+        for each in entries_of(content)
+    ]
+
+
+def _figure_cell(name: str, measured: Mapping[str, Any] | None) -> str:
+    if measured is None:
+        return "-"
+    factor, form = (100, ".1f") if name in PERCENT else (1, ".3f")
+    text = f"{factor * measured['mean']:{form}}"
+    if measured["interval"] is None:
+        return text
+    low, high = measured["interval"]
+    return f"{text} ± {factor * (high - low) / 2:{form}}"
+
+
+def rare_class(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns which class is rare, or `None` if none is."""
+    return (content["data"].get("balance") or {}).get("rare")
+
+
+def balance(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what to judge by where a class is rare, and who is best by that."""
+    rare = rare_class(content)
+    if rare is None:
+        return
+    error = content["data"]["balance"]["majority_error"]
+    yield (
+        f"The classes are unbalanced: {100 * rare['share']:.1f} % of the labelled rows are of "
+        f"class {rare['class']}, and always guessing the commonest class has an error of "
+        f"{100 * error:.1f} %. The draws have as many labels of each class, so judge by ROC-AUC "
+        "and balanced accuracy, not by the error."
+    )
+    for count in content["settings"]["labels"]:
+        best = []
+        for name, measured in content["summary"].get("figures", {}).items():
+            means = {
+                who: own[str(count)]["mean"] for who, own in measured.items() if str(count) in own
+            }
+            if means:
+                first = max(means, key=lambda who: means[who])
+                best.append(f"the best {name} has {first}, {_figure_value(name, means[first])}")
+        if best:
+            yield f"With {count:,} labels: {', and '.join(best)}."
+
+
+def _figure_value(name: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if name in PERCENT else f"{value:.3f}"
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,6 @@
 """Studies: how many labels a task needs, and what the rows without one are worth."""
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from keras_sda import datasets
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import check_positive_int, did_you_mean
 from keras_sda.callbacks.level_progress import display, duration
 from keras_sda.datasets import Data, Split
-from keras_sda.datasets.labels import UNLABELLED, is_labelled
-from keras_sda.datasets.threads import few_threads
 from keras_sda.experiments import study_report
-from keras_sda.experiments.contestants import Contestant, Rows, code_network, contestants
+from keras_sda.experiments.comparison import balance
+from keras_sda.experiments.contestants import Contestant, code_network, contestants
+from keras_sda.experiments.experiment import Data as DataSettings
 from keras_sda.experiments.run_folder import name_of_data
 from keras_sda.experiments.study_figures import summarise
-from keras_sda.experiments.study_file import StudyFile, settings_of
+from keras_sda.experiments.study_file import KINDS, TABLE_OPTIONS, StudyFile, settings_of
+from keras_sda.experiments.study_fits import error_of, figures_of, fit, hold_out
 from keras_sda.resuming import fingerprint
 
 _OWNER = "study"
 _SEEDS, _QUICK_SEEDS = 5, 2
 _STEPS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _MOST_COUNTS = 7
-_HELD_OUT = 0.25
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ def study(
     quick: bool = False,
     data_dir: str | Path | None = None,
     verbose: Any = "auto",
+    **table: Any,
 ) -> Study:
     """Measures which method does best with how many labels, and what unlabelled rows are worth.
 
@@ -72,7 +72,7 @@ def study(
     then it is fitted on all of them. A class with a single label is not held out, and where that
     is so for most classes the first setting is taken. The test rows, those of `datasets.load`,
     are predicted once for each method, number of labels and seed. Validation rows join the training
-    rows.
+    rows. Beside the error stand balanced accuracy and ROC-AUC, or R2.
 
     Every error is on the disk as soon as it is known, so that the same call again resumes an
     interrupted study.
@@ -90,6 +90,10 @@ def study(
         quick: Whether two numbers of labels and two seeds do, to see what comes out.
         data_dir: Folder with prepared data.
         verbose: 0 is silent; 1, or `"auto"`, shows progress.
+        **table: For a table, or a file without test rows, as in `experiments.Data`: `task`, `ids`,
+            `categorical`, `numeric`, `ignore`, `test`, `split_column`, `groups`. Of a table all
+            methods get the same inputs, by `datasets.Columns` fitted on the rows to learn from, and
+            of groups no held-out part tears one apart.
 
     Returns:
         The `Study`.
@@ -105,7 +109,8 @@ def study(
     print(result)
     ```
     """
-    loaded = _load(data, target, unlabelled, data_dir)
+    table = _table_options(table)
+    loaded = _load(data, target, unlabelled, data_dir, **table)
     counts = _counts(loaded, labels, quick)
     seeds = (_QUICK_SEEDS if quick else _SEEDS) if seeds is None else seeds
     seeds = check_positive_int("seeds", seeds, _OWNER)
@@ -117,6 +122,7 @@ def study(
         unlabelled=unlabelled,
         labels=counts,
         seeds=seeds,
+        **table,
     )
     folder = Path(output) if output is not None else default_folder(data, quick)
     file = StudyFile.open(folder, settings, _facts(loaded))
@@ -132,12 +138,29 @@ def default_folder(data: str | Path, quick: bool = False) -> Path:
     return Path("studies") / f"{name_of_data(str(data))}{'-quick' if quick else ''}"
 
 
-def _load(data: Any, target: str | None, unlabelled: Any, data_dir: Any) -> Data:
-    options: dict[str, Any] = {"target": target, "unlabelled": unlabelled, "data_dir": data_dir}
-    loaded = datasets.load(data, split="full", scale="unit", **options)
-    if loaded.image_shape is None:
+def _table_options(table: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options of a table that are not as by default, checked."""
+    for name in table:
+        if name not in TABLE_OPTIONS:
+            raise ValueError(
+                f"{_OWNER} has no argument {name!r}: {did_you_mean(name, TABLE_OPTIONS)}Expected "
+                f"one of {', '.join(TABLE_OPTIONS)}."
+            )
+    default, chosen = DataSettings(), DataSettings(**table)
+    values = {name: getattr(chosen, name) for name in TABLE_OPTIONS}
+    given = {name: v for name, v in values.items() if v != getattr(default, name)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
+
+
+def _load(data: Any, target: str | None, unlabelled: Any, data_dir: Any, **table: Any) -> Data:
+    kinds = DataSettings(**table).kinds
+    options: dict[str, Any] = {name: v for name, v in table.items() if name not in KINDS}
+    options |= {"target": target, "unlabelled": unlabelled, "data_dir": data_dir, "split": "full"}
+    options["kinds"] = kinds or None
+    loaded = datasets.load(data, **options)
+    if loaded.image_shape is None and loaded.columns is None:
         # Columns in any unit: what measures distances needs them alike.
-        loaded = datasets.load(data, split="full", scale="standard", **options)
+        loaded = datasets.load(data, scale="standard", **options)
     is_blind = loaded.train.y is None and target is None
     hint = "name the label column by target (--target)" if is_blind else "use data that have some"
     for part, rows in (("training", loaded.train), ("test", loaded.test)):
@@ -164,7 +187,8 @@ def _check_classes(data: Data) -> None:
         raise ValueError(
             f"A study needs at least two labels of most classes, and {data.name} has {count} "
             f"classes in {len(known)} labelled training rows: write numbers that are to be "
-            "predicted with a decimal point, such as 151.0."
+            "predicted with a decimal point, such as 151.0, or, of a table, give "
+            'task="regression" (--task).'
         )
 
 
@@ -180,12 +204,14 @@ def _labelled(rows: Split | None) -> Any:
 def _facts(data: Data) -> dict[str, Any]:
     test, is_classification = _labelled(data.test), _is_classification(data)
     known = _labelled(data.train).y
+    scale = "standard" if data.image_shape is None else "unit"
     return {
         "name": data.name,
         "is_classification": is_classification,
         "classes": len(np.unique(known)) if is_classification else None,
         "features": int(data.train.x.shape[1]),
-        "scale": "standard" if data.image_shape is None else "unit",
+        "scale": scale if data.columns is None else "squash",
+        "balance": balance(known, test.y, data.classes) if is_classification else None,
         "rows": len(data.train.x),
         "labelled": len(known),
         "test_rows": len(test.x),
@@ -271,7 +297,8 @@ class _Loop:
         """
         x, test_x = self._rows(each, seed)
         result = self.file.result(seed, count, each.name)
-        fewer, held_out = hold_out(labels, seed)
+        groups = None if self.data.groups is None else self.data.groups["train"]
+        fewer, held_out = hold_out(labels, seed, groups)
         start = time.perf_counter()
         if held_out is not None:
             for setting in each.settings[len(result["held_out"]) :]:
@@ -281,7 +308,9 @@ class _Loop:
         chosen = int(np.argmin(result["held_out"])) if result["held_out"] else 0
         model = fit(each, each.settings[chosen], x, labels, seed)
         result["setting"] = chosen
-        result["error"] = error_of(model, test_x, _labelled(self.data.test).y)
+        test_y = _labelled(self.data.test).y
+        result["figures"] = figures_of(model, test_x, test_y)
+        result["error"] = error_of(model, test_x, test_y)
         result["seconds"] = round(time.perf_counter() - start, 3)
         self.file.save()
 
@@ -332,66 +361,3 @@ class _Loop:
     def _draw_line(self, text: str) -> None:
         if self.verbose != 0 and self._shown.is_live:
             self._shown.draw(text)
-
-
-def hold_out(labels: Any, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Holds out a quarter of the labels, of every class at least one, to choose a setting by.
-
-    Args:
-        labels: Class numbers with -1, or numbers with NaN, for rows without a label.
-        seed: Seed of the draw.
-
-    Returns:
-        The labels with those held out hidden, and their rows; `None` if there are too few: most
-        classes have a single label, or there are fewer than four numbers.
-    """
-    generator = np.random.default_rng([seed, 1])
-    rows = np.flatnonzero(is_labelled(labels))
-    is_classes = labels.dtype.kind in "iu"
-    groups = [rows[labels[rows] == each] for each in np.unique(labels[rows])]
-    drawn = []
-    if is_classes and 2 * sum(len(group) > 1 for group in groups) < len(groups):
-        return labels, None
-    if not is_classes:
-        groups = [rows] if len(rows) >= 4 else []
-    for group in groups:
-        if len(group) > 1:
-            count = max(1, round(_HELD_OUT * len(group)))
-            drawn.append(generator.permutation(group)[:count])
-    if not drawn:
-        return labels, None
-    held_out = np.sort(np.concatenate(drawn))
-    hidden = labels.copy()
-    hidden[held_out] = UNLABELLED if is_classes else np.nan
-    return hidden, held_out
-
-
-def fit(each: Contestant, setting: Any, x: np.ndarray, labels: Any, seed: int) -> Any:
-    """Returns a contestant fitted on what it takes: all rows, or those with a label.
-
-    Args:
-        each: The contestant.
-        setting: One of its settings.
-        x: All rows, inputs or codes.
-        labels: Their labels, -1 or NaN where there is none.
-        seed: Seed of its start.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-
-    known = is_labelled(labels)
-    model = each.build(setting, seed, Rows(len(x), int(known.sum())))
-    if not each.takes_unlabelled:
-        x, labels = x[known], labels[known]
-    with warnings.catch_warnings(), few_threads(x):
-        # Its last steps change next to nothing, and no other method is told of its own either.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(x, labels)
-
-
-def error_of(model: Any, x: np.ndarray, y: np.ndarray) -> float:
-    """Returns the share of wrong classes, or the root of the mean squared error."""
-    with few_threads(x):
-        predicted = model.predict(x)
-    if y.dtype.kind in "iu":
-        return float(np.mean(predicted != y))
-    return float(np.sqrt(np.mean((predicted.astype("float64") - y) ** 2)))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pages
 import pytest
 from commands import call, refused
@@ -103,3 +104,40 @@ def test_help_answers():
     assert max(map(len, text.splitlines())) <= 100
     for word in ("--labels", "--seeds", "--quick", "--unlabelled", "report.html", "resumes"):
         assert word in text
+
+
+def test_a_study_of_a_table_with_text_gaps_and_groups(tmp_path, monkeypatch):
+    """One in eight is ill, and a visit tells of the others of the same patient."""
+    train_briefly(monkeypatch, fine_tuning=3, pretraining=3)
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(60), 4)
+    ill = (patient % 8 == 0).astype(int)
+    table = pd.DataFrame({"visit": range(240), "patient": patient, "ward": "A"})
+    table["ward"] = np.where(rng.random(240) < 0.3 + 0.5 * ill, "B", "A")
+    table["fever"] = rng.normal(37 + ill, 0.5).round(1)
+    table.loc[::7, "fever"] = np.nan
+    table["what"] = np.where(ill, "ill", "well")
+    table.to_csv(tmp_path / "visits.csv", index=False)
+    options = ("--data", tmp_path / "visits.csv", "--target", "what", "--id", "visit")
+    options += ("--groups", "patient", "--labels", "16", "--seeds", "1")
+    result = call("study", *options, "--output", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert content["data"]["features"] == 3, "ward, fever, and whether it is missing"
+    assert content["data"]["scale"] == "squash"
+    assert content["settings"]["groups"] == "patient"
+    for each in content["results"]:
+        assert 0 <= each["figures"]["balanced accuracy"] <= 1
+        assert 0 <= each["figures"]["ROC-AUC"] <= 1
+    forest = content["summary"]["figures"]["ROC-AUC"]["random forest"]["16"]["mean"]
+    assert forest > 0.7, "fever tells"
+    assert "The classes are unbalanced: 1" in result.stdout
+    assert "of class ill, and always guessing the commonest class" in result.stdout
+    assert "With 16 labels: the best balanced accuracy has " in result.stdout
+    assert "visits.csv: ROC-AUC, the higher, the better" in result.stdout
+    page = pages.read((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
+    assert "column patient, none in two parts" in page.cells
+    assert "--id visit --groups patient" in page.code[-1]
+    assert "judge by ROC-AUC" in page.text
+    refusal = refused("study", *options[:4], "--groups", "nobody", "--output", tmp_path / "a")
+    assert "Argument `groups` must be a column" in refusal

@@ -11,7 +11,7 @@ from studies import train_briefly
 
 from keras_sda import datasets, experiments
 from keras_sda.experiments import contestants as entries
-from keras_sda.experiments import study_figures, study_report, study_words, studying
+from keras_sda.experiments import study_figures, study_fits, study_report, study_words, studying
 
 FEW = (entries.KNN, entries.PLAIN, entries.PRETRAINED, "logistic regression on codes")
 
@@ -421,3 +421,56 @@ def test_every_contestant_has_the_same_budget():
     names = [each.name for each in entries.CLASSIFIERS]
     assert len(set(names)) == len(names)
     assert {each.without for each in entries.CLASSIFIERS} <= {None, *names}
+
+
+def test_figures_beside_the_error_are_those_of_scikit_learn():
+    from sklearn import linear_model, metrics, svm
+
+    rng = np.random.default_rng(0)
+    for classes in (2, 3):
+        y = rng.choice(classes, 300, p=[0.15, 0.85] if classes == 2 else [0.1, 0.3, 0.6])
+        x = rng.normal(size=(300, 4)) + y[:, None]
+        for model in (svm.SVC(), linear_model.LogisticRegression()):
+            found = study_fits.figures_of(model.fit(x[:200], y[:200]), x[200:], y[200:])
+            rows, truth = x[200:], y[200:]
+            accuracy = metrics.balanced_accuracy_score(truth, model.predict(rows))
+            assert found["balanced accuracy"] == pytest.approx(accuracy)
+            given = getattr(model, "predict_proba", getattr(model, "decision_function", None))(rows)
+            given = given[:, 1] if given.ndim == 2 and classes == 2 else given
+            one_hot = truth if classes == 2 else np.eye(classes)[truth]
+            assert found["ROC-AUC"] == pytest.approx(metrics.roc_auc_score(one_hot, given))
+    ridge = linear_model.Ridge().fit(x[:200], x[:200, 0] ** 2)
+    target = x[200:, 0] ** 2
+    expected = metrics.r2_score(target, ridge.predict(x[200:]))
+    assert study_fits.figures_of(ridge, x[200:], target) == {"R2": pytest.approx(expected)}
+
+
+def test_a_class_that_no_label_has_is_ranked_by_nothing():
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(1).fit([[0.0], [1.0]], [0, 1])
+    found = study_fits.figures_of(model, np.array([[0.0], [1.0], [5.0]]), np.array([0, 1, 2]))
+    assert found["ROC-AUC"] == pytest.approx((1 + 0.75 + 0.5) / 3)
+    assert found["balanced accuracy"] == pytest.approx(2 / 3)
+
+
+def test_held_out_labels_are_whole_groups():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 4)
+    labels = np.where(rng.random(120) < 0.5, rng.integers(0, 2, 120), -1)
+    hidden, held_out = studying.hold_out(labels, 1, groups)
+    known = np.flatnonzero(labels >= 0)
+    others = np.setdiff1d(known, held_out)
+    assert not set(groups[others]) & set(groups[held_out])
+    assert 0.1 < len(held_out) / len(known) < 0.4
+    assert (hidden[held_out] == -1).all()
+    numbers = np.where(labels < 0, np.nan, rng.normal(size=120))
+    assert not set(groups[np.isfinite(studying.hold_out(numbers, 0, groups)[0])]) & set(
+        groups[studying.hold_out(numbers, 0, groups)[1]]
+    )
+    assert studying.hold_out(labels, 0, np.zeros(120, int))[1] is None
+
+
+def test_strange_options_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="study has no argument 'group': did you mean groups"):
+        experiments.study("digits", group="a", output=tmp_path / "a")
