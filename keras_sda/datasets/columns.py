@@ -225,13 +225,13 @@ class Columns:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What the columns of `arrays` are, and of the inputs and reconstructions of the model.
+        """What the columns of `arrays` are, and the names of the model's inputs.
 
-        Plain values, ready for JSON: for each column of `numbers` the name of the table's column
-        and what it holds; for each one of `categories` its name and the values known from training,
-        of which any other is unknown. A date takes two columns of `numbers`: days since 1970-01-01,
-        UTC, and what float32 has rounded off, such as the time of day as a share of a day. So does
-        a number too far from 0 for float32.
+        Plain values, ready for JSON, as `columns.json` has them: for each column of `numbers` the
+        name of the table's column and what it holds; for each one of `categories` its name and the
+        values known from training. A date takes two columns of `numbers`, `"days"` since 1970-01-01
+        (UTC) and the `"rest"` that float32 has rounded off, such as the time of day as a share of a
+        day. So does a number too far from 0 for float32.
         """
         return {**TableArrays(self.used).to_dict(), "model_inputs": list(self.input_names)}
 

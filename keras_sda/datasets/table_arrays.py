@@ -17,6 +17,14 @@ _NEITHER = np.inf
 
 BOOLEANS = {"False": 0.0, "True": 1.0}
 
+# What a column of `numbers` may hold.
+_HOLDS = {
+    "number": "the number",
+    "boolean": "0 for false, 1 for true",
+    "days": "days since 1970-01-01, UTC",
+    "rest": "what float32 has rounded off the number before, such as the time of day; else 0",
+}
+
 
 class NumberPlace(NamedTuple):
     """What one column of the array `numbers` holds.
@@ -90,7 +98,8 @@ class TableArrays:
                 {"column": column.name, "known": list(column.categories)}
                 for column in self.categories
             ],
-            "missing": "NaN in numbers, an empty string in categories",
+            "holds": _HOLDS,
+            "missing": "NaN in numbers, empty text in categories",
         }
 
 
@@ -142,11 +151,8 @@ def _numbers(column: Column, table: Mapping[str, Any]) -> np.ndarray:
 
 
 def _holds(place: NumberPlace) -> str:
-    column = place.column
     if place.is_rest:
-        return "what float32 has rounded off the value before, such as the time of day; else 0"
-    if column.kind == "date":
-        return "days since 1970-01-01, UTC"
-    if column.held == "boolean":
-        return "0 for false, 1 for true"
-    return "the number"
+        return "rest"
+    if place.column.kind == "date":
+        return "days"
+    return "boolean" if place.column.held == "boolean" else "number"

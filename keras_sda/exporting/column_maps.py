@@ -134,9 +134,12 @@ class ColumnMaps:
         centre = ((column.low or 0.0) + (column.high or 0.0)) / 2
         start = np.round(centre / cycle)  # counted from a cycle near the training dates
         day = np.round(start * cycle)
-        since = self._take(known, [column]) - self._constant(day)
+        value = self._take(known, [column])
+        whole = ops.round(value)
+        since = whole - self._constant(day)
         count = ops.round(since / exact)
-        place = since - count * exact + self._rest(known, [column])
+        # Nothing is rounded so far: these are whole numbers and quarters.
+        place = since - count * exact + ((value - whole) + self._rest(known, [column]))
         if cycle != exact:
             place = place + (
                 count * self._constant(exact - cycle) + self._constant(day - start * cycle)
