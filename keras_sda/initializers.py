@@ -52,6 +52,17 @@ def for_activation(identifier, activation):
     return "he_normal" if name in _RELU_AND_KIN else "glorot_uniform"
 
 
+def he_normal_of_tied(inputs: int, units: int) -> keras.initializers.Initializer:
+    """Returns He's normal initializer for a kernel that decodes, too: by the larger of its sides.
+
+    With the same kernel, what `units` ReLUs rebuild of `inputs` is `units * variance / 2` times as
+    large at first. He's variance, 2 / inputs, makes that 28 times for 9 inputs and 256 units, which
+    takes longer to unlearn than all else to learn.
+    """
+    mode = "fan_in" if inputs >= units else "fan_out"
+    return keras.initializers.VarianceScaling(2.0, mode, "truncated_normal")
+
+
 def for_level(identifier, level: int, seed: int | None):
     """Returns an initializer for one level of a stack, different from those of the other levels.
 

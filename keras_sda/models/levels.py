@@ -50,6 +50,8 @@ def build_levels(
     width = input_dim
     for level, (units, (seed, visible_seed)) in enumerate(zip(hidden_units, seeds, strict=True)):
         initializer = initializers.for_activation(kernel_initializer, activations[level])
+        if initializer == "he_normal" and kernel_initializer == "auto" and tieds[level]:
+            initializer = initializers.he_normal_of_tied(width, units)
         layer = TiedDense(
             units,
             activation=activations[level],

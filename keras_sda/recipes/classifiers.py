@@ -283,7 +283,7 @@ SDA_BATCHNORM = SDA.but(
     "The same of ReLU units, with batch normalisation",
     {
         "activation": "relu",
-        "kernel_initializer": "auto",
+        "kernel_initializer": "he_normal",
         "batch_normalization": True,
         "noise": "gaussian",
         "finetune_noise_level": 0.3,

@@ -632,3 +632,12 @@ def test_files_from_before_it_have_none():
     del config["batch_normalization"]
     assert ks.StackedDenoisingAutoencoder.from_config(config).normalization_layers == []
     assert make(num_classes=None).normalization_layers == [], "nothing supervised to normalise"
+
+
+@pytest.mark.parametrize(("inputs", "units"), [(9, 256), (64, 256), (256, 64)])
+def test_a_new_tied_level_rebuilds_what_it_is_given_about_as_large(inputs, units):
+    model = ks.StackedDenoisingAutoencoder(inputs, [units], seed=0)
+    x = np.random.default_rng(0).normal(size=(200, inputs)).astype("float32")
+    model.autoencoder.settle_reconstruction_loss(x)
+    rebuilt = model.reconstruct(x)
+    assert 0.2 < rebuilt.std() / x.std() < 2
