@@ -7,9 +7,11 @@ smaller.
 import keras
 from keras import ops
 
+from keras_sda._validation import check_choice
 from keras_sda.backend import loss_dtype
+from keras_sda.columnwise_loss import ColumnwiseLoss
 
-__all__ = ["SummedBinaryCrossentropy", "SummedSquaredError", "gaussian_kl"]
+__all__ = ["ColumnwiseLoss", "SummedBinaryCrossentropy", "SummedSquaredError", "gaussian_kl"]
 
 RECONSTRUCTION_LOSSES = ("binary_crossentropy", "squared_error")
 
@@ -114,13 +116,29 @@ def on_preactivation(name, dtype="float32"):
     stands for cross-entropy.
 
     Args:
-        name: `"binary_crossentropy"`, `"squared_error"` or `"auto"`.
+        name: `"binary_crossentropy"`, `"squared_error"`, `"auto"`, or a `ColumnwiseLoss`.
         dtype: The dtype of the model's weights.
     """
     dtype = loss_dtype(dtype)
+    if isinstance(name, ColumnwiseLoss):
+        loss = ColumnwiseLoss.from_config({**name.get_config(), "dtype": dtype})
+        return loss, loss.activation
     if name == "squared_error":
         return SummedSquaredError(dtype=dtype), "linear"
     return SummedBinaryCrossentropy(from_logits=True, dtype=dtype), "sigmoid"
+
+
+def check_reconstruction_loss(loss, owner):
+    """Raises a `ValueError` unless the loss is one that an autoencoder can be trained on."""
+    if isinstance(loss, ColumnwiseLoss):
+        return
+    choices = ("auto", *RECONSTRUCTION_LOSSES)
+    check_choice("reconstruction_loss", loss, choices, owner)
+
+
+def title(loss):
+    """Returns the name of a reconstruction loss, which is that name or a `ColumnwiseLoss`."""
+    return loss.name if isinstance(loss, ColumnwiseLoss) else loss
 
 
 def on_logits(loss):

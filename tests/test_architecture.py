@@ -17,6 +17,7 @@ PACKAGE = Path(keras_sda.__file__).parent
 LEVELS = {
     "_validation": 0,
     "backend": 0,
+    "columnwise_loss": 0,
     "initializers": 1,
     "regularizers": 1,
     "layers": 1,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_sda import backend, losses
-from keras_sda._validation import check_choice, check_rows, lies_within_unit
+from keras_sda._validation import check_rows, lies_within_unit
 from keras_sda.datasets.batches import is_dataset, peek, run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
@@ -25,8 +25,9 @@ class Autoencoder(CheckedModel):
 
     Args:
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid at the end),
-            `"squared_error"` (any data, linear at the end), or `"auto"`: the first if the data it
-            is trained on lie in [0, 1], else the second.
+            `"squared_error"` (any data, linear at the end), `losses.ColumnwiseLoss.fit(...)` for
+            the columns of a table, or `"auto"`: the first if the data it is trained on lie in
+            [0, 1], else the second.
         output_activation: What ends the decoder: `"auto"` as said above, or for squared error
             another one that reaches all of the data, such as `"sigmoid"` or `"tanh"`.
         seed: Makes the shuffling of `fit` repeatable.
@@ -35,9 +36,8 @@ class Autoencoder(CheckedModel):
 
     def __init__(self, reconstruction_loss="auto", output_activation="auto", seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        choices = ("auto", *losses.RECONSTRUCTION_LOSSES)
         owner = type(self).__name__
-        check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        losses.check_reconstruction_loss(reconstruction_loss, owner)
         if output_activation != "auto":
             function = keras.activations.get(output_activation)
             output_activation = keras.activations.serialize(function)
@@ -100,7 +100,8 @@ class Autoencoder(CheckedModel):
     @property
     def _reach(self):
         """The bounds of what the decoder can give, or `None`."""
-        return _REACH.get(keras.activations.serialize(self.output_activation))
+        name = keras.activations.serialize(self.output_activation)
+        return _REACH.get(name) if isinstance(name, str) else None
 
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Checks data before training on them, and settles `reconstruction_loss="auto"` by them."""

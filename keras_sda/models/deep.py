@@ -3,10 +3,10 @@
 import keras
 
 from keras_sda import initializers
-from keras_sda._validation import check_choice, check_positive_int
+from keras_sda._validation import check_positive_int
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
-from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.losses import check_reconstruction_loss
 from keras_sda.models.greedy import GreedyPretraining
 from keras_sda.models.levels import check_hidden_units
 from keras_sda.models.unrolled import UnrolledAutoencoder
@@ -80,8 +80,7 @@ class DeepAutoencoder(GreedyPretraining, UnrolledAutoencoder):
     ):
         check_positive_int("input_dim", input_dim, _OWNER)
         hidden_units = check_hidden_units(hidden_units, _OWNER, each="layer of the encoder")
-        choices = ("auto", *RECONSTRUCTION_LOSSES)
-        check_choice("reconstruction_loss", reconstruction_loss, choices, _OWNER)
+        check_reconstruction_loss(reconstruction_loss, _OWNER)
         *kernel_seeds, noise_seed = initializers.child_seeds(seed, 2 * len(hidden_units) + 1)
         layers = _build_levels(
             [input_dim, *hidden_units],

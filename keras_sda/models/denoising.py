@@ -3,10 +3,10 @@
 import keras
 
 from keras_sda import initializers
-from keras_sda._validation import check_choice, check_positive_int
+from keras_sda._validation import check_positive_int
 from keras_sda.layers.noise import get_noise
 from keras_sda.layers.tied_dense import TiedDense
-from keras_sda.losses import RECONSTRUCTION_LOSSES
+from keras_sda.losses import check_reconstruction_loss
 from keras_sda.models.unrolled import UnrolledAutoencoder
 
 
@@ -71,8 +71,7 @@ class DenoisingAutoencoder(UnrolledAutoencoder):
         owner = "DenoisingAutoencoder"
         check_positive_int("input_dim", input_dim, owner)
         check_positive_int("hidden_units", hidden_units, owner)
-        choices = ("auto", *RECONSTRUCTION_LOSSES)
-        check_choice("reconstruction_loss", reconstruction_loss, choices, owner)
+        check_reconstruction_loss(reconstruction_loss, owner)
         visible = visible_kernel_initializer or kernel_initializer
         kernel_seed, visible_seed, noise_seed = initializers.child_seeds(seed, 3)
         layer = TiedDense(

@@ -2,11 +2,10 @@
 
 import keras
 
-from keras_sda import initializers
-from keras_sda._validation import check_choice, check_positive_int, per_level
+from keras_sda import initializers, losses
+from keras_sda._validation import check_positive_int, per_level
 from keras_sda.layers.noise import copy_noise, get_noise
 from keras_sda.layers.tied_dense import TiedDense
-from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.regularizers import UNIT_ACTIVATIONS
 
 
@@ -102,9 +101,14 @@ def choose_losses(levels, reconstruction_loss, owner):
     """
     chosen = per_level("reconstruction_loss", reconstruction_loss, len(levels), owner)
     for level, loss in enumerate(chosen):
-        check_choice("reconstruction_loss", loss, ("auto", *RECONSTRUCTION_LOSSES), owner)
+        losses.check_reconstruction_loss(loss, owner)
         if level == 0:
             continue
+        if isinstance(loss, losses.ColumnwiseLoss):
+            raise ValueError(
+                f"{owner} takes a ColumnwiseLoss at the first level alone, as codes have no "
+                f"columns of a table. Received one at level {level + 1}: use 'auto' there."
+            )
         activation = keras.activations.serialize(levels[level - 1].activation)
         within_unit = activation in UNIT_ACTIVATIONS
         if loss == "auto":

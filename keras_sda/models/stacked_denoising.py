@@ -55,10 +55,12 @@ class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel
             supervised training takes far fewer epochs than with sigmoid units, the tutorials'.
         tied: Whether decoders share the kernels of the encoders; see `layers.TiedDense`.
         kernel_initializer: Initial kernels. `"auto"` goes by the activation of the level: He's
-            normal for ReLU and its kin, the tutorials' `initializers.SigmoidGlorotUniform()` for
-            sigmoid units, Glorot's (Xavier's) uniform for all others.
+            normal for ReLU and its kin (by the larger of both sides, if tied), the tutorials'
+            `initializers.SigmoidGlorotUniform()` for sigmoid units, Glorot's (Xavier's) uniform for
+            all others.
         reconstruction_loss: `"binary_crossentropy"` (data in [0, 1], sigmoid decoder),
-            `"squared_error"` (any data, linear decoder), or one per level. `"auto"` takes
+            `"squared_error"` (any data, linear decoder), or one per level; of the first also a
+            `losses.ColumnwiseLoss`, for the columns of a table. `"auto"` takes
             cross-entropy where the data of a level lie in [0, 1]: at the first level it looks at
             them, above it goes by the activation.
         code_regularizer: Keras regularizer of the codes, or one per level, for `pretrain` alone:

@@ -95,7 +95,7 @@ class UnrolledAutoencoder(Autoencoder):
 
     def compute_reconstruction_loss(self, target, sample_weight=None):
         """Returns the loss of the latest call against `target`."""
-        is_entropy = self.reconstruction_loss != "squared_error"
+        is_entropy = self.reconstruction_loss in ("binary_crossentropy", "auto")
         if is_entropy and self.gradient == "written out":
             loss = tied_gradient.WrittenOutCrossentropy(dtype=self._rows_loss.dtype)
             return loss(target, self.kept.preactivation, sample_weight=sample_weight)

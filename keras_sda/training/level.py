@@ -6,19 +6,22 @@ from keras_sda import losses, regularizers
 from keras_sda.training import tied_gradient
 from keras_sda.training.fast_fit import FastFit
 
+# Arguments that may be Keras objects.
+_OBJECTS = ("layer", "noise", "reconstruction_loss", "code_regularizer", "kernel_regularizer")
+
 
 @keras.saving.register_keras_serializable(package="keras_sda")
 class PretrainingLevel(FastFit):
     """One level as a model: corrupts its input, encodes and decodes it, compares with the clean.
 
     What callbacks see as `self.model` while a level trains. Called on clean inputs, it returns the
-    reconstruction: for squared error as the layer gives it, for cross-entropy the logits, before
-    its activation. Its target is always its own input, so that `fit(x)` is all it takes.
+    reconstruction: for squared error as the layer gives it, otherwise before its activation, as
+    the loss takes it. Its target is always its own input, so that `fit(x)` is all it takes.
 
     Args:
         layer: A built layer that decodes with `reverse=True`.
         noise: A layer that corrupts in training, or `None`.
-        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`.
+        reconstruction_loss: `"binary_crossentropy"`, `"squared_error"` or a `ColumnwiseLoss`.
         level: Number of this level, from 0.
         code_regularizer: Keras regularizer called on the batch's codes (of the corrupted rows, in
             training), whose value is added to the loss; or `None`.
@@ -66,8 +69,8 @@ class PretrainingLevel(FastFit):
         if training and self.gradient == "written out":
             self.keep_for_loss(codes=None)
             outputs = tied_gradient.tied_reconstruction(self.layer, corrupted)
-            is_entropy = self.reconstruction_loss == "binary_crossentropy"
-            return outputs if is_entropy else self.layer.visible_activation(outputs)
+            is_squared = self.reconstruction_loss == "squared_error"
+            return self.layer.visible_activation(outputs) if is_squared else outputs
         codes = self.layer(corrupted)
         self.keep_for_loss(codes=codes)
         activate = self.reconstruction_loss == "squared_error"
@@ -92,7 +95,7 @@ class PretrainingLevel(FastFit):
             **super().get_config(),
             "layer": serialize(self.layer),
             "noise": serialize(self.noise),
-            "reconstruction_loss": self.reconstruction_loss,
+            "reconstruction_loss": serialize(self.reconstruction_loss),
             "level": self.level,
             "code_regularizer": serialize(self.code_regularizer),
             "kernel_regularizer": serialize(self.kernel_regularizer),
@@ -102,6 +105,6 @@ class PretrainingLevel(FastFit):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
-        for name in ("layer", "noise", "code_regularizer", "kernel_regularizer"):
+        for name in _OBJECTS:
             config[name] = deserialize(config.get(name), custom_objects)
         return cls(**config)

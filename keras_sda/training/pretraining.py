@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda import regularizers
+from keras_sda import losses, regularizers
 from keras_sda._validation import (
     check_choice,
     check_non_negative_int,
@@ -66,9 +66,9 @@ def pretrain_layers(
             `keras.utils.PyDataset` of batches; labels in it are ignored. A dataset is read once per
             epoch of the first level and once more to encode it; the codes above are arrays.
         noise: A noise layer or `None`, or a list with one per level.
-        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level. The
-            first takes the way back to end in a sigmoid, the second looks at what the layer's
-            `visible_activation` gives.
+        reconstruction_loss: `"binary_crossentropy"` or `"squared_error"`, or one per level; at the
+            first also a `losses.ColumnwiseLoss`. The first takes the way back to end in a sigmoid,
+            the second looks at what the layer's `visible_activation` gives.
         code_regularizer: A Keras regularizer of a level's codes, such as
             `regularizers.KLSparsity`, or one per level: called on the codes of each (corrupted)
             batch, and part of the loss, in validation too.
@@ -188,7 +188,7 @@ class _LevelPlan:
     level: int
     layer: keras.layers.Layer
     noise: keras.layers.Layer | None
-    reconstruction_loss: str
+    reconstruction_loss: Any
     code_regularizer: Any
     kernel_regularizer: Any
     epochs: int
@@ -284,7 +284,7 @@ def _tell_backups(plans, codes, held_out, seed):
         "validation_data": fingerprint.of_data(held_out),
         "levels": fingerprint.of_object(of_all("layer")),
         "noise": fingerprint.of_object(of_all("noise")),
-        "reconstruction_loss": of_all("reconstruction_loss"),
+        "reconstruction_loss": fingerprint.of_object(of_all("reconstruction_loss")),
         "regularizers": fingerprint.of_object(
             [of_all("code_regularizer"), of_all("kernel_regularizer")]
         ),
@@ -308,7 +308,7 @@ def _level_logs(plans, level):
         "units": plan.layer.units,
         "noise": plan.noise,
         "layers_below": [each.layer for each in plans[:level]],
-        "reconstruction_loss": plan.reconstruction_loss,
+        "reconstruction_loss": losses.title(plan.reconstruction_loss),
     }
 
 
