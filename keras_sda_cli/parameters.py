@@ -191,8 +191,8 @@ PARAMETERS = (
         "--noise",
         ("model.noise",),
         "What corrupts the input of each level: a noise by its name, of which `keras-sda models "
-        "sda` lists all, or none.",
-        "gaussian",
+        "sda` lists all, or none; auto is column_swap for the columns of a table, else gaussian.",
+        "auto",
     ),
     Parameter(
         "--noise-level",

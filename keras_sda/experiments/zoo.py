@@ -18,6 +18,8 @@ from keras_sda.experiments.experiment import (
     known_keys,
 )
 from keras_sda.experiments.objects import to_plain
+from keras_sda.layers import ColumnSwapNoise
+from keras_sda.losses import ColumnwiseLoss
 from keras_sda.models import (
     MLP,
     ContractiveAutoencoder,
@@ -58,10 +60,14 @@ class Entry:
 # Chosen by five-fold cross-validation on the training and validation rows of the digits.
 _SDA: dict[str, Any] = {
     "hidden_units": [256, 256],
-    "noise": "gaussian",
+    "noise": "auto",
     "noise_level": 0.2,
     "finetune_noise_level": 0.2,
 }
+# What a noise called "auto" is, unless data have `Columns`. Then it swaps cells within these:
+# validation rows of four tables were rebuilt better after it, and with their codes a linear model
+# needed fewer labels.
+_NOISE = "gaussian"
 _AUTOENCODER = Training("adam", 5e-3, batch_size=32)
 
 ZOO: dict[str, Entry] = {
@@ -213,6 +219,7 @@ def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) 
     kind = get(model.name).kind
     arguments = {name: _fresh(value, experiment.seed) for name, value in model.options.items()}
     arguments |= _shape_arguments(model, data)
+    arguments |= _data_arguments(kind, arguments, data, experiment.seed)
     if classifies(model) and arguments.get("head") is None:
         if num_classes is None and kind is not StackedDenoisingAutoencoder:
             raise ValueError(
@@ -224,6 +231,38 @@ def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) 
         arguments.pop("finetune_noise_level", None)  # there is nothing to set the level of
     with backend.anonymous_variables():  # A study makes many models.
         return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
+
+
+def _data_arguments(
+    kind: type[keras.Model], arguments: Mapping[str, Any], data: datasets.Data, seed: int
+) -> dict[str, Any]:
+    """Returns noise and loss where they go by the data: of a table, by its columns."""
+    found: dict[str, Any] = {}
+    has_columns = data.columns is not None and data.scaling is None
+    noise = arguments.get("noise")
+    if noise == "auto":
+        noise = found["noise"] = "column_swap" if has_columns else _NOISE
+    if data.columns is None or not has_columns:
+        return found
+    if noise == "column_swap":
+        level = arguments.get("noise_level", _default(kind, "noise_level"))
+        # One of the levels' own, if they have several; those above the first swap codes one by one.
+        rate = level[0] if isinstance(level, list) else level
+        found["noise"] = ColumnSwapNoise(rate, groups=data.columns.groups, seed=seed)
+        if isinstance(level, list):
+            found["noise"] = [found["noise"]] + ["swap"] * (len(level) - 1)
+    if arguments.get("reconstruction_loss", _default(kind, "reconstruction_loss")) == "auto":
+        loss = ColumnwiseLoss.fit(data.columns.groups, data.train.x)
+        levels = arguments.get("hidden_units", _default(kind, "hidden_units"))
+        by_level = kind is StackedDenoisingAutoencoder and isinstance(levels, list)
+        found["reconstruction_loss"] = [loss] + ["auto"] * (len(levels) - 1) if by_level else loss
+    return found
+
+
+def _default(kind: type[keras.Model], option: str) -> Any:
+    """Returns the default of an option of a model's class, or `None` if it has none."""
+    parameter = inspect.signature(kind).parameters.get(option)
+    return None if parameter is None else parameter.default
 
 
 def _shape_arguments(model: Model, data: datasets.Data) -> dict[str, Any]:

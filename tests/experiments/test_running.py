@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import keras_sda as ks
@@ -164,6 +165,7 @@ def test_a_run_of_version_0_2_0():
             "hidden_units": [8, 8],
             "activation": "sigmoid",
             "kernel_initializer": "auto",
+            "noise": "gaussian",
             "batch_normalization": False,
             "reconstruction_loss": "auto",
             "tied": True,
@@ -190,3 +192,33 @@ def test_a_damaged_run_is_one_sentence(tmp_path):
         (folder / "config.json").write_text(text)
         with pytest.raises(ValueError, match=r"config.json is damaged|must be a table"):
             experiments.load_run(folder)
+
+
+def test_a_table_is_corrupted_and_rebuilt_by_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Oslo", "Rome", "Cairo"], 120)
+    table = {"age": rng.normal(40, 9, 120), "city": city, "rich": rng.choice(["no", "yes"], 120)}
+    pd.DataFrame(table).to_csv(tmp_path / "people.csv", index=False)
+    short = experiments.default("sda").but(
+        {
+            "data.name": str(tmp_path / "people.csv"),
+            "data.target": "rich",
+            "hidden_units": [16, 8],
+            "pretraining.epochs": 30,
+            "training.epochs": 1,
+        }
+    )
+    model = experiments.run(short, verbose=0).model
+    noise, loss = model.noise_layers[0], model.reconstruction_losses[0]
+    assert noise.groups == [(0, 1), (1, 5)]
+    assert [group.kind for group in loss.groups] == ["numeric", "categorical"]
+    assert model.reconstruction_losses[1] == "squared_error"
+    assert type(model.noise).__name__ == "ColumnSwapNoise"
+    rebuilt = model.reconstruct(running.load_data(short).train.x)
+    assert rebuilt[:, 1:].sum(axis=1) == pytest.approx(1, abs=1e-5)
+    # Scaled by a straight line, a table is as other data.
+    pd.DataFrame(table).drop(columns="city").to_csv(tmp_path / "ages.csv", index=False)
+    changes = {"data.name": str(tmp_path / "ages.csv"), "data.scale": "unit"}
+    plain = experiments.run(short.but(changes), verbose=0)
+    assert type(plain.model.noise_layers[0]).__name__ == "AdditiveGaussianNoise"
+    assert plain.model.reconstruction_losses[0] == "binary_crossentropy"
