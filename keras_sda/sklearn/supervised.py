@@ -25,9 +25,11 @@ from keras_sda.sklearn.stacked import StackedEstimator
 SUPERVISED = """\
 head: What predicts: `"finetune"`, the whole network, trained on the labelled rows; `"linear"`,
             logistic or ridge regression on the inputs and the codes of all levels, which stay as
-            pretraining left them, its penalty chosen by cross-validation: on tables with up to a
-            few hundred labels often the better one; or `"auto"`, the one with the lower error in
-            five-fold cross-validation on the labelled rows, which takes five more trainings.
+            pretraining left them (a `LinearOnCodes`), its penalty chosen by cross-validation: on
+            tables with up to a few hundred labels mostly the better one; `"auto"`, the one with the
+            lower error on labelled rows that are held out: five folds of up to 1,000, which takes
+            five more trainings, or a fifth of more, which takes one. `None`: `"auto"` for a frame
+            with text, gaps or dates, see `columns`; else, and in `partial_fit`, `"finetune"`.
         epochs: Epochs of supervised training on the labelled rows: many, as labelled rows are few
             and an epoch costs little.
         learning_rate: Learning rate of supervised training, for an optimizer given by name; Adam's
@@ -56,7 +58,7 @@ class SupervisedEstimator(StackedEstimator):
     A subclass provides the head, the loss, and the encoding of the labels.
     """
 
-    head: str = "finetune"
+    head: str | None = None
     epochs: int = 100
     learning_rate: float = 1e-3
     batch_normalization: bool = False
@@ -83,7 +85,7 @@ class SupervisedEstimator(StackedEstimator):
 
     def _check_parameters(self):
         owner = type(self).__name__
-        check_choice("head", self.head, HEADS, owner)
+        check_choice("head", self.head, (None, *HEADS), owner)
         check_non_negative_int("epochs", self.epochs, owner)
         check_positive_int("patience", self.patience, owner)
         if check_fraction("validation_fraction", self.validation_fraction, owner) in (0, 1):
@@ -104,11 +106,13 @@ class SupervisedEstimator(StackedEstimator):
     def _learn(self, X, y, weight, labelled):
         """Learns from the labelled rows with the head that is asked for."""
         self.head_ = self.head
-        if self.head != "finetune":
+        if self.head is None:
+            self.head_ = "finetune" if self.columns_ is None else "auto"
+        if self.head_ != "finetune":
             linear = self._linear_model()
-            penalty = self._solve(linear, X, y, weight, np.flatnonzero(labelled))
-        if self.head == "auto":
-            self.head_ = self._better_head(X, y, weight, labelled, penalty)
+            choice = self._solve(linear, X, y, weight, np.flatnonzero(labelled))
+        if self.head_ == "auto":
+            self.head_ = self._better_head(X, y, weight, labelled, choice)
         if self.head_ == "linear":
             self.model_ = linear
             # A file of the model has an optimizer's state, of one that never took a step, too.
@@ -122,13 +126,13 @@ class SupervisedEstimator(StackedEstimator):
         with backend.anonymous_variables():
             return LinearOnCodes(self.model_, **self._head(), seed=self._seed)
 
-    def _solve(self, linear, X, y, weight, numbers, penalty=None):
+    def _solve(self, linear, X, y, weight, numbers, choice=None):
         """Takes the linear layer from labelled rows, and what standardises from all rows."""
         rows, targets, weights = self._tables(X, y, weight, numbers)
         all_rows = scaled_rows(X[:ROWS_TO_LOOK_AT], self.scaling_)
-        return linear.solve(rows, targets, weights, all_rows, penalty=penalty)
+        return linear.solve(rows, targets, weights, all_rows, choice=choice)
 
-    def _better_head(self, X, y, weight, labelled, penalty):
+    def _better_head(self, X, y, weight, labelled, choice):
         """Returns the head of fewer errors on labelled rows that are held out."""
         numbers, classes = np.flatnonzero(labelled), self._strata(y[labelled])
         folds = folds_to_compare_by(len(numbers), classes, self._seed)
@@ -142,7 +146,7 @@ class SupervisedEstimator(StackedEstimator):
         for training, held_out in folds:
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
-            self._solve(linear, X, y, weight, training, penalty)
+            self._solve(linear, X, y, weight, training, choice)
             self.model_.set_weights(model.get_weights())
             self.model_.share_denoiser()
             self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)
@@ -180,7 +184,7 @@ class SupervisedEstimator(StackedEstimator):
 
     def _check_trains_by_epochs(self):
         """Raises a `ValueError` if `partial_fit` cannot do what the parameters ask for."""
-        if self.head != "finetune":
+        if self.head in ("linear", "auto"):
             raise ValueError(
                 f"{type(self).__name__}.partial_fit() trains the whole network for an epoch per "
                 f"call. Received: head={self.head!r}; use fit(), or head='finetune'."

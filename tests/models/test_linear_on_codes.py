@@ -28,31 +28,41 @@ def cancer():
     return x, y, pretrained(x)
 
 
-def by_hand(stack, x):
-    """Returns the features: each block centred, its mean square norm 9."""
+def by_hand(stack, x, codes):
+    """Returns the features: each block centred, its mean square norm 9, codes made weaker."""
     blocks = [x, stack.encode(x, level=0), stack.encode(x, level=1)]
     centred = [block.astype("float64") - block.astype("float64").mean(axis=0) for block in blocks]
-    return np.hstack([3 * b / np.sqrt((b**2).sum(axis=1).mean()) for b in centred])
+    blocks = [3 * b / np.sqrt((b**2).sum(axis=1).mean()) for b in centred]
+    return np.hstack([blocks[0], *(codes * block for block in blocks[1:])])
 
 
 @pytest.mark.parametrize("every", [2, 17], ids=["more rows than features", "fewer"])
 def test_a_classifier_is_logistic_regression_on_inputs_and_codes(every, cancer):
     x, y, stack = cancer
     model = LinearOnCodes(stack, num_classes=2)
-    penalty = model.solve(x[::every], y[::every], all_rows=x)
-    features = by_hand(stack, x)
-    # As in the solver, whose basis may be another one: weak penalties are not settled in either.
-    search = GridSearchCV(
-        LogisticRegression(max_iter=300),
-        {"C": np.logspace(-3, 3, 7)},
-        scoring="neg_log_loss",
-        cv=StratifiedKFold(5, shuffle=True, random_state=0),
-    ).fit(features[::every], y[::every])
-    losses = dict(zip(np.logspace(3, -3, 7), -search.cv_results_["mean_test_score"], strict=True))
-    assert losses[penalty] == pytest.approx(min(losses.values()), abs=0.01)
-    alike = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-7)
+    choice = model.solve(x[::every], y[::every], all_rows=x)
+    losses = {}
+    for codes in (0.1, 0.3, 1.0):
+        # As in the solver, whose basis may be another one: weak penalties are settled in neither.
+        search = GridSearchCV(
+            LogisticRegression(max_iter=300),
+            {"C": np.logspace(-3, 3, 7)},
+            scoring="neg_log_loss",
+            cv=StratifiedKFold(5, shuffle=True, random_state=0),
+        ).fit(by_hand(stack, x, codes)[::every], y[::every])
+        for strength, loss in zip(
+            search.cv_results_["param_C"], -search.cv_results_["mean_test_score"], strict=True
+        ):
+            losses[round(np.log10(1 / strength)), codes] = loss
+    chosen = losses[round(np.log10(choice.penalty)), choice.codes]
+    assert chosen == pytest.approx(min(losses.values()), abs=0.01)
+    alike = LogisticRegression(C=1 / choice.penalty, max_iter=5000, tol=1e-7)
+    features = by_hand(stack, x, choice.codes)
     expected = alike.fit(features[::every], y[::every]).predict_proba(features)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=0.01)
+    again = LinearOnCodes(stack, num_classes=2)
+    assert again.solve(x[::every], y[::every], all_rows=x, choice=choice) is choice
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_a_regressor_is_ridge_regression_on_inputs_and_codes():
@@ -61,11 +71,17 @@ def test_a_regressor_is_ridge_regression_on_inputs_and_codes():
     stack = pretrained(x)
     model = LinearOnCodes(stack, head=keras.layers.Dense(2))
     targets = np.column_stack([y, -2 * y])
-    penalty = model.solve(x[:80], targets[:80], all_rows=x)
-    features = by_hand(stack, x)
-    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(features[:80], targets[:80])
-    assert penalty == ridge.alpha_
-    np.testing.assert_allclose(model.predict(x, verbose=0), ridge.predict(features), rtol=1e-3)
+    choice = model.solve(x[:80], targets[:80], all_rows=x)
+    fitted = {
+        codes: RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(
+            by_hand(stack, x, codes)[:80], targets[:80]
+        )
+        for codes in (0.1, 0.3, 1.0)
+    }
+    best = max(fitted, key=lambda codes: fitted[codes].best_score_)
+    assert choice == (pytest.approx(fitted[best].alpha_), best)
+    expected = fitted[best].predict(by_hand(stack, x, best))
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-3)
 
 
 def test_classes_without_a_label_are_never_predicted():
@@ -80,7 +96,7 @@ def test_classes_without_a_label_are_never_predicted():
     single = np.flatnonzero(np.arange(len(y)) % 20 == 0)[:2]
     assert set(y[single]) == {0}
     lonely = np.append(single, len(y) - 1)  # a class of one row is in no cross-validation
-    assert model.solve(x[lonely], y[lonely]) == 1.0
+    assert model.solve(x[lonely], y[lonely]).penalty == 1.0
 
 
 def test_weights_are_those_of_scikit_learn(cancer):

@@ -82,13 +82,14 @@ def test_own_columns_and_none(estimator, people):
 
 def test_scaled_inputs_are_those_of_the_columns(people):
     frame, y = people
-    classifier = SDAClassifier(**QUICK, epochs=1).fit(frame, y)
+    options = QUICK | {"epochs": 1, "head": "finetune"}
+    classifier = SDAClassifier(**options).fit(frame, y)
     inputs = Columns.fit(frame)(frame)
     np.testing.assert_array_equal(
         classifier.predict_proba(frame),
-        SDAClassifier(**QUICK, epochs=1, scale=None).fit(inputs, y).predict_proba(inputs),
+        SDAClassifier(**options, scale=None).fit(inputs, y).predict_proba(inputs),
     )
-    unit = SDAClassifier(**QUICK, epochs=1, scale="unit").fit(frame, y)
+    unit = SDAClassifier(**options, scale="unit").fit(frame, y)
     assert unit.columns_ == Columns.fit(frame, scale="unit")
 
 

@@ -2,13 +2,13 @@
 
 import pickle
 
+import keras
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
+from keras_sda.models import LinearOnCodes
 from keras_sda.sklearn import SDAClassifier, SDARegressor
 
 SMALL = {"hidden_units": (16, 8), "pretrain_epochs": 3, "random_state": 0}
@@ -22,39 +22,28 @@ def cancer():
     return x, y, few
 
 
-def by_hand(estimator, x):
-    """Returns the features of the linear head: each block centred, its mean square norm 9."""
-    rows = estimator.scaling_(x)
-    blocks = [rows, estimator.model_.encode(rows, level=0), estimator.model_.encode(rows, level=1)]
-    centred = [block.astype("float64") - block.astype("float64").mean(axis=0) for block in blocks]
-    return np.hstack([3 * b / np.sqrt((b**2).sum(axis=1).mean()) for b in centred])
-
-
-def test_linear_head_of_a_classifier_is_logistic_regression_on_inputs_and_codes(cancer):
+def test_head_is_the_linear_model_on_codes(cancer):
     x, y, few = cancer
     classifier = SDAClassifier(**SMALL, head="linear").fit(x, np.where(few == -1, -1, few + 5))
-    features = by_hand(classifier, x)
-    chosen = GridSearchCV(
-        LogisticRegression(max_iter=5000, tol=1e-7),
-        {"C": np.logspace(-3, 3, 7)},
-        scoring="neg_log_loss",
-        cv=StratifiedKFold(5, shuffle=True, random_state=0),
-    ).fit(features[::9], y[::9])
-    np.testing.assert_allclose(
-        classifier.predict_proba(x), chosen.predict_proba(features), atol=2e-3
-    )
+    assert isinstance(classifier.model_, LinearOnCodes)
+    alone = LinearOnCodes(classifier.model_.stack, num_classes=2)
+    rows = classifier.scaling_(x)
+    alone.solve(rows[::9], y[::9], all_rows=rows)
+    expected = alone.predict(rows, verbose=0)
+    np.testing.assert_allclose(classifier.predict_proba(x), expected, atol=1e-6)
     assert set(classifier.predict(x)) == {5, 6}
     assert classifier.score(x, y + 5) > 0.9
 
 
-def test_linear_head_of_a_regressor_is_ridge_regression_on_inputs_and_codes():
+def test_targets_are_standardised_for_the_linear_model():
     x, y = load_diabetes(return_X_y=True)
     few = np.where(np.arange(len(y)) < 80, y, np.nan)
     regressor = SDARegressor(**SMALL, head="linear").fit(x, few)
-    features, standard = by_hand(regressor, x), (y[:80] - y[:80].mean()) / y[:80].std()
-    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(features[:80], standard)
-    expected = ridge.predict(features) * y[:80].std() + y[:80].mean()
-    np.testing.assert_allclose(regressor.predict(x), expected, rtol=1e-3)
+    alone = LinearOnCodes(regressor.model_.stack, head=keras.layers.Dense(1))
+    rows = regressor.scaling_(x)
+    alone.solve(rows[:80], (y[:80] - y[:80].mean()) / y[:80].std(), all_rows=rows)
+    expected = alone.predict(rows, verbose=0)[:, 0] * y[:80].std() + y[:80].mean()
+    np.testing.assert_allclose(regressor.predict(x), expected, rtol=1e-4)
     both = SDARegressor(**SMALL, head="linear").fit(x, np.column_stack([few, -few]))
     assert both.predict(x).shape == (442, 2)
 
@@ -125,3 +114,15 @@ def test_head_is_checked(cancer):
         SDAClassifier(head="lienar").fit(x, few)
     with pytest.raises(ValueError, match=r"partial_fit\(\) trains the whole network.*head='auto'"):
         SDAClassifier(head="auto").partial_fit(x, few, classes=[0, 1])
+
+
+def test_frames_are_predicted_by_the_better_head_unless_told_otherwise(people):
+    frame, y = people
+    few = np.where(np.arange(120) % 2 == 0, y, None)
+    chosen = SDAClassifier(**SMALL, epochs=0).fit(frame, few)
+    assert chosen.head_ == "linear", "an untrained network knows nothing"
+    assert SDAClassifier(**SMALL, epochs=0, head="finetune").fit(frame, few).head_ == "finetune"
+    numbers = frame[["member"]].assign(age=frame["age"].fillna(0))
+    assert SDAClassifier(**SMALL, epochs=0).fit(numbers, few).head_ == "finetune"
+    steps = SDAClassifier(**SMALL).partial_fit(frame, y, classes=["no", "yes"])
+    assert "loss" in steps.history_
