@@ -76,8 +76,9 @@ class Backup(keras.callbacks.Callback):
         resume_hint: How the line ends that is printed after an interruption.
 
     Raises:
-        ValueError: Before training, if the state belongs to other data or other arguments, if the
-            model is not one of this package, or if `every` is not a whole number above 0.
+        ValueError: Before training, if the folder cannot be written, if the state belongs to other
+            data or other arguments, if the model is not one of this package, or if `every` is not a
+            whole number above 0.
 
     Example:
 
@@ -125,6 +126,8 @@ class Backup(keras.callbacks.Callback):
         self._place = "" if level is None else f"level {level + 1}, "
         self._keeps = self.keep or level is not None
         self._files = StateFiles(self.folder / name)
+        if backend.is_chief():
+            self._files.check_writable()
         if arguments.get("steps_per_epoch") is not None:
             raise ValueError(
                 "Backup cannot resume with `steps_per_epoch`, which leaves open where the data "

@@ -79,9 +79,34 @@ def give_state(callback: keras.callbacks.Callback, content: Any) -> None:
 
 def fits(callback: keras.callbacks.Callback, content: Any) -> bool:
     """Whether `content` may be the state of such a callback, as far as that can be told."""
-    return _keeps_its_own(callback) or (
-        isinstance(content, dict) and all(isinstance(name, str) for name in content)
+    if _keeps_its_own(callback):
+        return True
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        return False
+    if isinstance(callback, keras.callbacks.History):
+        history = content.get("history", {})
+        if not isinstance(history, dict) or not all(map(_is_list, history.values())):
+            return False
+    arguments = _arguments_of(callback)
+    return all(
+        _are_alike(getattr(callback, name, None), value)
+        for name, value in content.items()
+        if _may_change(callback, name, arguments)
     )
+
+
+def _is_list(value):
+    return isinstance(value, list)
+
+
+def _are_alike(here, value):
+    """Whether one value may take the place of another; of `None` nothing is known."""
+    numbers = (bool, int, float, np.number)
+    if here is None or value is None:
+        return True
+    if isinstance(here, numbers) or isinstance(value, numbers):
+        return isinstance(here, numbers) and isinstance(value, numbers)
+    return type(here) is type(value)
 
 
 def _keeps_its_own(callback):

@@ -7,6 +7,7 @@ only its fingerprint is decoded before it is known to be that of the training at
 import contextlib
 import json
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_sda.resuming.files import remove_partial, replacing
+from keras_sda.resuming.files import lacks_room, remove_partial, replacing
 from keras_sda.resuming.fingerprint import first_difference
 
 # How many states stay: the latest, and the one before it for the day when the latest is damaged.
 KEPT = 2
+# The version of what a state holds; states without one are of 0.2.0, and the same.
+FORMAT = 1
 
 _TEXT = "state"
 _NAME = re.compile(r"state-(\d{6,})\.npz")
@@ -69,6 +72,24 @@ class StateFiles:
         paths = [path for path in self.folder.glob("state-*.npz") if _NAME.fullmatch(path.name)]
         return sorted(paths, key=_number)
 
+    def check_writable(self) -> None:
+        """Raises a `ValueError` if states cannot be written here; leaves nothing behind.
+
+        A full disk is none of it, as there may be room later.
+        """
+        nearest = next(
+            path for path in (self.folder, *self.folder.absolute().parents) if path.exists()
+        )
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            if not lacks_room(error):
+                raise ValueError(
+                    f"Backup cannot write states to {self.folder} ({error.strerror}): name another "
+                    "folder."
+                ) from error
+
     def write(self, state: dict[str, Any]) -> Path:
         """Writes a state as the latest, and removes all but the last two.
 
@@ -80,7 +101,7 @@ class StateFiles:
         number = 1 + (_number(older[-1]) if older else 0)
         path = self.folder / f"state-{number:06}.npz"
         arrays: list[np.ndarray] = []
-        text = json.dumps(encode(state, arrays))
+        text = json.dumps(encode({"format": FORMAT, **state}, arrays))
         with replacing(path) as partial, partial.open("wb") as file:
             np.savez(
                 file,
@@ -107,6 +128,10 @@ class StateFiles:
             try:
                 with _opened(path) as archive:
                     content = _entries(json.loads(archive[_TEXT].tobytes()))
+                    format = content.pop("format", FORMAT)
+                    if type(format) is int and format > FORMAT:
+                        newer = f"format was {format}, of a later version, and is now {FORMAT}"
+                        return Latest(None, newer, damaged)
                     stored = decode(content["fingerprint"], {})
                     difference = first_difference(stored, fingerprint)
                     if difference is not None:

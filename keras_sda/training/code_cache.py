@@ -1,13 +1,16 @@
 """The codes that a trained level hands to the next one: where they are kept."""
 
+import contextlib
 import errno
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from filelock import FileLock, Timeout
 
 from keras_sda import backend
 from keras_sda.datasets.batches import (
@@ -23,6 +26,9 @@ from keras_sda.datasets.memory import available_memory, gibibytes
 from keras_sda.datasets.outside_memory import ComputedRows
 
 OWNER = "pretrain()"
+_PREFIX = "keras_sda_codes_"
+_LOCK = "in_use.lock"
+_SECONDS_TO_LOCK = 2
 CACHES = ("auto", "memory", "disk", "recompute")
 
 
@@ -92,14 +98,19 @@ class CodeCache:
             )
 
     def __enter__(self):
+        _remove_left_behind(self._folder)
         if self.kind == "disk" and len(self._layers) > 1:
             self._own_folder = tempfile.TemporaryDirectory(
-                prefix="keras_sda_codes_", dir=self._folder, ignore_cleanup_errors=True
+                prefix=_PREFIX, dir=self._folder, ignore_cleanup_errors=True
             )
+            self._lock = FileLock(Path(self._own_folder.name) / _LOCK)
+            with contextlib.suppress(NotImplementedError):  # a file system without locks
+                self._lock.acquire(timeout=0)
         return self
 
     def __exit__(self, *error):
         if self._own_folder is not None:
+            self._lock.release()
             self._own_folder.cleanup()
 
     def encode(self, level: int, inputs: Any, name: str) -> Any:
@@ -147,6 +158,16 @@ class CodeCache:
         (folder / f"{name}_{level}").unlink(missing_ok=True)
         rows = path.stat().st_size // (batch.itemsize * layer.units)
         return np.memmap(path, dtype=batch.dtype, mode="r", shape=(rows, layer.units))
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Removes the codes of processes that were killed: the system has lifted their locks."""
+    for path in folder.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError, NotImplementedError, Timeout):
+            # A process that has just begun may be about to take its lock.
+            if time.time() - path.stat().st_mtime > _SECONDS_TO_LOCK:
+                with FileLock(path).acquire(timeout=0):
+                    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _in_parallel(layer, inputs):

@@ -6,7 +6,7 @@ import pytest
 
 import keras_sda as ks
 from keras_sda.callbacks import Backup, PatienceStopping
-from keras_sda.resuming.callback_state import give_state, state_of
+from keras_sda.resuming.callback_state import fits, give_state, state_of
 
 MONITORS = {
     "best",
@@ -188,3 +188,27 @@ def test_tensorboard_writes_where_it_is_told_now(tmp_path):
     assert {name: getattr(callback, name) for name in texts} == {
         name: before[name] for name in texts
     }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"wait": "x"},
+        {"wait": [1]},
+        {"stopped_epoch": {}},
+        {"model_weights": 1, 5: 2},
+        [],
+    ],
+)
+def test_values_of_another_kind_do_not_fit(content):
+    stopping = keras.callbacks.EarlyStopping()
+    stopping.on_train_begin()
+    assert fits(stopping, {"wait": 3, "best_weights": [np.ones(2)], "best": 0.5})
+    assert not fits(stopping, content)
+
+
+def test_a_history_of_something_else_does_not_fit():
+    history = keras.callbacks.History()
+    assert fits(history, {"history": {"loss": [0.5]}, "epoch": [0]})
+    assert not fits(history, {"history": {"loss": 5}})
+    assert not fits(history, {"history": 5})

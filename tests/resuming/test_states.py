@@ -290,3 +290,16 @@ def test_what_cannot_be_used_is_passed_over(files):
     found = files.latest(MINE, is_first)
     assert found.state["number"] == 1
     assert found.damaged == ["state-000003.npz"]
+
+
+def test_states_of_a_later_version_are_not_taken(tmp_path):
+    files = StateFiles(tmp_path)
+    path = files.write({"fingerprint": {"seed": 0}})
+    assert files.latest({"seed": 0}).state == {"fingerprint": {"seed": 0}}
+    with np.load(path) as archive:
+        text = json.loads(archive["state"].tobytes())
+    text["dict"] = [[name, 2 if name == "format" else entry] for name, entry in text["dict"]]
+    np.savez(path, state=np.frombuffer(json.dumps(text).encode(), "uint8"))
+    state, difference, damaged = files.latest({"seed": 0})
+    assert (state, damaged) == (None, [])
+    assert "format was 2, of a later version" in difference
