@@ -10,6 +10,9 @@ import click
 
 from keras_sda_cli import listing, reproduce, study, train, use
 
+# Characters of a sentence, which may quote what a file holds.
+_MOST = 500
+
 
 class _OneSentence(click.Group):
     """Turns what a user can mend into one sentence and status 2; a bug keeps its traceback."""
@@ -29,13 +32,28 @@ class _OneSentence(click.Group):
             status, message = 130, "interrupted."
         except FloatingPointError as error:
             status, message = 1, str(error)
-        except (ValueError, OSError, ImportError) as error:
-            message = str(error)
+        except Exception as error:
+            if isinstance(error, (ValueError, OSError, ImportError)):
+                message = str(error)
+            elif _lacks_memory(error):
+                message = "the memory is full: take fewer units, fewer rows, or smaller batches."
+            else:
+                raise
         if message is not None:
             # Keras explains at length after an empty line.
             sentence = " ".join(message.strip().split("\n\n")[0].split())
-            click.echo(f"Error: {sentence}", err=True)
+            click.echo(f"Error: {sentence}"[:_MOST], err=True)
         sys.exit(status)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python or of a backend says that the memory is full."""
+    words = ("resource_exhausted", "out of memory", "oom when", "can't allocate memory")
+    return (
+        isinstance(error, MemoryError)
+        or "ResourceExhausted" in type(error).__name__
+        or any(word in str(error).lower() for word in words)
+    )
 
 
 @contextlib.contextmanager

@@ -161,11 +161,14 @@ def _read_toml(path: Path, model: str | None) -> Any:
     """Returns the experiment in a file; what it leaves out is as by default."""
     import tomllib
 
+    from keras_sda.datasets.memory import check_is_file, check_memory
     from keras_sda.experiments import Experiment, zoo
 
+    check_is_file(path)
     try:
+        check_memory(path, path.stat().st_size)
         values = without_none(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as TOML: {error}") from error
     table = values.get("model", {})
     name = table.get("name") if isinstance(table, dict) else None

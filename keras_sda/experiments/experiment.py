@@ -1,9 +1,11 @@
 """An experiment: everything that decides which weights come out of a training run."""
 
+import collections.abc
 import math
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from keras_sda._validation import (
     check_choice,
@@ -11,6 +13,7 @@ from keras_sda._validation import (
     check_positive,
     check_positive_int,
     did_you_mean,
+    shown,
 )
 from keras_sda.experiments.objects import first_other_key, from_plain, to_plain
 from keras_sda.training.optimizers import SCHEDULES
@@ -73,6 +76,7 @@ class Data:
     groups: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self, "data")
         for name in ("ids", "categorical", "numeric", "ignore"):
             value = getattr(self, name)
             names = (value,) if isinstance(value, str) else value
@@ -129,10 +133,11 @@ class Pretraining:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
+        _check_types(self, "pretraining")
         for value in _listed(self.epochs):
-            check_non_negative_int("pretraining.epochs", value, _OWNER)
+            _check_count("pretraining.epochs", value, 0)
         for value in _listed(self.batch_size):
-            check_positive_int("pretraining.batch_size", value, _OWNER)
+            _check_count("pretraining.batch_size", value, 1)
         for value in _listed(self.learning_rate):
             check_positive("pretraining.learning_rate", value, _OWNER)
 
@@ -187,9 +192,10 @@ class Training:
     head: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self, "training")
+        _check_count("training.epochs", self.epochs, 0)
+        _check_count("training.batch_size", self.batch_size, 1)
         check_choice("training.head", self.head, (None, "finetune", "linear", "auto"), _OWNER)
-        check_non_negative_int("training.epochs", self.epochs, _OWNER)
-        check_positive_int("training.batch_size", self.batch_size, _OWNER)
         check_positive("training.learning_rate", self.learning_rate, _OWNER)
         check_choice("training.schedule", self.schedule, SCHEDULES, _OWNER)
         if self.patience is not None:
@@ -228,11 +234,44 @@ class Training:
         return self.epochs * math.ceil(num_rows / self.batch_size)
 
 
+def _check_count(name: str, value: Any, least: int) -> None:
+    """Raises a `ValueError` if a number of epochs or rows is too small or beyond 32 bits."""
+    (check_positive_int if least else check_non_negative_int)(name, value, _OWNER)
+    if value > _MOST:
+        raise ValueError(
+            f"Argument `{name}` of {_OWNER} must be at most {_MOST}. Received: "
+            f"{name}={shown(value)}"
+        )
+
+
+def _check_types(part: Any, name: str) -> None:
+    """Raises a `ValueError` if a field of a part is not of the type that its class declares."""
+    words = {str: "text", bool: "true or false", float: "a number", int: "a whole number"}
+    for field_name, declared in get_type_hints(type(part)).items():
+        # Of a union the members; a mapping without its keys and values; lists are checked apart.
+        is_union = get_origin(declared) is types.UnionType
+        kinds = [get_origin(k) or k for k in (get_args(declared) if is_union else [declared])]
+        if Any in kinds or collections.abc.Sequence in kinds:
+            continue
+        value = getattr(part, field_name)
+        if float in kinds:
+            kinds.append(int)
+        is_flag = isinstance(value, bool) and bool not in kinds
+        if is_flag or not isinstance(value, tuple(kinds)):
+            expected = next(words.get(kind, "a table of options") for kind in kinds)
+            raise ValueError(
+                f"Argument `{name}.{field_name}` of {_OWNER} must be {expected}. "
+                f"Received: {name}.{field_name}={shown(value)}"
+            )
+
+
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 _OWNER = "Experiment"
+_MOST = 2**31 - 1
+_DTYPES = ("float32", "float64", "mixed_bfloat16", "mixed_float16")
 _PARTS: dict[str, Any] = {
     "model": Model,
     "data": Data,
@@ -279,6 +318,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         check_non_negative_int("seed", self.seed, _OWNER)
+        check_choice("dtype", self.dtype, _DTYPES, _OWNER)
 
     def but(self, changes: Mapping[str, Any]) -> "Experiment":
         """Returns this experiment with some values changed.
@@ -409,6 +449,8 @@ def _part_from_dict(part: str, values: Any) -> dict[str, Any]:
     if part != "model":
         return changes
     options = changes.pop("model.options", {})
+    if not isinstance(options, Mapping):
+        raise ValueError(f"The options of a model must be a table. Received: {shown(options)}")
     for key in changes:
         if key != "model.name":
             raise ValueError(_unknown(key, ["model.name", "model.options"]))

@@ -1,7 +1,6 @@
 """A finished run: its model, its data and its figures."""
 
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from keras_sda.datasets.tables import read_column_names, read_table
 from keras_sda.datasets.targets import as_task
 from keras_sda.experiments import comparison
 from keras_sda.experiments.experiment import Experiment
+from keras_sda.experiments.json_files import told_as_damaged
 from keras_sda.experiments.run_folder import (
     CONFIG,
     MODEL,
@@ -25,6 +25,7 @@ from keras_sda.experiments.run_folder import (
     read_config,
     read_metrics,
 )
+from keras_sda.presets.model_file import read_model
 
 
 @dataclass(frozen=True)
@@ -327,20 +328,32 @@ def load_run(folder: str | Path) -> Run:
             f"{path} is not a finished run, as {' and '.join(missing)} is missing there: give the "
             "folder that `keras-sda train` has written."
         )
+    experiment, found = read_settings(path)
+    model = read_model(path / MODEL, "train the run again")
+    if not hasattr(model, "row_shape"):
+        raise ValueError(
+            f"{path / MODEL} holds a {type(model).__name__}, which is not a model that a run "
+            "trains: train the run again."
+        )
+    return Run(path, experiment, model, **found, metrics=read_metrics(path))
+
+
+def read_settings(path: Path) -> tuple[Experiment, dict[str, Any]]:
+    """Returns the experiment of a run folder, and what its data turned out to be.
+
+    Raises:
+        ValueError: If its `config.json` is damaged.
+    """
     config = read_config(path)
-    experiment, found = experiment_of(config), config["found"]
-    try:
-        scaling, classes = found["scaling"], found["classes"]
+    experiment, found = experiment_of(config, path / CONFIG), config["found"]
+    with told_as_damaged(path / CONFIG, "train the run again"):
+        scaling, columns, shape = found["scaling"], found.get("columns"), found["image_shape"]
         scaling = None if scaling is None else datasets.Scaling.from_dict(scaling)
-        columns = found.get("columns")
         columns = None if columns is None else datasets.Columns.from_dict(columns)
-        shape = None if found["image_shape"] is None else tuple(found["image_shape"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path / CONFIG} is damaged ({error}): train the run again.") from error
-    try:
-        if not zipfile.is_zipfile(path / MODEL):
-            raise zipfile.BadZipFile("it is not a whole zip archive")
-        model = keras.saving.load_model(path / MODEL)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path / MODEL} is damaged ({error}): train the run again.") from error
-    return Run(path, experiment, model, scaling, classes, shape, read_metrics(path), columns)
+        shape = None if shape is None else tuple(shape)
+    return experiment, {
+        "scaling": scaling,
+        "classes": found["classes"],
+        "image_shape": shape,
+        "columns": columns,
+    }

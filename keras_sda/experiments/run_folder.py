@@ -5,31 +5,84 @@ model.keras            the trained model
 config.json            the experiment, and what its data turned out to be
 metrics.json           figures, and every epoch's
 learning_curves.png    filters.png    reconstructions.png
+.lock                  until the run is finished: taken while a process trains
 backup/                until the run is finished: the states that it can be resumed from
 ```
 """
 
+import contextlib
 import json
 import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from filelock import FileLock, Timeout
 
 import keras_sda
 from keras_sda import datasets
 from keras_sda.backend import num_replicas
 from keras_sda.experiments.config_0_2_0 import convert_config
 from keras_sda.experiments.experiment import Experiment, first_difference
+from keras_sda.experiments.json_files import (
+    HISTORY,
+    NUMBER,
+    check,
+    read,
+    told_as_damaged,
+    with_format,
+)
 from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
 BACKUP = "backup"
+LOCK = ".lock"
+
+
+_REMEDY = "train the run again"
+_COUNTS = {"*": int}
+_CONFIG = {
+    "model": {"name": str, "options": dict},
+    "data": dict,
+    "pretraining": (None, {}),
+    "training": (None, {}),
+    "seed": int,
+    "dtype": str,
+    "found": {
+        "num_classes": (None, int),
+        "classes": (None, list),
+        "image_shape": (None, [int]),
+        "scaling": (None, {}),
+        "columns?": (None, {}),
+        "rows?": {"*": _COUNTS},
+        "backup_steps?": (None, int),
+        "cross_validate?": bool,
+        "replicas?": int,
+        "versions": {"*": str},
+    },
+}
+_FIGURES = {"*": {"*": [NUMBER]}}
+_METRICS = {
+    "minutes": {"*": NUMBER},
+    "pretraining": [HISTORY],
+    "training": HISTORY,
+    "best_epoch?": (None, int),
+    "duplicates?": {"*": _COUNTS},
+    "comparison?": {
+        "rows": int,
+        "classifier": bool,
+        "options": {},
+        "main": str,
+        "figures": _FIGURES,
+        "gains": _FIGURES,
+    },
+}
 
 
 def versions() -> dict[str, str]:
@@ -83,9 +136,41 @@ def prepare_folder(folder: Path, experiment: Experiment) -> str:
     return "new"
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in a folder while the block runs.
+
+    The system lifts the lock of a process that was killed. The file stays where a run can be
+    resumed.
+
+    Raises:
+        ValueError: If another process is training there, or the folder cannot be written.
+    """
+    path = writable_folder(folder) / LOCK
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"Another process is training in {folder}: wait until it ends, or name another folder."
+        ) from error
+    except NotImplementedError:
+        warnings.warn(
+            f"The file system of {folder} has no locks: see that no other process trains there.",
+            stacklevel=2,
+        )
+    try:
+        yield
+    finally:
+        if not can_resume(folder):
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                path.unlink(missing_ok=True)
+        lock.release()
+
+
 def check_empty(folder: Path) -> None:
     """Raises a `ValueError` if a folder holds anything, which writing there might overwrite."""
-    if any(folder.iterdir()):
+    if any(path.name != LOCK for path in folder.iterdir()):
         raise ValueError(
             f"The output folder {folder} is not empty: name a new one, so that nothing in it "
             "is overwritten."
@@ -119,6 +204,7 @@ def discard_if_untrained(folder: Path) -> None:
     if not (folder / MODEL).exists() and not (folder / BACKUP).exists():
         remove_partial(folder)
         (folder / CONFIG).unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -159,9 +245,9 @@ def save_model(model: keras.Model, folder: Path) -> None:
 
 
 def save_json(content: dict[str, Any], path: Path) -> None:
-    """Writes JSON; an older file stays whole until the new one is."""
+    """Writes JSON with the version of its format; an older file stays until the new one is."""
     with replacing(path) as partial:
-        text = json.dumps(content, indent=2, default=_plain) + "\n"
+        text = json.dumps(with_format(content), indent=2, default=_plain) + "\n"
         partial.write_text(text, encoding="utf-8")
 
 
@@ -266,33 +352,42 @@ def read_experiment(folder: Path) -> Experiment:
             f"{folder} does not hold a run, as {CONFIG} is missing there: give the folder of a run "
             "that `keras-sda train` has begun."
         )
-    return experiment_of(read_config(folder))
+    return experiment_of(read_config(folder), folder / CONFIG)
 
 
-def experiment_of(config: Mapping[str, Any]) -> Experiment:
-    """Returns the experiment that the content of `config.json` describes."""
-    return Experiment.from_dict({key: config[key] for key in config if key != "found"})
+def experiment_of(config: Mapping[str, Any], path: Path) -> Experiment:
+    """Returns the experiment that the content of `config.json`, in a certain file, describes."""
+    with told_as_damaged(path, _REMEDY):
+        return Experiment.from_dict({key: config[key] for key in config if key != "found"})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Returns the content of `config.json` as this version writes it.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If it is damaged, or of a newer version.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return convert_config(config) if "found" not in config else config
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / CONFIG} is damaged ({error}): train the run again.") from error
+    path = folder / CONFIG
+    config = read(path, {}, _REMEDY)
+    with told_as_damaged(path, _REMEDY):
+        if "found" not in config:
+            config = convert_config(config)
+        check(config, _CONFIG)
+    return config
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Returns the content of `metrics.json` as this version writes it; nothing if it is missing."""
+    """Returns the content of `metrics.json` as this version writes it; nothing if it is missing.
+
+    Raises:
+        ValueError: If it is damaged, or of a newer version.
+    """
     path = folder / METRICS
-    if not path.is_file():
+    if not path.exists():
         return {}
-    metrics = json.loads(path.read_text(encoding="utf-8"))
+    metrics = read(path, {}, _REMEDY)
     if "finetuning" in metrics:  # as version 0.2.0 called it, for every model
         metrics["training"] = metrics.pop("finetuning")
+    with told_as_damaged(path, _REMEDY):
+        check(metrics, _METRICS)
     return metrics

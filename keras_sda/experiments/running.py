@@ -1,5 +1,6 @@
 """The one way from an experiment to figures: load, build, pretrain, train, measure, write."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -68,8 +69,8 @@ def run(
         The `Run`: experiment, model, data and metrics.
 
     Raises:
-        ValueError: Before training, if an argument or the data do not fit, or the folder holds
-            something else.
+        ValueError: Before training, if an argument or the data do not fit, the folder holds
+            something else, or another process is training in it.
         FloatingPointError: If a loss becomes NaN or infinite.
 
     Example:
@@ -82,25 +83,27 @@ def run(
     """
     zoo.check(experiment)
     _check_optimizer(experiment.training)
-    if folder is not None:
-        folder = Path(folder)
-        state = run_folder.prepare_folder(folder, experiment)
-        if state == "finished":
-            return load_run(folder)
-        if state == "begun" and backup_steps is None:
-            backup_steps = run_folder.read_backup_steps(folder)
-        if state == "begun":
-            cross_validate = cross_validate and run_folder.read_cross_validate(folder)
-        states = folder / run_folder.BACKUP if states is None else states
-    # Other workers, which read no folder, do what the chief does.
-    cross_validate = bool(backend.from_chief(np.array([cross_validate], np.int32))[0])
-    saver = Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
-    try:
-        return _carry_out(experiment, saver, measure, prepare, cross_validate, compare)
-    except BaseException:
+    with contextlib.ExitStack() as stack:
         if folder is not None:
-            run_folder.discard_if_untrained(folder)
-        raise
+            folder = Path(folder)
+            stack.enter_context(run_folder.locked(folder))
+            state = run_folder.prepare_folder(folder, experiment)
+            if state == "finished":
+                return load_run(folder)
+            if state == "begun" and backup_steps is None:
+                backup_steps = run_folder.read_backup_steps(folder)
+            if state == "begun":
+                cross_validate = cross_validate and run_folder.read_cross_validate(folder)
+            states = folder / run_folder.BACKUP if states is None else states
+        # Other workers, which read no folder, do what the chief does.
+        cross_validate = bool(backend.from_chief(np.array([cross_validate], np.int32))[0])
+        saver = Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
+        try:
+            return _carry_out(experiment, saver, measure, prepare, cross_validate, compare)
+        except BaseException:
+            if folder is not None:
+                run_folder.discard_if_untrained(folder)
+            raise
 
 
 def _carry_out(

@@ -5,12 +5,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_sda.experiments import run_folder
+from keras_sda.experiments import json_files, run_folder
 from keras_sda.experiments.contestants import CODES, Contestant
 from keras_sda.experiments.objects import first_other_key
 from keras_sda.resuming.files import remove_partial
 
 NAME = "study.json"
+_SHAPE = {
+    "settings": {},
+    "versions": {"*": str},
+    "data": {},
+    "codes": list,
+    "results": [
+        {
+            "seed": int,
+            "labels": int,
+            "contestant": str,
+            "held_out": list,
+            "error?": json_files.NUMBER,
+        }
+    ],
+}
 
 # What a study of a table can be told besides, as in `experiments.Data`.
 KINDS = ("categorical", "numeric", "ignore")
@@ -105,15 +120,7 @@ class StudyFile:
 
 def _read(path: Path) -> dict[str, Any]:
     """Returns the content of the file of a study, which must not be damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("settings", "versions", "data", "results"):
-            content[key]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged or of another version ({error}): name another folder."
-        ) from error
-    return content
+    return json_files.read(path, _SHAPE, "name another folder")
 
 
 def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

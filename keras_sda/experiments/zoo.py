@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_sda import backend, datasets
-from keras_sda._validation import did_you_mean
+from keras_sda._validation import did_you_mean, shown
 from keras_sda.experiments.experiment import (
     Data,
     Experiment,
@@ -230,7 +230,14 @@ def build(experiment: Experiment, data: datasets.Data, num_classes: int | None) 
     if "noise" in arguments and arguments["noise"] is None:
         arguments.pop("finetune_noise_level", None)  # there is nothing to set the level of
     with backend.anonymous_variables():  # A study makes many models.
-        return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
+        try:
+            return kind(**arguments, seed=experiment.seed, dtype=experiment.dtype)
+        # What Keras raises on values of other types, also in those of layers and initializers.
+        except (TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                f"The model {model.name} does not take these options ({shown(str(error), 200)}): "
+                f"{shown(dict(model.options), 100)}."
+            ) from error
 
 
 def _data_arguments(

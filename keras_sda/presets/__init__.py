@@ -8,12 +8,13 @@ its model card. All were made by `saved_models/make.py` from models trained by r
 import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import keras
+
+from keras_sda.presets.model_file import read_model
 
 HERE = Path(__file__).parent
 CATALOG = HERE / "catalog.json"
@@ -72,9 +73,7 @@ def load(name: str, sha256: str | None = None) -> keras.Model:
         ValueError: As in `find`, or if the file is damaged.
     """
     path = find(name, sha256)
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a complete .keras file: get it again.")
-    return keras.saving.load_model(path)
+    return read_model(path, "get it again")
 
 
 def _local_path(name: str) -> Path:

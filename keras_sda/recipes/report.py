@@ -1,6 +1,5 @@
 """Results of recipes: one JSON file each, a comparison in words, and the table of all."""
 
-import json
 import math
 import os
 import platform
@@ -12,9 +11,29 @@ from typing import Any
 import keras
 
 from keras_sda import backend
-from keras_sda.experiments import run_folder
+from keras_sda.experiments import json_files, run_folder
 from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
+
+_SHAPE = {
+    "figure": str,
+    "versions": {},
+    "experiment": {},
+    "runs": [
+        {
+            "seed": int,
+            "epochs": int,
+            "minutes": {"*": json_files.NUMBER},
+            "figure": json_files.NUMBER,
+            "baseline": {
+                "name": str,
+                "unit": str,
+                "theirs": json_files.NUMBER,
+                "ours": json_files.NUMBER,
+            },
+        }
+    ],
+}
 
 
 def new_report(recipe: Recipe, seeds: int) -> dict[str, Any]:
@@ -148,8 +167,12 @@ def seed_range(report: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Returns the content of a recipe's JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Returns the content of a recipe's JSON file.
+
+    Raises:
+        ValueError: If it is damaged, or of a newer version.
+    """
+    return json_files.read(path, _SHAPE, "remove it, or name another output folder")
 
 
 def hardware() -> str:

@@ -22,7 +22,7 @@ def test_folders(tmp_path, monkeypatch):
 def test_an_unwritable_value_leaves_the_older_file_whole(tmp_path):
     path = tmp_path / "metrics.json"
     run_folder.save_json({"error": np.float32(0.5), "curve": np.arange(2)}, path)
-    assert json.loads(path.read_text()) == {"error": 0.5, "curve": [0, 1]}
+    assert json.loads(path.read_text()) == {"format": 1, "error": 0.5, "curve": [0, 1]}
     with pytest.raises(TypeError, match="cannot write object as JSON"):
         run_folder.save_json({"error": object()}, path)
     assert json.loads(path.read_text())["error"] == 0.5
