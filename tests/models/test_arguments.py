@@ -29,6 +29,7 @@ SMALLEST = {
     "DenoisingAutoencoder": dict(input_dim=4, hidden_units=3),
     "LadderNetwork": dict(input_dim=4, hidden_units=[3, 2], num_classes=2),
     "LeNet5": dict(input_shape=(8, 8, 1), kernels=(1, 1), hidden_units=2, kernel_size=2),
+    "LinearOnCodes": dict(num_classes=2),
     "MLP": dict(input_dim=4, hidden_units=[3], num_classes=2),
     "SoftmaxRegression": dict(input_dim=4, num_classes=2),
     "SparseAutoencoder": dict(input_dim=4, hidden_units=3, sparsity_weight=0),
@@ -41,6 +42,8 @@ SMALLEST = {
 def smallest(kind, **arguments):
     if kind == "UnrolledAutoencoder":
         arguments["layers"] = unrolled_layers()
+    if kind == "LinearOnCodes":
+        arguments["stack"] = models.StackedDenoisingAutoencoder(4, [3, 2])
     return getattr(models, kind)(**SMALLEST[kind], **arguments)
 
 
@@ -77,7 +80,8 @@ def test_a_file_without_later_arguments_has_their_defaults():
 
 @pytest.mark.parametrize("activation", ["swish", keras.activations.relu, squashed])
 @pytest.mark.parametrize(
-    "kind", [kind for kind in SMALLEST if kind not in ("SoftmaxRegression", "UnrolledAutoencoder")]
+    "kind",
+    sorted({*SMALLEST} - {"LinearOnCodes", "SoftmaxRegression", "UnrolledAutoencoder"}),
 )
 def test_activations(kind, activation):
     model = smallest(kind, activation=activation, seed=1)
