@@ -24,7 +24,7 @@ LEVELS = {
     "losses": 1,
     "datasets": 1,
     "plots": 1,
-    "presets": 1,
+    "presets": 2,
     "resuming": 2,
     "callbacks": 3,
     "exporting": 3,

@@ -18,8 +18,6 @@ from keras_sda.experiments.experiment import (
     known_keys,
 )
 from keras_sda.experiments.objects import to_plain
-from keras_sda.layers import ColumnSwapNoise
-from keras_sda.losses import ColumnwiseLoss
 from keras_sda.models import (
     MLP,
     ContractiveAutoencoder,
@@ -33,6 +31,7 @@ from keras_sda.models import (
     StackedDenoisingAutoencoder,
     VariationalAutoencoder,
 )
+from keras_sda.models.levels import losses_by_columns, noise_by_columns
 
 # Arguments that follow from the data or stand elsewhere in an experiment.
 _GIVEN = ("input_dim", "input_shape", "num_classes", "seed", "dtype", "kwargs")
@@ -253,16 +252,13 @@ def _data_arguments(
         return found
     if noise == "column_swap":
         level = arguments.get("noise_level", _default(kind, "noise_level"))
-        # One of the levels' own, if they have several; those above the first swap codes one by one.
-        rate = level[0] if isinstance(level, list) else level
-        found["noise"] = ColumnSwapNoise(rate, groups=data.columns.groups, seed=seed)
-        if isinstance(level, list):
-            found["noise"] = [found["noise"]] + ["swap"] * (len(level) - 1)
+        found["noise"] = noise_by_columns(data.columns.groups, level, seed)
     if arguments.get("reconstruction_loss", _default(kind, "reconstruction_loss")) == "auto":
-        loss = ColumnwiseLoss.fit(data.columns.groups, data.train.x)
-        levels = arguments.get("hidden_units", _default(kind, "hidden_units"))
-        by_level = kind is StackedDenoisingAutoencoder and isinstance(levels, list)
-        found["reconstruction_loss"] = [loss] + ["auto"] * (len(levels) - 1) if by_level else loss
+        is_stack = kind is StackedDenoisingAutoencoder
+        units = arguments.get("hidden_units")
+        levels = len(units) if isinstance(units, (list, tuple)) else 1
+        by_level = losses_by_columns(data.columns.groups, data.train.x, levels)
+        found["reconstruction_loss"] = by_level if is_stack else by_level[0]
     return found
 
 

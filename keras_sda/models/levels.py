@@ -4,6 +4,7 @@ import keras
 
 from keras_sda import initializers, losses
 from keras_sda._validation import check_positive_int, per_level
+from keras_sda.layers import ColumnSwapNoise
 from keras_sda.layers.noise import copy_noise, get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.regularizers import UNIT_ACTIVATIONS
@@ -123,3 +124,30 @@ def choose_losses(levels, reconstruction_loss, owner):
         decoder = "sigmoid" if is_entropy else "linear"
         levels[level].visible_activation = keras.activations.get(decoder)
     return chosen
+
+
+def noise_by_columns(groups, noise_level, seed):
+    """Returns the noise of each level of a stack on the columns of a table.
+
+    The first level's swaps whole columns; those above have codes, which are swapped one by one.
+
+    Args:
+        groups: The columns, as `datasets.Columns.groups`.
+        noise_level: Rate of all levels, or a list with one for each.
+        seed: Seed of the noise layer.
+    """
+    if not isinstance(noise_level, (list, tuple)):
+        return ColumnSwapNoise(noise_level, groups=groups, seed=seed)
+    first = ColumnSwapNoise(noise_level[0], groups=groups, seed=seed)
+    return [first] + ["swap"] * (len(noise_level) - 1)
+
+
+def losses_by_columns(groups, x, num_levels):
+    """Returns the loss of each level of a stack on the columns of a table.
+
+    Args:
+        groups: The columns, as `datasets.Columns.groups`.
+        x: Their inputs on training rows, NumPy array of shape `(rows, inputs)`.
+        num_levels: Number of levels.
+    """
+    return [losses.ColumnwiseLoss.fit(groups, x)] + ["auto"] * (num_levels - 1)

@@ -54,10 +54,13 @@ hidden_units: Units of each level, the lowest first. One level of 64 by default,
 # In this order: the first one names others.
 _TEXTS = {
     "shared": _STACK,
-    "loss_reason": "",
+    "loss_reason": """\
+ For a frame with text,
+            gaps or dates `"auto"` is the `losses.ColumnwiseLoss` of its columns.""",
     "noise_reason": """\
- Masking by default, which, on standardised features, replaces values with the
-            feature's mean.""",
+ `"auto"`: masking, which, on standardised features, replaces values with
+            the feature's mean; for a frame with text, gaps or dates `ColumnSwapNoise` on its
+            columns, which keeps categories whole.""",
     "level_reason": """\
 ; 0.3 is in the
             middle of the rates (0.1 to 0.5) that papers choose from.""",
@@ -82,7 +85,9 @@ def documented(**texts):
     """Returns a class decorator that puts texts in the place of their names in the docstring."""
 
     def fill(cls):
-        for name, text in (_TEXTS | texts).items():
+        # Those that only a class has come first, as they name others.
+        own = {name: text for name, text in texts.items() if name not in _TEXTS}
+        for name, text in (own | _TEXTS | texts).items():
             cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", text)
         return cls
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_sda import backend
+from keras_sda.models.levels import losses_by_columns, noise_by_columns
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn import memory
 from keras_sda.sklearn.base import NetworkEstimator, plain_list
@@ -18,7 +19,7 @@ class StackedEstimator(NetworkEstimator):
     """
 
     hidden_units: Any = (64,)
-    noise: Any = "masking"
+    noise: Any = "auto"
     noise_level: Any = 0.3
     activation: Any = "sigmoid"
     tied: Any = True
@@ -45,16 +46,23 @@ class StackedEstimator(NetworkEstimator):
         """
         self.scaling_ = self._choose_scaling(X)
         self._seed = self._draw_seed()
+        hidden_units = plain_list(self.hidden_units)
+        noise, loss = self._fresh_noise(), self.reconstruction_loss
+        if self.columns_ is not None and isinstance(noise, str) and noise == "auto":
+            noise = noise_by_columns(self.columns_.groups, plain_list(self.noise_level), self._seed)
+        if self.columns_ is not None and isinstance(loss, str) and loss == "auto":
+            levels = len(hidden_units) if isinstance(hidden_units, (list, tuple)) else 1
+            loss = losses_by_columns(self.columns_.groups, X, levels)
         with backend.anonymous_variables():  # A grid search makes many models.
             model = StackedDenoisingAutoencoder(
                 input_dim=X.shape[1],
-                hidden_units=plain_list(self.hidden_units),
-                noise=self._fresh_noise(),
+                hidden_units=hidden_units,
+                noise="masking" if isinstance(noise, str) and noise == "auto" else noise,
                 noise_level=self.noise_level,
                 activation=self.activation,
                 tied=self.tied,
                 kernel_initializer=self.kernel_initializer,
-                reconstruction_loss=self.reconstruction_loss,
+                reconstruction_loss=loss,
                 seed=self._seed,
                 **head,
             )

@@ -206,6 +206,7 @@ def test_a_table_is_corrupted_and_rebuilt_by_columns(tmp_path):
             "hidden_units": [16, 8],
             "pretraining.epochs": 30,
             "training.epochs": 1,
+            "training.head": "finetune",
         }
     )
     model = experiments.run(short, verbose=0).model

@@ -83,6 +83,7 @@ def test_own_columns_and_none(estimator, people):
 def test_scaled_inputs_are_those_of_the_columns(people):
     frame, y = people
     options = QUICK | {"epochs": 1, "head": "finetune"}
+    options |= {"noise": "gaussian", "reconstruction_loss": "squared_error"}  # not by column
     classifier = SDAClassifier(**options).fit(frame, y)
     inputs = Columns.fit(frame)(frame)
     np.testing.assert_array_equal(
@@ -180,3 +181,14 @@ def test_polars_frames(people):
     transformer = SDATransformer(**QUICK).fit(polars.DataFrame(plain))
     expected = SDATransformer(**QUICK).fit_transform(frame[["age", "town", "member"]])
     np.testing.assert_allclose(transformer.transform(polars.DataFrame(plain)), expected, atol=1e-6)
+
+
+def test_frames_are_corrupted_and_measured_by_column(people, rows):
+    frame, y = people
+    stack = SDAClassifier(**QUICK, epochs=1, head="finetune").fit(frame, y).model_
+    spans = [(group.start, group.stop) for group in Columns.fit(frame).groups]
+    assert stack.noise_layers[0].groups == spans
+    assert type(stack.reconstruction_losses[0]).__name__ == "ColumnwiseLoss"
+    plain = SDATransformer(**QUICK).fit(rows[0]).model_
+    assert type(plain.noise_layers[0]).__name__ == "MaskingNoise"
+    assert plain.reconstruction_losses[0] == "squared_error"
