@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from keras_sda.datasets.memory import check_is_file
-
 
 def read_model(path: Path, remedy: str) -> Any:
     """Returns the model in a `.keras` file.
@@ -19,9 +17,9 @@ def read_model(path: Path, remedy: str) -> Any:
     Raises:
         ValueError: If it is damaged, holds something else, or needs classes that are not there.
     """
-    check_is_file(path)
     try:
-        if not zipfile.is_zipfile(path):
+        # A pipe would be waited for, a device read without end.
+        if not path.is_file() or not zipfile.is_zipfile(path):
             raise zipfile.BadZipFile("it is not a whole zip archive")
         model = keras.saving.load_model(path)
         if not isinstance(model, keras.Model):

@@ -88,6 +88,8 @@ def _check_shuffling(state):
         raise ValueError("not the buffer of NumPy's global generator")
     if not isinstance(state["python"][2], float | None):
         raise TypeError("not the state of Python's generator")
+    if state.get("torch", ...) is None:  # as 0.2.0 wrote where PyTorch is not the backend
+        del state["torch"]
     before = backend.shuffling_state()
     if state.keys() != before.keys():
         raise ValueError("the state of another backend")
