@@ -61,10 +61,13 @@ def _state(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     _, difference, _ = files.latest({})
     assert difference is not None  # noqa: S101  (the fingerprint of another training)
 
+    model = keras.Sequential()
+
     def read(content: bytes) -> None:
         (files.folder / "state-000002.npz").write_bytes(content)
         callbacks = [keras.callbacks.EarlyStopping("loss"), keras.callbacks.History()]
         for callback in callbacks:
+            callback.set_model(model)
             callback.on_train_begin()
         fingerprint = _Anything()
         state, _, damaged = files.latest(
@@ -74,9 +77,8 @@ def _state(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
             raise AssertionError("the state before it was not used")
         for callback, kept in zip(callbacks, state["callbacks"], strict=True):
             give_state(callback, kept)
-        callbacks[1].on_epoch_end(1, {"loss": 0.5})
-        callbacks[0].set_model(keras.Sequential())
-        callbacks[0].on_epoch_end(1, {"loss": 0.5})
+        for callback in callbacks:
+            callback.on_epoch_end(1, {"loss": 0.5})
 
     return whole, read
 
