@@ -59,6 +59,8 @@ class Column:
         low: Smallest training value of a number or date.
         high: Largest training value.
         note: Why a column is ignored, or what else is to be told of it.
+        has_other: Whether a category has an input for all values that were rare in training, which
+            those never seen there take, too. Without it, their inputs are all 0.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    has_other: bool = True
 
     def __post_init__(self) -> None:
         texts = (self.name, self.note, *self.categories, *self.parts)
@@ -84,6 +87,7 @@ class Column:
             or not set(self.parts) <= set(CYCLES)
             or (bool(self.parts) and not is_date)
             or not _is_share(self.missing)
+            or not isinstance(self.has_other, bool)
         ):
             raise ValueError(
                 f"The column {shown(self.name)} is not as `Columns.to_dict` describes one."
@@ -106,13 +110,18 @@ class Column:
         if self.kind == "ignored":
             return ()
         if self.kind == "categorical":
-            ends = [*self.categories, OTHER] + ([MISSING] if self.missing > 0 else [])
-            return tuple(f"{self.name} = {end}" for end in ends)
+            return tuple(f"{self.name} = {end}" for end in self._ends)
         if self.kind == "binary" and self.held == "text":
             names = [f"{self.name} = {self.categories[1]}"]
         for part in self.parts:
             names += [f"{self.name}, {part} (sine)", f"{self.name}, {part} (cosine)"]
         return tuple(names + ([f"{self.name} is missing"] if self.has_flag else []))
+
+    @property
+    def _ends(self) -> list[str]:
+        """What the inputs of a category stand for."""
+        others = [OTHER] if self.has_other else []
+        return [*self.categories, *others, *([MISSING] if self.missing > 0 else [])]
 
     def __call__(self, read: Values) -> np.ndarray:
         """Returns the inputs of values, float64 of shape `(rows, inputs)`.
@@ -173,22 +182,36 @@ class Column:
         return read
 
     def _of_text(self, text: np.ndarray) -> np.ndarray:
-        missing = np.array([value is None for value in text], bool)
+        count = len(self.categories)
+        place: dict[Any, int] = {
+            category: number for number, category in enumerate(self.categories)
+        }
+        place[None] = count
+        codes = np.array([place.get(value, count + 1) for value in text], int)
+        return self.inputs_of_categories()[codes]
+
+    def inputs_of_categories(self) -> np.ndarray:
+        """Returns the inputs of each category, of a missing one, and of one that is not known.
+
+        float64 of shape `(categories + 2, inputs)`.
+        """
+        count, width = len(self.categories), len(self.input_names)
         if self.kind == "binary":
-            first, second = self.categories
-            inputs = np.where(text == second, 1.0, np.where(text == first, 0.0, HALFWAY))
-            return np.stack([inputs, missing], axis=1)[:, : 1 + self.has_flag].astype("float64")
-        place = {category: number for number, category in enumerate(self.categories)}
-        other = len(self.categories)
-        place[None] = other + 1 if self.missing > 0 else other  # type: ignore[index]
-        chosen = np.array([place.get(value, other) for value in text], int)
-        return np.eye(len(self.input_names))[chosen]
+            inputs = np.array([[0.0, 0], [1, 0], [HALFWAY, 1], [HALFWAY, 0]])
+            return inputs[:, :width]
+        inputs = np.zeros((count + 2, width))
+        inputs[range(count), range(count)] = 1
+        if self.has_other:
+            inputs[count + 1, count] = 1
+        # What was never missing in training is not known.
+        inputs[count] = np.eye(width)[-1] if self.missing > 0 else inputs[count + 1]
+        return inputs
 
     def inverse(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the values of inputs, `None` or NaN where the largest one says missing."""
         if self.kind == "categorical":
-            names = np.array([*self.categories, OTHER, None], object)
-            return names[inputs.argmax(axis=1)]
+            names = np.array([None if end is MISSING else end for end in self._ends], object)
+            return np.where(inputs.any(axis=1), names[inputs.argmax(axis=1)], OTHER)
         missing = inputs[:, -1] > HALFWAY if self.has_flag else np.zeros(len(inputs), bool)
         if self.kind == "binary":
             second = inputs[:, 0] > HALFWAY
@@ -242,6 +265,8 @@ class Column:
     def from_dict(cls, config: Any) -> "Column":
         """Returns the column that `to_dict` described."""
         names = [each.name for each in fields(cls)]
+        if isinstance(config, dict):
+            config = {"has_other": True} | config  # of version 0.2.0 before it was known
         if not isinstance(config, dict) or sorted(config) != sorted(names):
             raise ValueError(
                 f"A column has the entries {', '.join(names)}. Received: {shown(config, 200)}"
@@ -308,7 +333,7 @@ def fit_column(
     if not kept:
         return Column(**column | {"kind": "ignored"}, note="no value is frequent")  # type: ignore[arg-type]
     note = f"{rare} rare values are one" if rare else ""
-    return Column(**column, categories=tuple(kept), note=note)  # type: ignore[arg-type]
+    return Column(**column, categories=tuple(kept), note=note, has_other=rare > 0)  # type: ignore[arg-type]
 
 
 def _order(held: str) -> Any:

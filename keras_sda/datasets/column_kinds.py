@@ -35,11 +35,12 @@ def infer_kind(read: Values) -> Kind:
     distinct = set(read.values[known].tolist())
     if len(distinct) == 1 and known.all():
         return Kind("ignored", "the same value in every row")
-    if read.held == "date" or (read.held == "text" and to_days(read) is not None):
+    is_text = read.held == "text" and not read.are_categories
+    if read.held == "date" or (is_text and to_days(read) is not None):
         return Kind("date")
     if read.held == "boolean" or distinct == {0.0, 1.0}:
         return Kind("binary") if len(distinct) == 2 else Kind("categorical")
-    if read.held == "text" and _is_written_number(read):
+    if is_text and _is_written_number(read):
         return infer_kind(Values("number", to_numbers(read)))  # type: ignore[arg-type]
     if read.held == "number":
         counts = known.all() and _counts_rows(read.values, len(distinct))

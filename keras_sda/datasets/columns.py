@@ -1,5 +1,6 @@
 """The map from a table, with text, gaps and dates, to the inputs of a network, and back."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 
 from keras_sda._validation import check_choice, check_non_negative, listed, shown
 from keras_sda.datasets.column import Column, InputGroup, fit_column, is_within_unit
-from keras_sda.datasets.column_kinds import asked_kind, infer_kind
-from keras_sda.datasets.frames import num_rows, read_frame, read_values, to_datetime
+from keras_sda.datasets.column_kinds import Kind, asked_kind, infer_kind
+from keras_sda.datasets.frames import Values, num_rows, read_frame, read_values, to_datetime
 from keras_sda.datasets.number_maps import COLUMN_SCALES
 from keras_sda.datasets.table_arrays import TableArrays
 
@@ -26,9 +27,10 @@ class Columns:
     A call takes the columns of a frame by name, in any order, and returns float32 inputs. Numbers
     are scaled; a missing one becomes the middle of the scale, and where training rows lacked it,
     an input says so (1 where missing). One of two values becomes 0 or 1, and half of it where
-    missing or unknown. Categories become one-hot inputs, with one for all that were rare or absent
-    in training and, where training rows lacked it, one for the missing. Dates become days since
-    1970, scaled, and the sine and cosine of the time of year, week and day.
+    missing or unknown. Categories become one-hot inputs, with one for all that were rare in
+    training, where some were, and one for the missing, where some were. A category that training
+    did not have counts as rare; where none was, all its inputs are 0. Dates become days since 1970,
+    scaled, and the sine and cosine of the time of year, week and day.
 
     Args:
         columns: One `Column` for each column of the training table, in its order.
@@ -115,7 +117,7 @@ class Columns:
             if name not in left_out
         }
         found = {
-            name: asked_kind(name, values, kinds[name]) if name in kinds else infer_kind(values)
+            name: asked_kind(name, values, kinds[name]) if name in kinds else _kind(name, values)
             for name, values in read.items()
         }
         numeric = [read[name] for name, kind in found.items() if kind.name == "numeric"]
@@ -342,6 +344,14 @@ class Columns:
         ):
             raise ValueError("Columns.from_dict expects lists of columns and ids, and a target.")
         return cls(tuple(Column.from_dict(each) for each in columns), target, tuple(ids))
+
+
+def _kind(name: str, values: Values) -> Kind:
+    """Returns the kind of a column; what pandas calls so was the index of a frame."""
+    is_unnamed = re.fullmatch(r"Unnamed: \d+", name) and not values.missing.any()
+    if is_unnamed and len(set(values.values.tolist())) == len(values.values):
+        return Kind("ignored", "an index without a name")
+    return infer_kind(values)
 
 
 def _shortened(cell: str) -> str:

@@ -13,17 +13,23 @@ _SECONDS_A_DAY = 86_400.0
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
+# What is neither text nor a number, date or truth value.
+_NO_VALUES = (list, tuple, dict, set, np.ndarray, bytes, complex, np.complexfloating)
+
+
 class Values(NamedTuple):
     """The values of one column.
 
     Attributes:
-        held: `"number"`, `"boolean"`, `"date"` or `"text"`.
+        held: `"number"` (durations in days, too), `"boolean"`, `"date"` or `"text"`.
         values: float64 with NaN where one is missing (dates are days since 1970, UTC), or text
             with `None` where one is missing or blank.
+        are_categories: Whether the column says itself that it holds categories, as pandas' do.
     """
 
     held: str
     values: np.ndarray
+    are_categories: bool = False
 
     @property
     def missing(self) -> np.ndarray:
@@ -139,7 +145,7 @@ def _read_series(column: Any) -> Values | None:
         values = [np.nan] if not len(column) else column.cast(nw.Float64).to_numpy()
         return Values(held, np.array(values, "float64")[: len(column)])
     if dtype in (nw.Categorical, nw.Enum):  # categories, even if they are numbers
-        return _text_column(column.to_list())
+        return _text_column(column.to_list())._replace(are_categories=True)
     return None
 
 
@@ -165,6 +171,9 @@ def _read_items(items: Sequence[Any], owner: str) -> Values:
     """Reads values one by one: text, dates, and columns of Python objects."""
     known = [None if is_missing(item) else item for item in items]
     kinds = {type(item) for item in known if item is not None}
+    strange = next((kind for kind in kinds if issubclass(kind, _NO_VALUES)), None)
+    if strange is not None:
+        raise ValueError(f"{owner} holds values of {strange.__name__}: one value a cell is needed.")
     if kinds and all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
         return Values("boolean", _floats(known))
     numeric = (int, float, np.number, np.bool_)
@@ -172,9 +181,9 @@ def _read_items(items: Sequence[Any], owner: str) -> Values:
         return Values("number", _floats(known))
     if kinds and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in kinds):
         return Values("date", np.array([_to_days(item) for item in known], "float64"))
-    strange = next((k for k in kinds if issubclass(k, (list, tuple, dict, set, np.ndarray))), None)
-    if strange is not None:
-        raise ValueError(f"{owner} holds values of {strange.__name__}: one value a cell is needed.")
+    if kinds and all(issubclass(kind, datetime.timedelta) for kind in kinds):
+        days = (math.nan if item is None else item.total_seconds() for item in known)
+        return Values("number", np.array(list(days)) / _SECONDS_A_DAY)
     return _text_column(known)
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from keras_sda.datasets.csv_files import SEPARATORS, UnexpectedFormatError, read_csv
 from keras_sda.datasets.memory import (
     TooLargeError,
     check_is_file,
@@ -26,7 +27,7 @@ def read_names(path: Path) -> list[str]:
         ValueError: If the file is corrupt.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
-    with _reading(path) as pandas:
+    with _reading(path):
         if _is_parquet(path):
             import pyarrow.parquet
 
@@ -35,7 +36,7 @@ def read_names(path: Path) -> list[str]:
                 columns = file.schema_arrow.empty_table().to_pandas().columns
         else:
             _check_first_line(path)
-            columns = pandas.read_csv(path, nrows=0).columns
+            columns = read_csv(path, nrows=0).columns
     return [str(column) for column in columns]
 
 
@@ -46,7 +47,7 @@ def read_frame(path: Path) -> Any:
         ValueError: If the file is corrupt, or too large for the memory.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
-    with _reading(path) as pandas:
+    with _reading(path):
         if _is_parquet(path):
             import pyarrow.parquet
 
@@ -57,8 +58,7 @@ def read_frame(path: Path) -> Any:
         else:
             check_memory(path, 2 * path.stat().st_size)
             _check_first_line(path)
-            # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
-            table = pandas.read_csv(path, low_memory=False)
+            table = read_csv(path)
     table.columns = [str(column) for column in table.columns]
     return table
 
@@ -68,11 +68,11 @@ def _is_parquet(path: Path) -> bool:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    """Yields pandas, and turns whatever it raises on a damaged file into one sentence."""
+def _reading(path: Path) -> Iterator[None]:
+    """Turns whatever pandas raises on a damaged file into one sentence."""
     suffix = path.suffix.lower()
     try:
-        import pandas
+        import pandas  # noqa: F401
 
         if _is_parquet(path):
             import pyarrow  # noqa: F401  (pandas would fail later, and less clearly)
@@ -83,8 +83,8 @@ def _reading(path: Path) -> Iterator[Any]:
     check_is_file(path)
     try:
         with running_out_told(path):
-            yield pandas
-    except (PermissionError, TooLargeError):
+            yield
+    except (PermissionError, TooLargeError, UnexpectedFormatError):
         raise
     except Exception as error:  # pandas and pyarrow have no other common base class
         raise damaged(path, suffix, error) from error
@@ -103,7 +103,7 @@ def _check_first_line(path: Path) -> None:
     with path.open("rb") as file:
         count = 1
         while chunk := file.readline(2**20):
-            count += chunk.count(b",")
+            count += max(map(chunk.count, SEPARATORS))
             if chunk.endswith(b"\n") or count > _MOST_COLUMNS:
                 break
     _check_width(path, count)

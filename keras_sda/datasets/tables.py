@@ -34,13 +34,24 @@ def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
         ValueError: If the file is corrupt or empty, or `target` is not a column.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
-    table = read_frame(path)
+    return split_labels(read_frame(path), target, path)
+
+
+def split_labels(table: Any, target: str | None, path: Path) -> tuple[Any, np.ndarray | None]:
+    """Returns a table without its label column, and the labels; see `read_table`.
+
+    Args:
+        table: What `read_frame` has returned, which stays as it is.
+        target: Name of the label column, or `None`.
+        path: The file, for error messages.
+    """
     if target is not None and target not in table.columns:
         raise ValueError(
             f"Argument `target` must be a column of {path}: {listed(table.columns)}. "
             f"Received: target={shown(target)}"
         )
-    labels = None if target is None else table.pop(target)
+    labels = None if target is None else table[target]
+    table = table if target is None else table.drop(columns=target)
     if table.empty:
         raise ValueError(
             f"{path} needs at least one row and one column besides the labels. Received "

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from keras_sda import datasets
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
-from keras_sda.datasets.tables import read_column_names, read_table
+from keras_sda.datasets.table_files import read_frame
+from keras_sda.datasets.tables import split_labels
 from keras_sda.datasets.targets import as_task
 from keras_sda.experiments import comparison
 from keras_sda.experiments.experiment import Experiment
@@ -61,6 +62,7 @@ class Run:
     metrics: Mapping[str, Any]
     columns: datasets.Columns | None = None
     _loaded: datasets.Data | None = None
+    _read: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of_data(
@@ -117,13 +119,13 @@ class Run:
         """Returns what is to be told of a new table, in a sentence each; see `Columns.remarks`."""
         if self.columns is None or data is None or not is_table(data):
             return []
-        return self.columns.remarks(read_table(find(data), None)[0])
+        return self.columns.remarks(self._frame(find(data)))
 
     def ids_of(self, data: str) -> dict[str, Any]:
         """Returns the columns of a new table that name its rows."""
         if self.columns is None or not is_table(data) or not self.columns.ids:
             return {}
-        frame = read_table(find(data), None)[0]
+        frame = self._frame(find(data))
         return {name: frame[name] for name in self.columns.ids if name in frame}
 
     def _prepared(self, raw: datasets.Split) -> datasets.Split:
@@ -249,12 +251,22 @@ class Run:
             )
         path = find(data)
         own = self.experiment.data.target
-        if target is None and own is not None and own in read_column_names(path, None):
+        whole = self._frame(path)
+        if target is None and own is not None and own in whole.columns:
             target = own
-        frame, y = read_table(path, target)
+        frame, y = split_labels(whole, target, path)
         if y is not None and self.classes is not None and isinstance(self.classes[0], str):
             y = as_task(y, "classification", f"Column {target!r} of {data}")
         return frame, self._numbered(y, data)
+
+    def _frame(self, path: Path) -> Any:
+        """Returns all columns of a table, which one command needs several times and reads once."""
+        state = path.stat()
+        key = (path, state.st_mtime_ns, state.st_size)
+        if key not in self._read:
+            self._read.clear()
+            self._read[key] = read_frame(path)
+        return self._read[key]
 
     def _load_table(self, data_dir: str | None = None, keep_frames: bool = False) -> datasets.Data:
         """Returns the data of the experiment by the columns of the run."""

@@ -45,7 +45,7 @@ class ColumnMaps:
         blocks = _Blocks()
         beyond = None if numbers is None else self._add_numbers(blocks, numbers)
         for place, column in enumerate(self.places.categories):
-            table = category_inputs(column).astype(self.dtype)
+            table = column.inputs_of_categories().astype(self.dtype)
             names = [(column.name, number) for number in range(table.shape[1])]
             blocks.add(ops.take(table, codes[:, place], axis=0), names)
         names = [(c.name, number) for c in self.used for number in range(len(c.input_names))]
@@ -193,16 +193,3 @@ class _Blocks:
         order = [place[name] for name in names]
         inputs = ops.concatenate(self._blocks, axis=1)
         return inputs if order == sorted(order) else ops.take(inputs, order, axis=1)
-
-
-def category_inputs(column: Column) -> np.ndarray:
-    """Returns the inputs of each category of a text column, of a missing one, and of others.
-
-    float64 of shape `(categories + 2, inputs)`.
-    """
-    count = len(column.categories)
-    if column.kind == "binary":
-        inputs = np.array([[0.0, 0], [1, 0], [HALFWAY, 1], [HALFWAY, 0]])
-        return inputs[:, : len(column.input_names)]
-    width = len(column.input_names)
-    return np.eye(width)[[*range(count), width - 1, count]]  # without gaps in training the same

@@ -1,0 +1,208 @@
+"""Tables as spreadsheets and frames hold them: what is read, and what is refused in a sentence."""
+
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_sda.datasets import Columns, load, read_rows
+from keras_sda.datasets.frames import read_frame, read_values
+
+# Files ---------------------------------------------------------------------------------------
+
+
+def read(tmp_path, content, target=None):
+    (tmp_path / "rows.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_rows(tmp_path / "rows.csv", target)
+
+
+def test_semicolons_and_decimal_commas(tmp_path):
+    rows = 'name;price;share;when\n"a;b";1.234,5;0,5;2026-01-31\nc;-12;,5;2026-02-01\nd;;1,25;\n'
+    frame = read(tmp_path, rows.replace(";,5;", ";0,75;")).x
+    assert frame["name"].tolist() == ["a;b", "c", "d"]
+    assert frame["price"].tolist()[:2] == [1234.5, -12]
+    assert frame["price"].isna().tolist() == [False, False, True]
+    assert frame["share"].tolist() == [0.5, 0.75, 1.25]
+    # Of one column alone nothing is a number but what all values are.
+    frame = read(tmp_path, "a;b\n1,5;one, two\n2;1,5\n").x
+    assert frame["a"].tolist() == [1.5, 2.0]
+    assert frame["b"].tolist() == ["one, two", "1,5"]
+    x, y = read(tmp_path, "a;b\n1,5;2,5\n2;3\n", target="b")
+    assert (x.tolist(), y.tolist()) == ([[1.5], [2.0]], [2.5, 3.0])
+
+
+def test_tabs_and_bars(tmp_path):
+    assert read(tmp_path, "a\tb\n1\t2\n").x.tolist() == [[1, 2]]
+    assert read(tmp_path, "a|b\n1.5|2\n").x.tolist() == [[1.5, 2]]
+    assert list(read(tmp_path, "a\nx;y\n").x.columns) == ["a"]
+    # Where there are commas, these it is.
+    assert list(read(tmp_path, '"a;b",c\n1,x\n').x.columns) == ["a;b", "c"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    for separator in ",;":
+        frame = read(tmp_path, f"\ufeffage{separator}town\n31{separator}Rome\n").x
+        assert list(frame.columns) == ["age", "town"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings_are_refused(tmp_path, encoding):
+    for content in ("stra\u00dfe,n\na,1\n", "town,n\nM\u00fcnchen,1\n"):
+        with pytest.raises(ValueError, match=r"rows.csv is not in UTF-8, as its byte 0x.*save it"):
+            read(tmp_path, content.encode(encoding))
+
+
+def test_quoted_line_ends_are_part_of_a_value(tmp_path):
+    frame = read(tmp_path, '"the\nname",n\n"two\nlines",1\n"a ""quote"", too",2\n').x
+    assert list(frame.columns) == ["the\nname", "n"]
+    assert frame["the\nname"].tolist() == ["two\nlines", 'a "quote", too']
+
+
+def test_names_given_twice_are_refused(tmp_path):
+    for content in ("a,b,a\n1,2,3\n", "a;b;a\n1;2;3\n"):
+        with pytest.raises(ValueError, match=r"rows.csv has two columns of one name: a\. Rename"):
+            read(tmp_path, content)
+    assert list(read(tmp_path, ",n,\n1,2,3\n").x.shape) == [1, 3]  # without a name, they differ
+
+
+def test_an_index_without_a_name_is_no_input(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"n": rng.normal(size=60), "c": ["a", "b", "c"] * 20, "y": [0, 1] * 30})
+    table.index = rng.permutation(10_000)[:60]  # of a table that was sifted
+    table.to_csv(tmp_path / "rows.csv")
+    data = load(tmp_path / "rows.csv", target="y")
+    assert data.columns.input_names == ("n", "c = a", "c = b", "c = c")
+    assert data.columns.columns[0].note == "an index without a name"
+    np.testing.assert_array_equal(
+        data.columns(table), data.columns(pd.read_csv(tmp_path / "rows.csv"))
+    )
+    # What only lacks a name is a column.
+    table.assign(n=1.5).rename(columns={"c": ""}).to_csv(tmp_path / "rows.csv", index=False)
+    assert "Unnamed: 1 = a" in load(tmp_path / "rows.csv", target="y").columns.input_names
+
+
+def test_a_table_is_read_once_by_a_run(tmp_path, monkeypatch):
+    from keras_sda.experiments import finished_run, run, zoo
+
+    table = pd.DataFrame({"n": np.arange(40.0) % 7, "c": ["a", "b"] * 20, "id": range(40)})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    quick = {"hidden_units": [4], "pretraining.epochs": 1, "data.ids": ["id"]}
+    done = run(zoo.default("sda").but(quick | {"data.name": str(tmp_path / "rows.csv")}), verbose=0)
+    reads = []
+    real = finished_run.read_frame
+    monkeypatch.setattr(finished_run, "read_frame", lambda path: reads.append(path) or real(path))
+    new = str(tmp_path / "rows.csv")
+    for _ in range(2):
+        done.rows(new)
+        done.remarks(new)
+        assert done.ids_of(new)["id"].tolist() == list(range(40))
+    assert len(reads) == 1
+    table[:10].to_csv(tmp_path / "rows.csv", index=False)
+    assert len(done.rows(new).x) == 10, "another content is read again"
+
+
+# Frames --------------------------------------------------------------------------------------
+
+
+def held(values):
+    (column,) = read_frame(pd.DataFrame({"a": values}), "A test").values()
+    return read_values(column, "Column 'a'")
+
+
+def test_blank_text_is_missing():
+    found = held(pd.Series(["x", "", "  ", None, " y "], dtype=object))
+    assert found.values.tolist() == ["x", None, None, None, "y"]
+
+
+def test_columns_of_several_types_are_text():
+    found = held(pd.Series([1, "a", 2.5, None, True, 3.0], dtype=object))
+    assert found.held == "text"
+    assert found.values.tolist() == ["1", "a", "2.5", None, "True", "3"]
+    assert held(pd.Series([1, 2.5, None, np.int8(3)], dtype=object)).held == "number"
+
+
+@pytest.mark.parametrize("dtype", [object, "boolean"])
+def test_booleans_with_gaps(dtype):
+    found = held(pd.Series([True, None, False, True], dtype=dtype))
+    assert found.held == "boolean"
+    np.testing.assert_array_equal(found.values, [1, np.nan, 0, 1])
+
+
+def test_categories_of_pandas():
+    kinds = pd.Categorical([3, 1, None, 3], categories=[5, 3, 1], ordered=True)
+    found = held(kinds)
+    assert (found.held, found.values.tolist()) == ("text", ["3", "1", None, "3"])
+    columns = Columns.fit(pd.DataFrame({"a": kinds, "n": [1.0, 2, 4, 8]}))
+    assert columns.columns[0].kind == "binary", "the category without a row is none"
+
+
+def test_whole_numbers_with_gaps():
+    found = held(pd.array([1, None, 3], dtype="Int64"))
+    assert found.held == "number"
+    np.testing.assert_array_equal(found.values, [1, np.nan, 3])
+
+
+def test_dates_with_time_zones_are_moments():
+    berlin = pd.Series(pd.to_datetime(["2026-01-01 01:00", None])).dt.tz_localize("Europe/Berlin")
+    np.testing.assert_array_equal(held(berlin).values, [20454.0, np.nan])  # midnight in Greenwich
+    mixed = [berlin[0].to_pydatetime(), datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)]
+    np.testing.assert_array_equal(held(pd.Series(mixed, dtype=object)).values, [20454, 20454])
+    text = pd.Series(["2026-01-01T01:00:00+01:00", "2026-01-02"] * 2)
+    columns = Columns.fit(pd.DataFrame({"a": text}))
+    assert (columns.columns[0].kind, columns.columns[0].low) == ("date", 20454)
+
+
+def test_durations_are_days():
+    found = held(pd.to_timedelta(["36h", None, "1 days"]))
+    assert found.held == "number"
+    np.testing.assert_array_equal(found.values, [1.5, np.nan, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pd.Series([[1], [2]]), "values of list: one value a cell"),
+        (pd.Series([1.0, np.inf]), "infinite"),
+        (pd.Series([b"a", b"b"]), "values of bytes: one value a cell"),
+        (pd.Series([1 + 2j, 3]), "values of complex: one value a cell"),
+    ],
+)
+def test_what_no_table_holds(values, message):
+    with pytest.raises(ValueError, match=message):
+        held(values)
+
+
+def test_frames_with_names_given_twice_are_refused():
+    frame = pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
+    with pytest.raises(ValueError, match=r"Columns.fit needs columns of different names.*: a"):
+        Columns.fit(frame)
+
+
+# Categories that nobody has seen ----------------------------------------------------------------
+
+
+def test_a_category_that_training_did_not_have_is_nothing():
+    table = pd.DataFrame({"c": ["a", "b", "c", None] * 10, "d": ["x", "y", "z", "z"] * 10})
+    columns = Columns.fit(table)
+    assert columns.input_names == (
+        *("c = a", "c = b", "c = c", "c = (missing)"),
+        *("d = x", "d = y", "d = z"),
+    )
+    new = pd.DataFrame({"c": ["new", None], "d": ["z", None]})
+    assert columns(new).tolist() == [[0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 1, 0, 0, 0]]
+    back = columns.inverse(columns(new))
+    assert back["c"].fillna("gone").tolist() == ["(other)", "gone"]
+    assert back["d"].tolist() == ["z", "(other)"]
+
+
+def test_columns_written_before_have_their_input_for_others():
+    table = pd.DataFrame({"c": ["a", "b", "c", None] * 10})
+    config = json.loads(json.dumps(Columns.fit(table).to_dict()))
+    del config["columns"][0]["has_other"]
+    before = Columns.from_dict(config)
+    assert before.input_names == ("c = a", "c = b", "c = c", "c = (other)", "c = (missing)")
+    new = pd.DataFrame({"c": ["new", "b", None]})
+    assert before(new).tolist() == [[0, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1]]
+    assert before.inverse(before(new))["c"].fillna("gone").tolist() == ["(other)", "b", "gone"]
