@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda.datasets.column import Column
 from keras_sda.datasets.duplicates import describe_duplicates
+from keras_sda.experiments import report_columns
 from keras_sda.experiments.experiment import Data
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.html import (
@@ -45,7 +45,7 @@ def explain(material: Material) -> Iterator[Html]:
     yield from _row_counts(material)
     if words := describe_duplicates(material.metrics.get("duplicates", {})):
         yield paragraph(words, kind="note")
-    yield from _columns(material)
+    yield from report_columns.explain(material)
     yield from _examples(material)
 
 
@@ -135,37 +135,6 @@ def _with_share(count: int, total: int) -> str:
 
 def _thousands(count: int | None) -> list[str]:
     return [] if count is None else [f"{count:,}"]
-
-
-def _columns(material: Material) -> Iterator[Html]:
-    """Yields what each column of a table is, and what became of it."""
-    columns = material.run.columns
-    if columns is None:
-        names = material.column_names
-        if names:
-            listed = join(map(code, names[:_NAMES]), ", ")
-            more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-            yield folded(f"The {len(names)} columns", paragraph(listed, more))
-        return
-    header = ["Column", "Kind", "Values", "Missing", "What the network gets"]
-    lines = [
-        [code(c.name), c.kind, c.values, f"{100 * c.missing:.1f} %" if c.missing else "-", _got(c)]
-        for c in columns.columns
-    ]
-    if not material.rows:  # a smallest or largest value is one of a row
-        header.remove("Values")
-        lines = [[*line[:2], *line[3:]] for line in lines]
-    title = f"The {len(lines)} columns, as the training rows have them"
-    if len(lines) > _MOST_SHOWN:
-        yield folded(title, table(header, lines))
-    else:
-        yield table(header, lines, title)
-
-
-def _got(column: Column) -> Html:
-    if column.kind == "ignored":
-        return join(["nothing: ", column.note])
-    return join([column.treatment])
 
 
 def _examples(material: Material) -> Iterator[Html]:

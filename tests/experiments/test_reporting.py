@@ -7,13 +7,16 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pages
 import pytest
 
-from keras_sda import experiments
-from keras_sda.experiments import pictures, run_folder, zoo
+from keras_sda import datasets, experiments
+from keras_sda.experiments import pictures, report_columns, run_folder, zoo
+from keras_sda.layers import MaskingNoise
+from keras_sda.losses import ColumnwiseLoss
 from keras_sda_cli.program import program
 
 pd = pytest.importorskip("pandas")
@@ -39,6 +42,7 @@ def table_run(tmp_path_factory):
         {
             **{"hidden_units": [6, 3], "pretraining.epochs": 1, "training.epochs": 2},
             **{"data.name": str(folder / "rows.csv"), "data.target": "what", "data.scale": "unit"},
+            **{"training.head": "finetune", "noise": "gaussian"},
         }
     )
     experiments.run(experiment, folder / "my run's", verbose=0)
@@ -126,6 +130,7 @@ def test_a_table_with_text_and_gaps(tmp_path):
             **{"hidden_units": [6], "pretraining.epochs": 1, "training.epochs": 1},
             **{"data.name": str(tmp_path / "rows.csv"), "data.target": "pay"},
             **{"data.ids": ["id"], "data.groups": "house", "data.test": "test.csv"},
+            "training.head": "finetune",
         }
     )
     run = experiments.run(experiment, tmp_path / "run", compare=True, verbose=0)
@@ -143,6 +148,8 @@ def test_a_table_with_text_and_gaps(tmp_path):
     assert f"{first['pay']:.6g}" in page.cells
     assert {first["city"], f"{first['age']:.6g}"} <= set(page.cells)
     assert "Predicted" in page.text
+    assert "Changed by noise" in page.text
+    assert "rebuilt after the noise: 1 is what saying the mean" in page.text
     assert "The network lost" in page.text
     assert f"{run.metrics['duplicates']['test']['in_training']} of 30 test rows" in page.text
     assert "keras-sda export" in page.code[2]
@@ -150,6 +157,26 @@ def test_a_table_with_text_and_gaps(tmp_path):
     bare = read_report(tmp_path / "run", tmp_path / "bare.html", rows=False)
     assert "20 to 69" not in bare.cells, "the age of somebody"
     assert "categorical" in bare.cells
+
+
+def test_what_is_known_beforehand_has_a_loss_of_one():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(3, 2, 400)
+    numbers[::5] = np.nan
+    table = pd.DataFrame({"n": numbers, "b": rng.choice(["u", "v"], 400, p=[0.3, 0.7])})
+    table["c"] = rng.choice(["x", "y", "z"], 400)
+    columns = datasets.Columns.fit(table)
+    x = columns(table)
+    loss = ColumnwiseLoss.fit(columns.groups, x)
+    known = x[:, 1] == 0
+    mean = np.where(np.arange(x.shape[1]) == 0, x[known, 0].mean(), x.mean(axis=0))
+    guessing = SimpleNamespace(reconstruct=lambda rows: np.tile(mean, (len(rows), 1)))
+    guessed = report_columns.column_losses(guessing, None, loss, x)
+    np.testing.assert_allclose(guessed, 1, rtol=1e-3)
+    rebuilding = SimpleNamespace(reconstruct=lambda rows: rows)
+    assert (report_columns.column_losses(rebuilding, None, loss, x) < 1e-4).all()
+    masked = report_columns.column_losses(rebuilding, MaskingNoise(0.5, seed=0), loss, x)
+    assert (masked > 0.1).all(), "what the noise has taken away"
 
 
 def test_no_rows(table_run, vae_run, tmp_path):
