@@ -169,11 +169,12 @@ class ColumnMaps:
         none = len(self.places.numbers)
         return ops.take(padded, [self._rests.get(c.name, none) for c in group], axis=1)
 
-    def _of_maps(self, group: Sequence[Column], name: str) -> np.ndarray:
+    def _of_maps(self, group: Sequence[Column], name: str) -> Any:
         return self._constant([getattr(column.number, name) for column in group])
 
-    def _constant(self, values: Any) -> np.ndarray:
-        return np.asarray(values, "float64").astype(self.dtype)
+    def _constant(self, values: Any) -> Any:
+        # A tensor, as PyTorch's do not reckon with arrays.
+        return ops.convert_to_tensor(np.asarray(values, "float64").astype(self.dtype))
 
 
 class _Blocks:
