@@ -14,7 +14,9 @@ from keras_sda.datasets.folds import FEW_ROWS, folds_to_compare_by
 from keras_sda.datasets.labels import UNLABELLED, balanced_weights, is_labelled
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
-from keras_sda.models.linear_on_codes import Choice, better_head
+from keras_sda.models.linear_on_codes import better_head
+
+Penalties = tuple[float, ...]
 
 # As many labelled validation rows tell which head is better without any further training.
 _ENOUGH_ROWS = 500
@@ -52,15 +54,15 @@ def _linear_on(model: Any) -> LinearOnCodes:
 
 
 def _solve(
-    linear: LinearOnCodes, data: Data, balanced: bool, choice: Choice | None = None
-) -> Choice:
-    """Solves for the layer by labelled training rows, and returns its penalty."""
+    linear: LinearOnCodes, data: Data, balanced: bool, penalties: Penalties | None = None
+) -> Penalties:
+    """Solves for the layer by labelled training rows, and returns its penalties."""
     labels = np.asarray(data.train.y)
     rows = np.flatnonzero(is_labelled(labels))
     labels = labels[rows]
     weight = balanced_weights(labels, labels) if balanced else None
     groups = None if data.groups is None else data.groups["train"][rows]
-    return linear.solve(data.train.x[rows], labels, weight, data.train.x, groups, choice)
+    return linear.solve(data.train.x[rows], labels, weight, data.train.x, groups, penalties)
 
 
 def learn(
@@ -92,7 +94,7 @@ def learn(
         The trained model, and what was chosen by which errors: the entry `head` of `metrics.json`.
     """
     linear = _linear_on(model)  # fine-tuning changes the stack
-    choice = _solve(linear, data, balanced)
+    penalties = _solve(linear, data, balanced)
     if head == "linear":
         return linear, {"chosen": "linear"}
     labels = np.asarray(data.train.y)
@@ -103,7 +105,7 @@ def learn(
         errors = [_errors(each, valid, labels, balanced) for each in (linear, model)]
         record = _choice(f"{len(valid.x):,} validation rows", *errors)
         return (linear if record["chosen"] == "linear" else model), record
-    record = _cross_validated(model, data, choice, finetune, build(), balanced, seed)
+    record = _cross_validated(model, data, penalties, finetune, build(), balanced, seed)
     if record["chosen"] == "linear":
         return linear, record
     finetune(model, data)
@@ -113,7 +115,7 @@ def learn(
 def _cross_validated(
     model: Any,
     data: Data,
-    choice: Choice,
+    penalties: Penalties,
     finetune: Callable[[Any, Data], None],
     trial: Any,
     balanced: bool,
@@ -135,7 +137,7 @@ def _cross_validated(
         hidden[rows[held_out]] = missing
         part = replace(data, train=Split(data.train.x, hidden))
         held = Split(data.train.x[rows[held_out]], labels[rows[held_out]])
-        _solve(linear, part, balanced, choice)
+        _solve(linear, part, balanced, penalties)
         trial.set_weights(pretrained)
         trial.share_denoiser()
         finetune(trial, part)

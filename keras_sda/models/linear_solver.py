@@ -56,10 +56,10 @@ def choose_penalty(
     weight: np.ndarray | None,
     num_classes: int | None,
     groups: np.ndarray | None,
-) -> tuple[float, float]:
-    """Returns the penalty of least loss in cross-validation on at most 2,000 rows, and that loss.
+) -> float:
+    """Returns the penalty of least loss in cross-validation on at most 2,000 rows.
 
-    From too few rows, the penalty is 1 and the loss infinite.
+    From too few rows it is 1.
 
     Args:
         features: As for `solve`, as all others.
@@ -73,13 +73,13 @@ def choose_penalty(
         classes, counts = np.unique(y[rows], return_counts=True)
         rows = rows[np.isin(y[rows], classes[counts > 1])]  # one row is not in all folds
         if (counts > 1).sum() < 2:
-            return 1.0, np.inf
+            return 1.0
     rows = np.sort(rows)
     y, groups = y[rows], None if groups is None else groups[rows]
     weight = None if weight is None else weight[rows]
     folds = make_folds(len(rows), None if num_classes is None else y, 0, groups)
     if folds is None:
-        return 1.0, np.inf
+        return 1.0
     features, _ = _shortened(features[rows])
     with warnings.catch_warnings(), few_threads(features):
         warnings.simplefilter("ignore")
@@ -114,7 +114,7 @@ def _best_alpha(features, y, weight, folds, groups):
 
     if groups is None:  # each row is left out once, at hardly any cost
         search = RidgeCV(alphas=_PENALTIES).fit(features, y, sample_weight=weight)
-        return float(search.alpha_), -float(search.best_score_)
+        return float(search.alpha_)
     search = GridSearchCV(
         Ridge(),
         {"alpha": _PENALTIES},
@@ -123,7 +123,7 @@ def _best_alpha(features, y, weight, folds, groups):
         refit=False,
     )
     search.fit(features, y, sample_weight=weight)
-    return float(search.best_params_["alpha"]), -float(search.best_score_)
+    return float(search.best_params_["alpha"])
 
 
 def _logistic(features, y, weight, penalty):
@@ -146,7 +146,7 @@ def _best_strength(features, y, weight, folds):
         refit=False,
     )
     search.fit(features, y, sample_weight=weight)
-    return 1 / float(search.best_params_["C"]), -float(search.best_score_)
+    return 1 / float(search.best_params_["C"])
 
 
 def _of_all(coefficients: Any, intercept: Any, found: Any, num_classes: int) -> Any:
