@@ -31,6 +31,9 @@ class CellDenoiser(CheckedModel):
             them, as many tables are nearly linear.
         activation: Of the hidden layers.
         removal_rate: Smallest and largest share of a row's cells to remove.
+        passes: How often a row goes through the same network, each time with what came out before
+            in place of what is missing.
+        dropout: Share, in [0, 1), of the hidden units that training drops.
         seed: Makes initial weights, noise and shuffling repeatable.
         **kwargs: `name` and `dtype`, as for every Keras model.
 
@@ -45,15 +48,19 @@ class CellDenoiser(CheckedModel):
     def __init__(
         self,
         columns: Sequence[tuple[str, int]],
-        hidden_units: Sequence[int] = (128, 128, 128),
+        hidden_units: Sequence[int] = (128, 128),
         activation: str = "gelu",
         removal_rate: Sequence[float] = (0.05, 0.5),
+        passes: int = 2,
+        dropout: float = 0.1,
         seed: int | None = None,
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
         self.columns = [_checked_column(*column) for column in columns]
         self.removal_rate = [check_fraction("removal_rate", r, _OWNER) for r in removal_rate]
+        self.passes = check_positive_int("passes", passes, _OWNER)
+        self.dropout = check_fraction("dropout", dropout, _OWNER, below_one=True)
         self.num_outputs = sum(count for _, count in self.columns)
         self.input_dim = self.num_outputs + len(self.columns)
         self._place_columns()
@@ -82,6 +89,8 @@ class CellDenoiser(CheckedModel):
             hidden_units=list(hidden_units),
             activation=activation,
             removal_rate=self.removal_rate,
+            passes=passes,
+            dropout=dropout,
             seed=seed,
         )
 
@@ -118,24 +127,56 @@ class CellDenoiser(CheckedModel):
             low, high = self.removal_rate
             rate = low + (high - low) * self._uniform((ops.shape(there)[0], 1))
             is_removed = self._uniform(ops.shape(there)) < rate
-            self.keep_for_loss(removed=ops.where(is_removed, there, 0.0))
+            removed = ops.where(is_removed, there, 0.0)
             there = ops.where(is_removed, 0.0, there)
-            values = values * ops.take(there, self._column_of, axis=1)
-        inputs = ops.concatenate([values, there], axis=1)
+        is_seen = ops.take(there, self._column_of, axis=1)
+        values = filled = values * is_seen
+        every = []
+        for _ in range(self.passes):
+            every.append(self._pass(ops.concatenate([filled, there], axis=1), training))
+            filled = values + (1.0 - is_seen) * self._expected(every[-1])
+        if training:
+            self.keep_for_loss(removed=removed, every=every)
+        return every[-1]
+
+    def _pass(self, inputs, training):
         codes = inputs
         for layer in self.hidden:
             codes = layer(codes)
+            if training and self.dropout:
+                codes = keras.random.dropout(codes, self.dropout, seed=self._seed_generator)
         return self.from_hidden(codes) + self.from_inputs(inputs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss in nats a removed cell; without training, a cell that is there."""
+        """Returns the loss in nats a removed cell, the mean of all passes.
+
+        Without training it is that of the cells that are there, in the last pass.
+        """
         values, there = self._split(x)
-        counted = self.kept.removed if training else there
-        outputs = ops.cast(y_pred, "float32")
-        losses = self._input_losses(ops.cast(values, "float32"), outputs)
-        counted = ops.cast(counted, "float32")
+        counted = ops.cast(self.kept.removed if training else there, "float32")
         weights = ops.take(counted, self._column_of, axis=1) * self._share
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(counted), 1.0)
+        values = ops.cast(values, "float32")
+        losses = [
+            self._input_losses(values, ops.cast(outputs, "float32"))
+            for outputs in (self.kept.every if training else [y_pred])
+        ]
+        total = ops.sum(sum(losses) * weights) / len(losses)
+        return total / ops.maximum(ops.sum(counted), 1.0)
+
+    def _expected(self, outputs):
+        """Returns outputs as inputs: numbers, and probabilities."""
+        numbers = self._is["numeric"] * outputs + self._is["binary"] * ops.sigmoid(outputs)
+        if not len(self._one_hot):
+            return numbers
+        # At most 0 for inputs of their own column; others, which do not count, may not overflow.
+        logs = ops.minimum(outputs - self._norms(outputs), 0.0)
+        return numbers + self._is["categorical"] * ops.exp(logs)
+
+    def _norms(self, outputs):
+        """Returns for each input the logarithm of the sum over its one-hot column."""
+        padded = ops.pad(outputs, [[0, 0], [0, 1]], constant_values=_NEVER)
+        norms = ops.logsumexp(ops.take(padded, self._one_hot, axis=1), axis=-1)
+        return ops.take(norms, self._line_of, axis=1)
 
     def _input_losses(self, values, outputs):
         """Returns the loss of each input: of numbers of variance 1, of one-hot ones a part."""
@@ -144,9 +185,7 @@ class CellDenoiser(CheckedModel):
         losses = self._is["numeric"] * squared + self._is["binary"] * entropy
         if not len(self._one_hot):
             return losses
-        padded = ops.pad(outputs, [[0, 0], [0, 1]], constant_values=_NEVER)
-        norms = ops.logsumexp(ops.take(padded, self._one_hot, axis=1), axis=-1)
-        surprise = values * (ops.take(norms, self._line_of, axis=1) - outputs)
+        surprise = values * (self._norms(outputs) - outputs)
         return losses + self._is["categorical"] * surprise
 
     def _split(self, inputs):
