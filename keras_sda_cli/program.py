@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from keras_sda_cli import listing, reproduce, study, train, use
+from keras_sda_cli import listing, reproduce, study, tables, train, use
 
 # Characters of a sentence, which may quote what a file holds.
 _MOST = 500
@@ -80,6 +80,7 @@ def program() -> None:
 for command in (
     *(train.train, train.launch),
     *(use.evaluate, use.encode, use.reconstruct, use.plot, use.report, use.export),
+    *(tables.impute, tables.explain),
     study.study,
     *(reproduce.reproduce, reproduce.recipes),
     *(listing.models, listing.datasets),

@@ -29,18 +29,6 @@ def gaps_of(columns: Columns, frame: Any) -> np.ndarray:
     return np.stack(gaps, axis=1)
 
 
-def fill_gaps(columns: Columns, frame: Any, rebuilt: np.ndarray) -> tuple[Any, dict[str, int]]:
-    """Fills what is missing in the columns that are used, as `fills_of` says.
-
-    Returns:
-        A frame of the same kind, in which observed cells and other columns are as they were; and
-        how many cells were filled, for each column with gaps.
-    """
-    fills = fills_of(columns, frame, rebuilt)
-    counts = {name: len(values) for name, (_, values) in fills.items()}
-    return with_values(frame, fills), counts
-
-
 def fills_of(columns: Columns, frame: Any, rebuilt: np.ndarray) -> Fills:
     """Returns for each column with gaps, by name, which cells are missing and what goes there.
 

@@ -16,7 +16,7 @@ from keras_sda.datasets.labels import UNLABELLED, number_new_rows
 from keras_sda.datasets.table_files import read_frame
 from keras_sda.datasets.tables import split_labels
 from keras_sda.datasets.targets import as_task
-from keras_sda.experiments import comparison
+from keras_sda.experiments import comparison, explaining
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.json_files import told_as_damaged
 from keras_sda.experiments.run_folder import (
@@ -190,6 +190,45 @@ class Run:
         errors = self.model.reconstruction_error(self.scaled(raw))
         scaling: Any = self.scaling if self.columns is None else self.columns
         return errors + scaling.excess(raw).astype(errors.dtype)
+
+    def impute(self, frame: Any) -> Any:
+        """Returns a table with its gaps filled by what the denoiser of the run expects there.
+
+        Only columns that the run was trained on are filled; all other cells stay as they are. A run
+        is trained to rebuild whole rows, or to predict a label: `sklearn.SDAImputer`, which is
+        trained on rows with gaps and knows which cells it sees, fills better.
+
+        Args:
+            frame: Frame of pandas or polars with the columns of training; others are kept.
+
+        Returns:
+            A frame of the same kind.
+
+        Raises:
+            ValueError: If the run is not that of a table, or does not reconstruct its rows.
+        """
+        return explaining.impute(self, frame)
+
+    def explain(self, data: Any, top: int = 10, columns: int = 3) -> Any:
+        """Returns the strangest rows, and the columns that make them so, as a frame.
+
+        Each column is left out in turn and rebuilt from the others: that is what is expected. Its
+        error is by how much the reconstruction error of the whole row falls with the expected value
+        in place of the found one. Missing cells are not judged.
+
+        Args:
+            data: Frame with the columns of training; or raw rows, if the run is not of a table.
+            top: How many rows.
+            columns: How many columns of each row, those of the largest errors.
+
+        Returns:
+            A pandas frame, the strangest row first, with a line for each row and column: `row`,
+            counted from 0, `row_error`, `column`, `value`, `expected`, `error`.
+
+        Raises:
+            ValueError: If the rows are images, or the run does not reconstruct them.
+        """
+        return explaining.explain(self, data, top, columns)
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
         """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.

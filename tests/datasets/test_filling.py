@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sda.datasets import Columns
-from keras_sda.datasets.filling import describe_fills, fill_gaps
+from keras_sda.datasets.filling import describe_fills, fills_of, with_values
 
 TABLE = pd.DataFrame(
     {
@@ -19,6 +19,12 @@ TABLE = pd.DataFrame(
         "size": pd.Series(["s", None, "l", "s"], dtype="category"),
     }
 )
+
+
+def fill_gaps(columns, frame, rebuilt):
+    """The filled frame, and how many cells of each column were filled."""
+    fills = fills_of(columns, frame, rebuilt)
+    return with_values(frame, fills), {name: len(values) for name, (_, values) in fills.items()}
 
 
 def test_expected_values_by_hand():

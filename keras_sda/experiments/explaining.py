@@ -1,0 +1,141 @@
+"""What is strange about rows, and what a run's denoiser expects where cells are missing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_sda._validation import check_positive_int
+from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.files import find, is_table
+from keras_sda.datasets.filling import expected_values, fills_of, gaps_of, with_values
+from keras_sda.datasets.frames import as_text
+from keras_sda.datasets.tables import read_table, read_text
+from keras_sda.models.leaving_out import leave_out_columns
+
+
+def impute(run: Any, frame: Any) -> Any:
+    """Fills the gaps of a table by the denoiser of a run; see `Run.impute`."""
+    return with_values(frame, _fills(run, frame))
+
+
+def impute_file(run: Any, data: str) -> tuple[Any, dict[str, int]]:
+    """Fills the gaps of a file.
+
+    Returns:
+        The whole table as a pandas frame, of a `.csv` file as text, so that what is there is copied
+        as it stands; and how many cells were filled, for each column with gaps.
+    """
+    frame = read_whole(run, data)
+    fills = _fills(run, frame)
+    counts = {name: len(values) for name, (_, values) in fills.items()}
+    if Path(data).suffix.lower() == ".csv":
+        frame = read_text(find(data))
+        fills = {
+            name: (missing, [_written(value) for value in values])
+            for name, (missing, values) in fills.items()
+        }
+    return with_values(frame, fills), counts
+
+
+def read_whole(run: Any, data: str) -> Any:
+    """Returns a table with all its columns, also the label's, as a frame."""
+    if run.columns is None:
+        raise ValueError(f"The run was not trained on a table, so that {data} means nothing to it.")
+    if not is_table(data):
+        raise ValueError(f"Give a .csv or .parquet file of the run's columns. Received: {data}")
+    return read_table(find(data), None)[0]
+
+
+def _fills(run, frame):
+    if run.columns is None:
+        raise ValueError(
+            f"{run.experiment.data.name} is not a table of named columns: gaps are filled by the "
+            "run of a .csv or .parquet file."
+        )
+    return fills_of(run.columns, frame, run.reconstruct(run.columns(frame)))
+
+
+def _written(value):
+    return as_text(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
+
+
+def explain(run: Any, data: Any, top: int, columns: int) -> Any:
+    """Explains rows of a table, or raw rows of numbers; see `Run.explain`."""
+    import pandas as pd
+
+    check_positive_int("top", top, "Run.explain()")
+    check_positive_int("columns", columns, "Run.explain()")
+    if len(run.model.row_shape) != 1 or run.image_shape is not None:
+        raise ValueError(
+            "Pixels are not explained one by one: `keras-sda plot RUN reconstructions` shows what "
+            "was expected of an image."
+        )
+    if not run.model.reconstructs:
+        run.reconstruct(np.zeros((1, *run.model.row_shape), "float32"))  # says why not
+    x = run.scaled(np.asarray(data)) if run.columns is None else run.columns(data)
+    errors = run.model.reconstruction_error(x)
+    if run.columns is None:
+        errors = errors + run.scaling.excess(np.asarray(data)).astype(errors.dtype)
+    order = np.argsort(-errors, kind="stable")[:top]
+    groups, neutral = _columns_of(run, x)
+    expected, costs = leave_out_columns(
+        run.model.reconstruct, run.model.reconstruction_error, x[order], groups, neutral
+    )
+    names, found, values = _in_own_units(run, data, order, expected)
+    if run.columns is not None:  # what is missing is not strange
+        costs[gaps_of(run.columns, data)[order]] = -np.inf
+    lines = []
+    for place, row in enumerate(order):
+        own, wanted = ([column[place] for column in every] for every in (found, values))
+        for column in _strangest(costs[place], own, wanted)[:columns]:
+            line = (names[column], own[column], wanted[column], float(costs[place, column]))
+            lines.append((int(row), float(errors[row]), *line))
+    return pd.DataFrame(lines, columns=["row", "row_error", "column", "value", "expected", "error"])
+
+
+def _strangest(costs, found, expected):
+    """Returns the columns of a row, the costliest first, without those that are as expected."""
+    order = np.argsort(-costs, kind="stable")
+    strange = [n for n in order if costs[n] > 0 and as_text(found[n]) != as_text(expected[n])]
+    return strange or order[:1].tolist()
+
+
+def _columns_of(run, x):
+    """Returns the inputs of each column, and what stands for no knowledge of it."""
+    if run.columns is None:
+        return [(place, place + 1) for place in range(x.shape[1])], x.mean(axis=0)
+    groups = [(group.start, group.stop) for group in run.columns.groups]
+    return groups, neutral_inputs(run.columns)
+
+
+def neutral_inputs(columns: Columns) -> np.ndarray:
+    """Returns inputs that say nothing of any column: the middle of its scale, no category."""
+    neutral = np.zeros(len(columns.input_names), "float32")
+    for column, group in zip(columns.used, columns.groups, strict=True):
+        if column.number is not None:
+            neutral[group.start] = column.number.centre
+        elif group.kind == "binary":
+            neutral[group.start] = 0.5
+    return neutral
+
+
+def _in_own_units(run, data, order, expected):
+    """Returns names of the columns, and for each the values found and expected in some rows."""
+    if run.columns is None:
+        raw = expected.astype("float64") / run.scaling.factor + run.scaling.offset
+        found = np.asarray(data)[order].reshape(raw.shape)
+        return [f"feature {place}" for place in range(raw.shape[1])], found.T, raw.T
+    used = run.columns.used
+    table = run.columns.read(data)
+    found = [_taken(table[column.name], order) for column in used]
+    values = [
+        expected_values(column, expected[:, group.start : group.stop])
+        for column, group in zip(used, run.columns.groups, strict=True)
+    ]
+    return [column.name for column in used], found, values
+
+
+def _taken(column, rows):
+    items = list(column)
+    return [items[row] for row in rows]

@@ -1,0 +1,138 @@
+"""`impute` and `explain`: what a run expects of the cells of a table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import call, refused
+
+from keras_sda.experiments import load_run
+
+QUICK = ("--units", "8", "--pretrain-epochs", "30", "--epochs", "1", "--no-backup", "--quiet")
+
+
+def program(*arguments) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def people(count=300) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    age = generator.integers(20, 70, count).astype(float)
+    city = generator.choice(["Rome", "Oslo", "Bonn"], count)
+    frame = pd.DataFrame({"id": [f"p{n}" for n in range(count)], "age": age, "city": city})
+    frame["rich"] = np.where((age > 45) ^ (city == "Rome"), "yes", "no")
+    frame["income"] = 1000.5 + 100 * age + 2000 * (city == "Rome")
+    frame.loc[::10, "age"] = np.nan
+    frame.loc[5::10, "city"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("imputing")
+    table = people()
+    table["pay"] = (2 * table["income"]).round(2)
+    table.to_csv(path / "people.csv", index=False)
+    options = ("--id", "id", "--no-cross-validate", "--noise", "column_swap")
+    program(
+        *("train", *QUICK, "--data", path / "people.csv", "--target", "rich", *options),
+        *("--output", path / "run"),
+    )
+    return path
+
+
+def test_impute_copies_what_is_there_and_fills_what_is_not(folder):
+    lines = (folder / "people.csv").read_text().splitlines()
+    # Numbers as people write them stay so; a column that the run does not know, too.
+    lines = [f"{lines[0]},code", *(f"{line},00{n}" for n, line in enumerate(lines[1:]))]
+    lines[2] = lines[2].replace(lines[2].split(",")[1], "+33.50", 1)
+    (folder / "new.csv").write_text("\n".join(lines) + "\n")
+    output = program("impute", folder / "run", folder / "new.csv")
+    assert "Filled 60 cells in 300 rows: age 30, city 30" in output
+    filled = (folder / "new-filled.csv").read_text().splitlines()
+    assert filled[0] == lines[0]
+    for before, after in zip(lines[1:], filled[1:], strict=True):
+        for old, new in zip(before.split(","), after.split(","), strict=True):
+            assert new == old if old else new
+    table = pd.read_csv(folder / "new-filled.csv")
+    assert set(table["city"]) == {"Rome", "Oslo", "Bonn"}
+    assert table["age"].between(20, 70).all()
+
+
+def test_impute_writes_parquet_and_works_from_python(folder):
+    table = people()
+    table["pay"] = 2 * table["income"]
+    table.to_parquet(folder / "new.parquet")
+    program("impute", folder / "run", folder / "new.parquet", "--output", folder / "out.parquet")
+    filled = pd.read_parquet(folder / "out.parquet")
+    pd.testing.assert_frame_equal(filled, load_run(folder / "run").impute(table))
+    assert filled["rich"].tolist() == table["rich"].tolist()
+
+
+def test_explain_names_the_column_that_was_changed(folder):
+    table = people().assign(pay=lambda frame: 2 * frame["income"])
+    well_paid = int(table["income"].where(table["age"].notna() & table["city"].notna()).idxmax())
+    table.loc[well_paid, "pay"] = 2 * table["income"].min()
+    table.loc[7, "age"] = np.nan
+    table.to_csv(folder / "strange.csv", index=False)
+    output = program(
+        *("explain", folder / "run", folder / "strange.csv", "--top", "300"),
+        *("--output", folder / "why.json"),
+    )
+    head = f"Row {well_paid}, id p{well_paid}: reconstruction error "
+    about = output.split(head)[1].splitlines()
+    assert about[1].startswith("  pay: ")
+    lines = json.loads((folder / "why.json").read_text())
+    errors = [line["row_error"] for line in lines]
+    assert errors == sorted(errors, reverse=True)
+    first = next(line for line in lines if line["row"] == well_paid)
+    assert (first["id"], first["column"]) == (f"p{well_paid}", "pay")
+    # What is missing is not strange.
+    assert all(line["column"] != "age" for line in lines if line["row"] == 7)
+    run = load_run(folder / "run")
+    frame = run.explain(table.iloc[[well_paid]], top=1, columns=1)
+    x = run.columns(table.iloc[[well_paid]])
+    before = run.model.reconstruction_error(x)[0]
+    assert frame["row_error"][0] == pytest.approx(before)
+    mended = table.iloc[[well_paid]].assign(pay=frame["expected"][0])
+    fall = before - run.model.reconstruction_error(run.columns(mended))[0]
+    assert frame["error"][0] == pytest.approx(fall, rel=1e-2)
+
+
+def test_rows_of_numbers_have_numbered_features(tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(200, 1)), 4, axis=1) + 0.1 * rng.normal(size=(200, 4))
+    np.savez(tmp_path / "rows.npz", x=x, y=np.arange(200) % 2)
+    program(
+        *("train", *QUICK, "--data", tmp_path / "rows.npz", "--scale", "standard"),
+        *("--no-cross-validate", "--output", tmp_path / "run"),
+    )
+    x[3, 2] += 50
+    np.save(tmp_path / "new.npy", x)
+    output = program("explain", tmp_path / "run", tmp_path / "new.npy", "--top", "1")
+    assert output.startswith("Row 3: reconstruction error ")
+    assert "feature 2: " in output.splitlines()[1]
+    own = (tmp_path / "run", tmp_path / "new.npy", "--output", tmp_path / "new.csv")
+    assert "The run was not trained on a table" in refused("impute", *own)
+
+
+def test_refusals(folder, tmp_path):
+    run = folder / "run"
+    assert "written as .csv or .parquet" in refused(
+        "impute", run, folder / "people.csv", "--output", folder / "out.npy"
+    )
+    assert "written as .csv, .parquet or .json" in refused(
+        "explain", run, folder / "people.csv", "--output", folder / "out.txt"
+    )
+    assert "Give a .csv or .parquet file" in refused("explain", run, "digits")
+    people()[["id", "age"]].to_csv(folder / "narrow.csv", index=False)
+    assert "lacks 3 of the 4 columns" in refused("impute", run, folder / "narrow.csv")
+    result = call(
+        *("train", "--data", "digits", "--units", "8", "--pretrain-epochs", "1", "--epochs", "1"),
+        *("--no-backup", "--quiet", "--output", tmp_path / "digits"),
+    )
+    assert result.exit_code == 0
+    assert "Pixels are not explained" in refused("explain", tmp_path / "digits", "digits")
