@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda.datasets.column import Column
+from keras_sda.datasets.column import HALFWAY, Column
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.frames import (
     as_text,
@@ -64,6 +64,21 @@ def expected_values(column: Column, inputs: np.ndarray) -> list[Any]:
         as_date = date_text if column.held == "text" else to_datetime
         return [as_date(days) for days in numbers]
     return [as_text(number) for number in numbers] if column.held == "text" else numbers
+
+
+def settled(columns: Columns, rebuilt: np.ndarray) -> np.ndarray:
+    """Returns rebuilt inputs as values that cells can have: one category, and nothing missing."""
+    x = np.array(rebuilt)
+    for column, group in zip(columns.used, columns.groups, strict=True):
+        inputs = x[:, group.start : group.stop]
+        if column.kind == "categorical":
+            likeliest = inputs[:, : len(column.categories)].argmax(axis=1)
+            inputs[:] = np.eye(inputs.shape[1])[likeliest]
+        elif column.kind == "binary":
+            inputs[:, 0] = inputs[:, 0] > HALFWAY
+        if group.has_flag:
+            inputs[:, -1] = 0.0
+    return x
 
 
 def _of_category(column, value):

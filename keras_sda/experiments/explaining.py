@@ -1,5 +1,6 @@
 """What is strange about rows, and what a run's denoiser expects where cells are missing."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ import numpy as np
 from keras_sda._validation import check_positive_int
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.files import find, is_table
-from keras_sda.datasets.filling import expected_values, fills_of, gaps_of, with_values
+from keras_sda.datasets.filling import expected_values, fills_of, gaps_of, settled, with_values
 from keras_sda.datasets.frames import as_text
 from keras_sda.datasets.tables import read_table, read_text
 from keras_sda.models.leaving_out import leave_out_columns
+
+# How often what is missing, or left out, is rebuilt from the rest: on removed cells of credit and
+# california the second time brings it nearer to what was there, and a third gains no more.
+_ROUNDS = 2
 
 
 def impute(run: Any, frame: Any) -> Any:
@@ -53,7 +58,18 @@ def _fills(run, frame):
             f"{run.experiment.data.name} is not a table of named columns: gaps are filled by the "
             "run of a .csv or .parquet file."
         )
-    return fills_of(run.columns, frame, run.reconstruct(run.columns(frame)))
+    x = run.columns(frame)
+    groups = run.columns.groups
+    widths = [group.stop - group.start for group in groups]
+    is_missing = np.repeat(gaps_of(run.columns, frame), widths, axis=1)
+    filled = rebuilt = np.where(is_missing, neutral_inputs(run.columns), x)
+    for _ in range(_ROUNDS):
+        rebuilt = run.reconstruct(filled)
+        for group in groups:  # what has been filled is missing no more
+            if group.has_flag:
+                rebuilt[:, group.stop - 1] = 0.0
+        filled = np.where(is_missing, rebuilt, x)
+    return fills_of(run.columns, frame, rebuilt)
 
 
 def _written(value):
@@ -79,8 +95,15 @@ def explain(run: Any, data: Any, top: int, columns: int) -> Any:
         errors = errors + run.scaling.excess(np.asarray(data)).astype(errors.dtype)
     order = np.argsort(-errors, kind="stable")[:top]
     groups, neutral = _columns_of(run, x)
+    settle = None if run.columns is None else functools.partial(settled, run.columns)
     expected, costs = leave_out_columns(
-        run.model.reconstruct, run.model.reconstruction_error, x[order], groups, neutral
+        run.model.reconstruct,
+        run.model.reconstruction_error,
+        x[order],
+        groups,
+        neutral,
+        _ROUNDS,
+        settle,
     )
     names, found, values = _in_own_units(run, data, order, expected)
     if run.columns is not None:  # what is missing is not strange

@@ -17,6 +17,7 @@ def leave_out_columns(
     groups: Sequence[tuple[int, int]],
     neutral: np.ndarray,
     rounds: int = 1,
+    settle: Callable | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns what is expected in each column, given the others, and what the found value costs.
 
@@ -32,6 +33,7 @@ def leave_out_columns(
         groups: For each column its first input, and the one after its last.
         neutral: What a column is set to, shape `(inputs,)`.
         rounds: How often it is rebuilt, each time from what came out before.
+        settle: What makes values of what is rebuilt, such as one category of probabilities.
 
     Returns:
         The expected inputs, of the shape of `x`; and the costs, shape `(rows, columns)`, float64.
@@ -41,12 +43,12 @@ def leave_out_columns(
     for start in range(0, len(x), count):
         rows = slice(start, start + count)
         expected[rows], costs[rows] = _leave_out(
-            reconstruct, error, x[rows], groups, neutral, rounds
+            reconstruct, error, x[rows], groups, neutral, rounds, settle
         )
     return expected, costs
 
 
-def _leave_out(reconstruct, error, x, groups, neutral, rounds):
+def _leave_out(reconstruct, error, x, groups, neutral, rounds, settle):
     without = np.repeat(x[None], len(groups), axis=0)
     for copy, (start, stop) in zip(without, groups, strict=True):
         copy[:, start:stop] = neutral[start:stop]
@@ -58,6 +60,10 @@ def _leave_out(reconstruct, error, x, groups, neutral, rounds):
     expected = np.empty_like(x)
     for copy, (start, stop) in zip(without, groups, strict=True):
         expected[:, start:stop] = copy[:, start:stop]
+    if settle is not None:
+        expected = settle(expected)
+        for copy, (start, stop) in zip(without, groups, strict=True):
+            copy[:, start:stop] = expected[:, start:stop]
     errors = run_in_batches(error, without.reshape(-1, x.shape[1])).astype("float64")
     found = run_in_batches(error, x).astype("float64")
     return expected, (found - errors.reshape(len(groups), -1)).T

@@ -1,5 +1,6 @@
 """The outlier detector: rows that a stack of denoising autoencoders rebuilds badly."""
 
+import functools
 import itertools
 import math
 import numbers
@@ -20,6 +21,7 @@ from keras_sda._validation import (
 )
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.filling import settled
 from keras_sda.datasets.scaling import Scaling
 from keras_sda.exporting import export_model
 from keras_sda.models.leaving_out import leave_out_columns
@@ -240,8 +242,9 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns which features make rows strange, and what was expected there, as a frame.
 
         What is expected of a feature is rebuilt without it: a plain reconstruction has seen the
-        value, and copies much of it. On rows with one feature shuffled, the shuffled one came first
-        more often than by `feature_errors`, in four of four tables.
+        value, and copies much of it. On rows with one feature shuffled, that feature came first in
+        27.4 % (california), 33.7 % (breast cancer), 25.8 % (wine) and 25.8 % (diabetes) of the
+        rows; by `feature_errors` in 22.5, 32.6, 23.6 and 25.8 %.
 
         Args:
             X: Array, sparse matrix or frame of shape `(rows, features)`.
@@ -295,9 +298,9 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
             groups = [(place, place + 1) for place in range(rows.shape[1])]
         else:
             groups = [(group.start, group.stop) for group in self.columns_.groups]
-        return leave_out_columns(
-            self.model_.autoencoder, self._summed_errors, rows, groups, self._neutral, _ROUNDS
-        )
+        settle = None if self.columns_ is None else functools.partial(settled, self.columns_)
+        functions = self.model_.autoencoder, self._summed_errors
+        return leave_out_columns(*functions, rows, groups, self._neutral, _ROUNDS, settle)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes the detector for another runtime; it then takes raw rows, or `columns_(frame)`.

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sda.datasets import Columns
-from keras_sda.datasets.filling import describe_fills, fills_of, with_values
+from keras_sda.datasets.filling import describe_fills, fills_of, settled, with_values
 
 TABLE = pd.DataFrame(
     {
@@ -48,6 +48,9 @@ def test_expected_values_by_hand():
     assert filled["born"][1] == pd.Timestamp("2000-01-02")
     assert filled["rooms"][2] == pytest.approx(2 - 0.5 * np.std([1, 2, 3]))
     assert filled["size"][1] == "l"
+    rows = settled(columns, rebuilt)
+    assert rows[2, groups["town"].start : groups["town"].stop].tolist() == [0, 1, 0, 0, 0]
+    assert rows[1, inputs["owner"] : groups["owner"].stop].tolist() == [1, 0]
     expected = ["float64", TABLE["town"].dtype, "boolean", TABLE["born"].dtype, "Float64"]
     assert filled.dtypes.tolist() == [*expected, TABLE["size"].dtype]
     assert describe_fills({"age": 1, "town": 2}, 4) == "Filled 3 cells in 4 rows: age 1, town 2"

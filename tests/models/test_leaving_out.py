@@ -21,18 +21,21 @@ def error(rows):
 
 
 @pytest.mark.parametrize("at_once", [1, 10**6])
+@pytest.mark.parametrize("settle", [None, np.round])
 @pytest.mark.parametrize("rounds", [1, 3])
-def test_by_hand(rounds, at_once, monkeypatch):
+def test_by_hand(rounds, settle, at_once, monkeypatch):
     monkeypatch.setattr(leaving_out, "_INPUTS_AT_ONCE", at_once)
     x = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
     neutral = np.array([1.0, 2.0, 3.0, 4.0], "float32")
-    expected, costs = leave_out_columns(reconstruct, error, x, GROUPS, neutral, rounds)
+    expected, costs = leave_out_columns(reconstruct, error, x, GROUPS, neutral, rounds, settle)
     for row in range(7):
         for column, (start, stop) in enumerate(GROUPS):
             mended = x[row].astype("float64")
             mended[start:stop] = neutral[start:stop]
             for _ in range(rounds):
                 mended[start:stop] = (MAP @ mended)[start:stop]
+            if settle:
+                mended[start:stop] = settle(mended[start:stop])
             np.testing.assert_allclose(expected[row, start:stop], mended[start:stop], rtol=1e-5)
             fall = sum(
                 sign * ((values - MAP @ values) ** 2).sum()
