@@ -48,6 +48,20 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
     return table if separator == "," else _with_decimal_points(table)
 
 
+def read_text(path: Path) -> Any:
+    """Returns a `.csv` file as a pandas frame of text, every cell as it stands there.
+
+    `None` where its values are not between commas, and its numbers perhaps not with points.
+    """
+    import pandas as pd
+
+    if _header(path)[1] != ",":
+        return None
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.columns = [str(column) for column in table.columns]
+    return table
+
+
 def _header(path: Path) -> tuple[list[str], str]:
     """Returns the names in the first line, and what is between them."""
     found: dict[str, list[str]] = {}

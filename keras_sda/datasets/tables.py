@@ -60,15 +60,6 @@ def split_labels(table: Any, target: str | None, path: Path) -> tuple[Any, np.nd
     return table, None if labels is None else _labels(labels, path.suffix.lower() == ".csv")
 
 
-def read_text(path: Path) -> Any:
-    """Reads a `.csv` file as a pandas frame of text, every cell as it stands there."""
-    import pandas as pd
-
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table.columns = [str(column) for column in table.columns]
-    return table
-
-
 def as_numbers(table: Any) -> np.ndarray | None:
     """Returns a frame as float64 if all of it are finite numbers, or `None`."""
     import pandas as pd

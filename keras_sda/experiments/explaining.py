@@ -8,10 +8,11 @@ import numpy as np
 
 from keras_sda._validation import check_positive_int
 from keras_sda.datasets.columns import Columns
+from keras_sda.datasets.csv_files import read_text
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.filling import expected_values, fills_of, gaps_of, settled, with_values
 from keras_sda.datasets.frames import as_text
-from keras_sda.datasets.tables import read_table, read_text
+from keras_sda.datasets.tables import read_table
 from keras_sda.models.leaving_out import leave_out_columns
 
 # How often what is missing, or left out, is rebuilt from the rest: on removed cells of credit and
@@ -34,8 +35,9 @@ def impute_file(run: Any, data: str) -> tuple[Any, dict[str, int]]:
     frame = read_whole(run, data)
     fills = _fills(run, frame)
     counts = {name: len(values) for name, (_, values) in fills.items()}
-    if Path(data).suffix.lower() == ".csv":
-        frame = read_text(find(data))
+    text = read_text(find(data)) if Path(data).suffix.lower() == ".csv" else None
+    if text is not None and len(text) == len(frame):
+        frame = text
         fills = {
             name: (missing, [_written(value) for value in values])
             for name, (missing, values) in fills.items()
