@@ -2,11 +2,13 @@
 
 keras-sda reproduce NAME --output benchmarks/results
 python benchmarks/few_labels.py
+python benchmarks/imputation.py
 python benchmarks/outliers.py
 python benchmarks/pretraining_speed.py --output benchmarks/results/speed
 python benchmarks/results.py      # rewrites every block that its marks enclose
 """
 
+import json
 from pathlib import Path
 
 from keras_sda import recipes
@@ -189,6 +191,24 @@ def outliers() -> str:
     return "\n".join(lines)
 
 
+def imputation() -> str:
+    """Returns the table of imputers on removed cells, in Markdown."""
+    heads = ["table", "imputer", "RMSE, squashed", "RMSE", "categories right, %", "seconds"]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
+    for table, methods in json.loads((RESULTS / "imputation.json").read_text())["summary"].items():
+        for method, figure in methods.items():
+            errors = [_plus_minus(figure[key], 3) for key in ("rmse_squashed", "rmse")]
+            right = figure["accuracy"]
+            percent = "" if right is None else _plus_minus([100 * value for value in right], 1)
+            seconds = f"{figure['seconds'][0]:.1f}"
+            lines.append(f"| {' | '.join([table, method, *errors, percent, seconds])} |")
+    return "\n".join(lines)
+
+
+def _plus_minus(figure, digits):
+    return f"{figure[0]:.{digits}f} ± {figure[1]:.{digits}f}"
+
+
 def _is_of(part, place):
     return part == "all" or (part == "even") == bool(place % 2)
 
@@ -236,6 +256,7 @@ BLOCKS = {
         "comparison": comparison,
     },
     "docs/few_labels.md": {"few labels": few_labels},
+    "docs/imputation.md": {"imputation": imputation},
     "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {"speed": speed, "small data": small_data},
 }

@@ -55,6 +55,7 @@ BENCHMARKS = (
     "inference",
     "small_data",
     "ladder_step",
+    "imputation",
     "outliers",
     "distribution",
 )

@@ -131,6 +131,21 @@ def test_distribution(tmp_path):
     assert content["fitted"].keys() == {"2"}
 
 
+@pytest.mark.full
+@pytest.mark.skipif(
+    not (Path(os.environ.get("KERAS_SDA_DATA", "")) / "tables").is_dir(),
+    reason="needs the folder tables in KERAS_SDA_DATA",
+)
+def test_imputation(tmp_path):
+    content = run("imputation", tmp_path)
+    for methods in content["runs"].values():
+        for figures in methods.values():
+            assert all(0 < figure["rmse_squashed"] < 2 for figure in figures)
+    right = content["runs"]["credit"]["mean and mode"][0]["accuracy"]
+    assert 0.3 < right < 0.8
+    assert content["runs"]["california"]["SDAImputer"][0]["accuracy"] is None
+
+
 @pytest.mark.skipif(
     not (Path(os.environ.get("KERAS_SDA_DATA", "")) / "outliers").is_dir(),
     reason="needs the folder outliers in KERAS_SDA_DATA",
