@@ -35,14 +35,15 @@ OPTIONAL_MODULES = ("sklearn",)
 # What Keras, a base class or this package calls; a user never does.
 # fmt: off
 HOOKS = frozenset((
-    "build", "call", "check_bounds", "check_data", "check_level", "check_rows", "check_target",
-    "classify", "compile_from_config", "compute_loss", "compute_mask", "compute_metrics",
-    "compute_output_shape", "compute_output_spec", "compute_reconstruction_error",
-    "compute_reconstruction_loss", "corrupt", "example_batch", "first_bad_step", "from_config",
-    "get_compile_config", "get_config", "has_given_loss", "keep_arguments", "make_test_function",
-    "make_train_function", "of_data", "outputs_to_export", "preactivation", "pretraining_arguments",
-    "reset_metrics", "settle_reconstruction_loss", "settled_arguments", "target", "test_function",
-    "train_function",
+    "after_failed_training", "after_training", "build", "call", "check_bounds", "check_data",
+    "check_level", "check_rows", "check_target", "classify", "compile_from_config", "compute_loss",
+    "compute_mask", "compute_metrics", "compute_output_shape", "compute_output_spec",
+    "compute_reconstruction_error", "compute_reconstruction_loss", "corrupt", "example_batch",
+    "find_bad_batch", "first_bad_step", "from_config", "get_compile_config", "get_config",
+    "has_given_loss", "keep_arguments", "make_test_function", "make_train_function", "of_data",
+    "outputs_to_export", "preactivation", "prepare_evaluate", "prepare_fit",
+    "pretraining_arguments", "reset_metrics", "run", "settle_reconstruction_loss",
+    "settled_arguments", "take_data", "target", "target_bounds", "test_function", "train_function",
     "trainable_variables", "trainable_weights",
 ))
 # fmt: on
@@ -564,18 +565,18 @@ def benchmarks_page() -> str:
     for name in BENCHMARKS:
         path = RESULTS / "speed" / f"{name}.json"
         if path.exists():
-            lines += _benchmark_section(_benchmark(name), report.read(path), path)
+            lines += _benchmark_section(_script("benchmarks", name), report.read(path), path)
     return "\n".join(lines)
 
 
-def _benchmark(name):
-    """Returns a benchmark's script as a module."""
-    folder = str(ROOT / "benchmarks")
-    sys.path.insert(0, folder)  # where scripts find what they share
+def _script(folder, name):
+    """Returns a script of the repository as a module."""
+    place = str(ROOT / folder)
+    sys.path.insert(0, place)  # where scripts find what they share
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.remove(folder)
+        sys.path.remove(place)
 
 
 def _benchmark_section(benchmark, content, path):

@@ -6,9 +6,11 @@ Every message says what was expected and what was received and, where it is not 
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 # Rows checked at a time, so that a check never copies the whole of a large array.
@@ -77,7 +79,7 @@ def shown(value: Any, most: int = 60) -> str:
     >>> shown("a" * 100, most=8)
     "'aaaaaaa..."
     """
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[:most]}..."
 
 
@@ -92,6 +94,53 @@ def listed(names: Iterable[Any], most: int = 8) -> str:
     texts = [str(name) for name in names]
     cut = [text if len(text) <= _NAME else f"{text[:_NAME]}..." for text in texts[:most]]
     return ", ".join(cut) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def check_bool(name: str, value: Any, owner: str) -> bool:
+    """Returns `value` as a `bool` if it is true or false, or 0 or 1."""
+    if not isinstance(value, (bool, np.bool_)) and not (
+        isinstance(value, numbers.Integral) and value in (0, 1)
+    ):
+        raise _error(name, owner, "be True or False", value)
+    return bool(value)
+
+
+def check_seed(name: str, value: Any, owner: str) -> int | None:
+    """Returns `value` if it is a whole number of at least 0, or `None`."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise _error(name, owner, "be a whole number of at least 0, or None", value)
+    return int(value)
+
+
+def check_number(name: str, value: Any, owner: str) -> float:
+    """Returns `value` as a `float` if it is a finite number."""
+    valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not valid or not math.isfinite(value):
+        raise _error(name, owner, "be a finite number", value)
+    return float(value)
+
+
+def get_activation(name: str, value: Any, owner: str) -> Any:
+    """Returns the function that Keras knows by a name; a function as it is."""
+    try:
+        return keras.activations.get(value)
+    except (ValueError, TypeError) as error:
+        expected = "be the name of a Keras activation, such as 'relu', or a function"
+        raise _error(name, owner, expected, value) from error
+
+
+def get_initializer(name: str, value: Any, owner: str) -> Any:
+    """Returns the initializer that Keras knows by a name; an initializer as it is."""
+    try:
+        found = keras.initializers.get(value)
+    except (ValueError, TypeError):
+        found = None
+    if found is None:
+        expected = "be the name of a Keras initializer, such as 'he_normal', or an initializer"
+        raise _error(name, owner, expected, value)
+    return found
 
 
 def did_you_mean(name: Any, known: Iterable[str]) -> str:
@@ -113,9 +162,35 @@ def per_level(name: str, value: Any, num_levels: int, owner: str) -> list[Any]:
     if len(value) != num_levels:
         raise ValueError(
             f"Argument `{name}` of {owner} must be one value or a list with one entry per level, "
-            f"here {num_levels}. Received {len(value)} entries: {name}={value!r}"
+            f"here {num_levels}. Received {len(value)} entries: {name}={shown(value)}"
         )
     return list(value)
+
+
+def as_numbers(value: Any, owner: str, name: str) -> np.ndarray:
+    """Returns a non-empty array of finite numbers, made of anything that NumPy takes."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:  # such as rows of different lengths
+        raise _error(name, owner, "be an array of numbers", value) from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
+        raise ValueError(
+            f"Argument `{name}` of {owner} must be an array of numbers, not empty. Received: "
+            f"{name}={shown(value)}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"Argument `{name}` of {owner} must be an array of finite numbers. Received one that "
+            "holds NaN or infinity: remove or fill such values first."
+        )
+    return array
+
+
+def check_path(name: str, value: Any, owner: str) -> Any:
+    """Returns `value` if it can name a file or a folder."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise _error(name, owner, "be the path of a file or folder, or a name", value)
+    return value
 
 
 def check_rows(
@@ -157,8 +232,18 @@ def check_rows(
                 f"{owner} needs finite numbers in `{name}`, but row {row} holds NaN or infinity: "
                 "remove or fill such values first."
             )
+        if x.dtype == "float64" and np.abs(chunk).max() > _largest():
+            raise ValueError(
+                f"{owner} needs numbers up to {_largest():.2g}, which float32 can hold, but "
+                f"`{name}` reaches {np.abs(chunk).max():.3g} from row {start} on: scale the data."
+            )
         if within is not None and (chunk.min() < within[0] or chunk.max() > within[1]):
             raise ValueError(_out_of_bounds(owner, name, within, start, chunk))
+
+
+def _largest():
+    """Returns the largest number of the type that Keras computes with."""
+    return float(np.finfo("float64" if keras.config.floatx() == "float64" else "float32").max)
 
 
 def _out_of_bounds(owner, name, within, start, chunk):
@@ -186,11 +271,61 @@ def lies_within_unit(x: np.ndarray) -> bool:
 
 def check_same_length(x: Any, y: Any, owner: str) -> None:
     """Checks that there is one label per row."""
+    if np.ndim(y) == 0:
+        raise ValueError(f"{owner} needs one label per row in `y`. Received a single value.")
     if len(x) != len(y):
         raise ValueError(
             f"{owner} needs one label per row. Received {len(x)} rows in `x` and "
             f"{len(y)} labels in `y`."
         )
+
+
+def check_weights(weights: np.ndarray, x: Any, owner: str) -> None:
+    """Checks that there is one weight per row, none of them negative and at least one above 0."""
+    if weights.dtype.kind not in "biuf" or weights.ndim == 0:
+        raise ValueError(
+            f"{owner} needs one number per row in `sample_weight`. Received an array of "
+            f"{weights.dtype} of shape {weights.shape}."
+        )
+    if len(weights) != len(x):
+        raise ValueError(
+            f"{owner} needs one weight per row. Received {len(x)} rows in `x` and "
+            f"{len(weights)} weights in `sample_weight`."
+        )
+    if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() <= 0:
+        raise ValueError(
+            f"{owner} needs finite numbers of at least 0 in `sample_weight`, and at least one "
+            f"above 0. Received numbers from {weights.min():g} to {weights.max():g}."
+        )
+
+
+def check_targets(
+    y: np.ndarray, owner: str, within: tuple[float, float] | None, loss: str | None
+) -> None:
+    """Checks that targets are finite numbers, which the loss can measure.
+
+    Args:
+        y: Array of shape `(rows, ...)`.
+        owner: The caller's name in the error message.
+        within: Range in which every target must lie; `None` for no bounds.
+        loss: The loss' name in the error message.
+    """
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"{owner} needs numbers in `y`. Received an array of {y.dtype}.")
+    for start in range(0, len(y), _CHUNK_ROWS):
+        chunk = y[start : start + _CHUNK_ROWS]
+        if not np.isfinite(chunk).all():
+            row = start + int(np.argwhere(~np.isfinite(chunk))[0][0])
+            raise ValueError(
+                f"{owner} needs finite numbers in `y`, but row {row} holds NaN or infinity: "
+                "leave out rows without a target."
+            )
+        if within is not None and (chunk.min() < within[0] or chunk.max() > within[1]):
+            raise ValueError(
+                f"{owner} measures by {loss}, which needs targets in [{within[0]}, {within[1]}]. "
+                f"Received targets from {chunk.min():.6g} to {chunk.max():.6g}: scale them, or "
+                "compile with another loss, such as 'mean_squared_error'."
+            )
 
 
 def check_class_labels(y: np.ndarray, num_classes: int, owner: str) -> None:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_sda._validation import get_initializer
 from keras_sda.backend import usable_seed
 
 __all__ = ["SigmoidGlorotUniform"]
@@ -70,7 +71,7 @@ def for_level(identifier, level: int, seed: int | None):
     levels of the same size would start with the same kernel. An initializer given by name, or
     without a seed, gets `seed`; one with a seed keeps it at level 0 and adds `level` to it above.
     """
-    initializer = keras.initializers.get(identifier)
+    initializer = get_initializer("kernel_initializer", identifier, "the model")
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
     own_seed = config.get("seed")
     if "seed" not in config or isinstance(own_seed, dict):  # a SeedGenerator advances by itself

@@ -5,7 +5,13 @@ import math
 import keras
 from keras import ops
 
-from keras_sda._validation import check_fraction, check_non_negative, check_positive, per_level
+from keras_sda._validation import (
+    check_fraction,
+    check_non_negative,
+    check_positive,
+    per_level,
+    shown,
+)
 from keras_sda.backend import loss_dtype, scaled_for_replicas
 
 __all__ = ["CodeL1", "KLSparsity"]
@@ -130,7 +136,16 @@ def code_regularizers(value, layers, owner):
 
 def kernel_regularizers(value, layers, owner, name="kernel_regularizer"):
     """Returns the kernel regularizer of each layer, or `None` where there is none."""
-    return [keras.regularizers.get(one) for one in per_level(name, value, len(layers), owner)]
+    chosen = []
+    for one in per_level(name, value, len(layers), owner):
+        try:
+            chosen.append(keras.regularizers.get(one))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"Argument `{name}` of {owner} must be a Keras regularizer, the name of one, such "
+                f"as 'l2', or None. Received: {name}={shown(one)}"
+            ) from error
+    return chosen
 
 
 def add_penalties(loss, layer, codes, code_regularizers=(), kernel_regularizer=None):

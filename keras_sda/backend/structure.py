@@ -33,7 +33,7 @@ _ASIDE = {
         "_arguments _auto_config _build_shapes_dict _call_signature call_signature_parameters",
         "_compile_config _given_loss _saved_model_arg_spec _saved_model_inputs_spec build quantize",
         # The denoiser that a stack keeps beside what it trains.
-        "_kept_denoiser denoiser_state keep_denoiser",
+        "_kept_denoiser _state_before denoiser_state keep_denoiser",
         # What belongs to one `fit` or to one call.
         "_called _compiled_trainable_state _eval_epoch_iterator _fits _initial_epoch _loss_ids",
         "_losses _losses_override _work can_resume_mid_epoch compiled compiled_by_xla history kept",

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from keras_sda._validation import check_fraction, check_positive
+from keras_sda._validation import check_bool, check_fraction, check_positive
 
 
 class PatienceStopping(keras.callbacks.Callback):
@@ -73,7 +73,7 @@ class PatienceStopping(keras.callbacks.Callback):
         self.improvement_threshold = check_fraction(
             "improvement_threshold", improvement_threshold, owner
         )
-        self.restore_best_weights = restore_best_weights
+        self.restore_best_weights = check_bool("restore_best_weights", restore_best_weights, owner)
         self._reset()
 
     def _reset(self):

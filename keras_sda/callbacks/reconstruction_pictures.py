@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_sda._validation import check_non_negative_int, check_positive_int
+from keras_sda._validation import check_non_negative_int, check_positive_int, check_rows
 
 
 class ReconstructionPictures(keras.callbacks.Callback):
@@ -60,6 +60,7 @@ class ReconstructionPictures(keras.callbacks.Callback):
                 f"Argument `rows` of {owner} must be an array of a few rows of numbers. "
                 f"Received an array of {self.rows.dtype} of shape {self.rows.shape}."
             )
+        check_rows(self.rows, owner, name="rows")
         if image_shape is None and self.rows.ndim > 2:
             image_shape = self.rows.shape[1:]
         width = math.prod(self.rows.shape[1:])

@@ -25,21 +25,24 @@ def shuffles_itself(x: Any) -> bool:
 
 def first_batch(dataset: Any, owner: str, name: str = "x") -> np.ndarray:
     """Returns the inputs of a dataset's first batch; refuses an empty or an endless dataset."""
-    if isinstance(dataset, keras.utils.PyDataset):
-        is_endless = dataset.num_batches is None
-    else:
-        is_endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1
     batch = peek(dataset)
     if batch is None:
         raise ValueError(
             f"{owner} needs at least one batch in `{name}`. Received an empty dataset."
         )
-    if is_endless:
+    if is_endless(dataset):
         raise ValueError(
             f"{owner} needs a finite dataset in `{name}`. Received one that repeats for ever: "
             "leave repeat() out; `epochs` repeats it."
         )
     return np.asarray(inputs_of(batch))
+
+
+def is_endless(dataset: Any) -> bool:
+    """Whether a dataset is known to repeat its batches for ever."""
+    if isinstance(dataset, keras.utils.PyDataset):
+        return dataset.num_batches is None
+    return hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1
 
 
 def peek(dataset: Any) -> Any:
@@ -50,7 +53,10 @@ def peek(dataset: Any) -> Any:
 
 
 def run_in_batches(
-    function: Callable[[Any], Any], x: Any, batch_size: int = BATCH_SIZE
+    function: Callable[[Any], Any],
+    x: Any,
+    batch_size: int = BATCH_SIZE,
+    check: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Returns a function's outputs for all rows of `x`, computing each row once.
 
@@ -61,9 +67,10 @@ def run_in_batches(
         function: Function of a batch of inputs that returns a tensor with as many rows.
         x: Array of rows, or a dataset of batches.
         batch_size: Rows per batch, if `x` is an array.
+        check: Function that refuses a batch of a dataset, of which no more was looked at before.
     """
     if is_dataset(x):
-        return np.concatenate(list(outputs_by_batch(function, x, batch_size)))
+        return np.concatenate(list(outputs_by_batch(function, x, batch_size, check)))
     batches = outputs_by_batch(function, x, batch_size)
     first = next(batches)
     outputs = np.empty((len(x), *first.shape[1:]), first.dtype)
@@ -75,9 +82,11 @@ def run_in_batches(
     return outputs
 
 
-def outputs_by_batch(function, x, batch_size):
+def outputs_by_batch(function, x, batch_size, check=None):
     """Yields a function's outputs batch by batch, as NumPy arrays."""
     for rows in row_batches(x, batch_size):
+        if check is not None:
+            check(to_numpy(rows))
         yield compute_batch(function, rows)
 
 

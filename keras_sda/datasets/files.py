@@ -88,6 +88,8 @@ class Source(NamedTuple):
 
 def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path:
     """Finds a file or folder as given, in `data_dir`, or in the folder `KERAS_SDA_DATA` names."""
+    if not str(path).strip():
+        raise ValueError("The data need a name or a path. Received an empty one.")
     given = Path(path).expanduser()
     roots = [data_dir, os.environ.get("KERAS_SDA_DATA")]
     candidates = [given, *(Path(root).expanduser() / given for root in roots if root)]

@@ -32,6 +32,29 @@ class ComputedRows:
         return self.function(np.asarray(self.x[rows]))
 
 
+class SparseRows(ComputedRows):
+    """Rows of a sparse matrix that are made dense when a batch of them is read.
+
+    Args:
+        x: Sparse matrix in CSR format.
+        function: Function of a batch of dense rows, such as a scaling; `None` leaves them.
+    """
+
+    def __init__(self, x: Any, function: Callable | None = None):
+        self.x = x
+        self.function = function or np.asarray
+        self.shape = x.shape
+        self.ndim = 2
+        self.size = x.shape[0] * x.shape[1]
+        self.dtype = np.dtype(x.dtype if function is None else "float32")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.function(self.x[rows].toarray())
+
+
 def is_outside_memory(rows: Any) -> bool:
     """Whether `rows` is an array that is read or computed piece by piece."""
     return isinstance(rows, (np.memmap, ComputedRows))

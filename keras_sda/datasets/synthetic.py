@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from keras_sda._validation import check_non_negative, check_positive_int
+from keras_sda._validation import check_non_negative, check_positive_int, check_seed
 from keras_sda.datasets.files import Split
 
 
@@ -51,6 +51,7 @@ def gaussian_clouds_weights(seed=0, rows=1000, sizes=(2, 4, 1)):
 def _clouds(seed, rows):
     check_positive_int("rows", rows, "gaussian_clouds")
     # Drawn in the tutorial's order, so that the points are the tutorial's.
+    check_seed("seed", seed, "gaussian_clouds()")
     generator = np.random.RandomState(seed)
     y = generator.randint(0, 2, rows)
     deviations = generator.random_sample((2, 2)) + 1

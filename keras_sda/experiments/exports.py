@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_sda._validation import check_fraction
 from keras_sda.experiments.finished_run import Run
 from keras_sda.exporting import DRAWN_ROWS, FORMATS, MAX_ROWS
 
@@ -38,6 +39,8 @@ def export_run(
         ValueError: If the threshold needs training rows that cannot be read, or as in
             `Autoencoder.export`.
     """
+    if contamination is not None:
+        check_fraction("contamination", contamination, "export")
     if contamination is not None and not run.model.reconstructs:
         raise ValueError(
             f"{type(run.model).__name__} does not reconstruct its rows, so it has no score that a "

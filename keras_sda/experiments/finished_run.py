@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_sda import datasets
+from keras_sda._validation import check_path, shown
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
@@ -108,6 +109,12 @@ class Run:
         Raises:
             ValueError: If there are no such rows, or they do not fit the model.
         """
+        own = self.experiment.data.target
+        if data is None and target is not None and target != own:
+            raise ValueError(
+                f"The label column of the run's own data is {shown(own)}. Received: "
+                f"target={shown(target)}; leave it out, or name other data."
+            )
         if self.columns is None:
             return self._prepared(self.raw_rows(data, target, part, **load))
         if data is None:
@@ -372,7 +379,7 @@ def load_run(folder: str | Path) -> Run:
     print(run.experiment.model.name, run.metrics["test"])
     ```
     """
-    path = Path(folder)
+    path = Path(check_path("folder", folder, "load_run()"))
     missing = [name for name in (CONFIG, MODEL) if not (path / name).is_file()]
     if missing:
         raise ValueError(

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import check_positive_int, get_activation
 
 # The authors' own, in place of Keras' 1e-3.
 _EPSILON = 1e-10
@@ -106,7 +106,7 @@ class LadderEncoder(_Normalizing):
     def __init__(self, units, activation="relu", kernel_initializer="lecun_normal", **kwargs):
         super().__init__(**kwargs)
         self.units = check_positive_int("units", units, type(self).__name__)
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation("activation", activation, "LadderEncoder")
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.scale = None
 

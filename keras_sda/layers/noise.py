@@ -7,7 +7,7 @@ and rescale nothing. The level is a variable, `layer.level`, which may be assign
 import keras
 from keras import ops
 
-from keras_sda._validation import check_choice, check_non_negative
+from keras_sda._validation import check_choice, check_non_negative, check_number
 from keras_sda.layers.noise_layer import Noise
 from keras_sda.layers.swap_noise import ColumnSwapNoise, SwapNoise
 
@@ -75,7 +75,7 @@ class SaltAndPepperNoise(Noise):
         Same as the input.
 
     Raises:
-        ValueError: If `rate` lies outside [0, 1].
+        ValueError: If `rate` lies outside [0, 1], or `low` is not below `high`.
 
     Example:
 
@@ -90,8 +90,13 @@ class SaltAndPepperNoise(Noise):
 
     def __init__(self, rate, low=0.0, high=1.0, seed=None, **kwargs):
         super().__init__(rate, seed=seed, **kwargs)
-        self.low = float(low)
-        self.high = float(high)
+        self.low = check_number("low", low, "SaltAndPepperNoise")
+        self.high = check_number("high", high, "SaltAndPepperNoise")
+        if not self.low < self.high:
+            raise ValueError(
+                "Arguments `low` and `high` of SaltAndPepperNoise must be the lower and the upper "
+                f"value. Received: low={low!r}, high={high!r}"
+            )
 
     def corrupt(self, inputs):
         draw = self._uniform(ops.shape(inputs))
@@ -143,7 +148,8 @@ class AdditiveGaussianNoise(Noise):
 
     def __init__(self, stddev, clip=None, seed=None, **kwargs):
         super().__init__(stddev, seed=seed, **kwargs)
-        if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
+        is_pair = isinstance(clip, (list, tuple)) and len(clip) == 2
+        if clip is not None and not (is_pair and clip[0] < clip[1]):
             raise ValueError(
                 "Argument `clip` of AdditiveGaussianNoise must be a pair (lowest, highest). "
                 f"Received: clip={clip!r}"

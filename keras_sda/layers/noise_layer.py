@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_sda._validation import check_fraction
+from keras_sda._validation import check_fraction, check_seed
 from keras_sda.backend import usable_seed
 
 
@@ -18,7 +18,7 @@ class Noise(keras.layers.Layer):
 
     def __init__(self, level, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = check_seed("seed", seed, type(self).__name__)
         self.seed_generator = keras.random.SeedGenerator(usable_seed(seed))
         # float32 whatever the policy: in bfloat16 a rate of 0.3 would be 0.2998.
         self.level = self.add_weight(

@@ -1,6 +1,7 @@
 """The noises for tables, which swap values with other rows of the batch."""
 
 import math
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -163,6 +164,11 @@ class ColumnSwapNoise(Noise):
 def _checked_groups(groups):
     """Returns the first input of each column and the one after its last, as pairs."""
     pairs: list[tuple[int, int]] = []
+    if not isinstance(groups, Iterable):
+        raise ValueError(
+            "Argument `groups` of ColumnSwapNoise must list (start, stop) of each column. "
+            f"Received: groups={groups!r}"
+        )
     for group in groups:
         start, stop = (group.start, group.stop) if hasattr(group, "start") else group
         if start != (pairs[-1][1] if pairs else 0) or stop <= start:

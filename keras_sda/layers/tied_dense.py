@@ -3,7 +3,12 @@
 import keras
 from keras import ops
 
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import (
+    check_bool,
+    check_positive_int,
+    get_activation,
+    get_initializer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_sda")
@@ -66,10 +71,14 @@ class TiedDense(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.units = check_positive_int("units", units, owner="TiedDense")
-        self.activation = keras.activations.get(activation)
-        self.visible_activation = keras.activations.get(visible_activation)
-        self.tied = bool(tied)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.activation = get_activation("activation", activation, "TiedDense")
+        self.visible_activation = get_activation(
+            "visible_activation", visible_activation, "TiedDense"
+        )
+        self.tied = check_bool("tied", tied, "TiedDense")
+        self.kernel_initializer = get_initializer(
+            "kernel_initializer", kernel_initializer, "TiedDense"
+        )
         self.visible_kernel_initializer = keras.initializers.get(visible_kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.visible_bias_initializer = keras.initializers.get(visible_bias_initializer)

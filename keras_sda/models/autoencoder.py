@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_sda import backend, losses
-from keras_sda._validation import check_rows, lies_within_unit
-from keras_sda.datasets.batches import is_dataset, peek, run_in_batches
+from keras_sda._validation import check_rows, get_activation, lies_within_unit
+from keras_sda.datasets.batches import is_dataset, peek
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 
@@ -39,7 +39,7 @@ class Autoencoder(CheckedModel):
         owner = type(self).__name__
         losses.check_reconstruction_loss(reconstruction_loss, owner)
         if output_activation != "auto":
-            function = keras.activations.get(output_activation)
+            function = get_activation("output_activation", output_activation, owner)
             output_activation = keras.activations.serialize(function)
             if reconstruction_loss == "auto":
                 is_sigmoid = output_activation == "sigmoid"
@@ -103,6 +103,11 @@ class Autoencoder(CheckedModel):
         name = keras.activations.serialize(self.output_activation)
         return _REACH.get(name) if isinstance(name, str) else None
 
+    @property
+    def target_bounds(self):
+        """Between which bounds targets must lie; those of the decoder under the own loss."""
+        return super().target_bounds if self.has_given_loss else self._reach
+
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Checks data before training on them, and settles `reconstruction_loss="auto"` by them."""
         super().check_data(x, y, owner)
@@ -136,15 +141,15 @@ class Autoencoder(CheckedModel):
 
     def encode(self, x):
         """Returns the codes of `x` as a NumPy array, without noise."""
-        return self._run(self.encoder, x, "encode()")
+        return self.run(self.encoder, x, "encode()")
 
     def decode(self, codes):
         """Returns the reconstruction of `codes` as a NumPy array."""
-        return self._run(self.decoder, codes, "decode()", shape=self.decoder.input_shape[1:])
+        return self.run(self.decoder, codes, "decode()", shape=self.decoder.input_shape[1:])
 
     def reconstruct(self, x):
         """Returns `x` encoded and decoded again, as a NumPy array, without noise."""
-        return self._run(self, x, "reconstruct()")
+        return self.run(self, x, "reconstruct()")
 
     def reconstruction_error(self, x):
         """Returns the reconstruction loss of each row, without noise: high means strange.
@@ -155,17 +160,13 @@ class Autoencoder(CheckedModel):
         Returns:
             NumPy array of shape `(rows,)`, in nats for cross-entropy, in squared units otherwise.
         """
-        return self._run(self.compute_reconstruction_error, x, "reconstruction_error()")
+        return self.run(self.compute_reconstruction_error, x, "reconstruction_error()")
 
     def compute_reconstruction_error(self, rows):
         """Returns the reconstruction loss of each row of a batch as a tensor, without noise."""
         outputs = self._measured(self.preactivation(rows))
         outputs = keras.ops.cast(outputs, self._rows_loss.dtype)
         return self._rows_loss.call(keras.ops.cast(rows, outputs.dtype), outputs)
-
-    def _run(self, function, x, owner, shape=None):
-        self.check_rows(x, owner, shape=shape)
-        return run_in_batches(function, x)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes the model for another runtime, and checks there that it computes the same.

@@ -1,5 +1,6 @@
 """What every model does around Keras' `fit`: checks the data first, seeds the shuffling."""
 
+import math
 from typing import Any
 
 import keras
@@ -7,18 +8,28 @@ import numpy as np
 from keras import ops
 
 from keras_sda import backend, losses, presets
-from keras_sda._validation import check_class_labels, check_rows, check_same_length
-from keras_sda.datasets.batches import BATCH_SIZE, shuffles_itself
+from keras_sda._validation import check_seed
+from keras_sda.datasets.batches import (
+    BATCH_SIZE,
+    is_dataset,
+    row_batches,
+    shuffles_itself,
+    to_numpy,
+)
+from keras_sda.datasets.given import as_table, is_streamed
 from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
 from keras_sda.models.arguments import KeepsArguments
+from keras_sda.models.data import TakesData, tables_of
 from keras_sda.training.fast_fit import FastFit
-from keras_sda.training.plan import is_table, to_device
+from keras_sda.training.fit_checks import bound_arguments, check_ends, check_optimizer, check_split
+from keras_sda.training.plan import TABLES, is_table, to_device
 
 
-class CheckedModel(KeepsArguments, FastFit):
+class CheckedModel(KeepsArguments, TakesData):
     """A Keras model that refuses unfit data in one sentence, and repeats itself with a seed.
 
-    Arrays are checked; whatever else Keras takes is left to it. A subclass sets `input_dim`, or
+    Arrays, tables and tensors are checked, of datasets the first batch and every loss. A subclass
+    sets `input_dim`, or
     overrides `row_shape` if its rows are images, and `num_classes` if it classifies. One whose
     `fit` learns from unlabelled rows, too, of class number -1, sets `uses_unlabelled`: experiments
     then give it all training rows, and other classifiers those with a label.
@@ -28,20 +39,13 @@ class CheckedModel(KeepsArguments, FastFit):
         **kwargs: As for `keras.Model`.
     """
 
-    input_dim: Any = None
-    num_classes: int | None = None
     uses_unlabelled = False
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = check_seed("seed", seed, type(self).__name__)
         self._fits = 0
         self._loss_takes_logits = False
-
-    @property
-    def row_shape(self):
-        """The shape of one row of data: `(input_dim,)`, or that of an image."""
-        return (self.input_dim,)
 
     @property
     def reconstructs(self) -> bool:
@@ -84,6 +88,7 @@ class CheckedModel(KeepsArguments, FastFit):
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
         """Sets optimizer, loss and metrics by Keras' own `compile`, whose arguments it takes."""
+        check_optimizer(optimizer, f"{type(self).__name__}.compile()")
         # Without a loss Keras would keep the one of an earlier call.
         self._compile_loss = None
         self._given_jit_compile = kwargs.get("jit_compile", "auto")
@@ -109,10 +114,6 @@ class CheckedModel(KeepsArguments, FastFit):
             logits = ops.matmul(ops.cast(codes, self.head.compute_dtype), kernel)
             self.keep_for_loss(logits=logits if bias is None else logits + bias)
         return self.head(codes)
-
-    def target(self, x, y=None):
-        """Returns what outputs are compared with in loss and metrics: `y`."""
-        return y
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if self._loss_takes_logits:
@@ -141,10 +142,11 @@ class CheckedModel(KeepsArguments, FastFit):
         return self._compile_loss is not None
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains by Keras' own `fit`, whose arguments it takes, once the data are checked.
+        """Trains by Keras' own `fit`, whose arguments it takes, once they and the data are checked.
 
         Args:
-            x: Array of rows, of shape `(rows, features)` or images, or a dataset of batches.
+            x: Rows, of shape `(rows, features)` or images, as an array, a table, a tensor or a
+                dataset of batches; see `keras_sda.datasets.given`.
             y: What outputs are compared with: for a head, such as class numbers; for an
                 autoencoder, whose target is `x`, only another target, such as clean rows for `x`
                 with noise of its own.
@@ -156,27 +158,66 @@ class CheckedModel(KeepsArguments, FastFit):
             The `keras.callbacks.History`.
 
         Raises:
-            ValueError: Before training, if data or labels do not fit the model.
+            ValueError: Before training, if an argument, data or labels do not fit the model.
+            FloatingPointError: If the loss becomes NaN or infinite, as of a dataset that holds such
+                values in a later batch. Weights and optimizer are then what they were before.
         """
-        y = self._with_weights(x, y, kwargs)
-        self.check_data(x, y, "fit()")
-        held_out = kwargs.get("validation_data")
-        if held_out is not None:
-            rows, targets = (
-                (*held_out, None)[:2] if isinstance(held_out, tuple) else (held_out, None)
-            )
-            self.check_data(rows, targets, "fit(validation_data)")
+        arguments = bound_arguments("fit", self, x, y, *args, **kwargs)
+        self.prepare_fit(arguments)
         self.before_training()
         seed = None if self.seed is None else self.seed + self._fits
         self._fits += 1
-        if shuffles_itself(x):
+        if shuffles_itself(arguments["x"]):
             # Keras' own default would warn that it cannot shuffle a tf.data.Dataset.
-            kwargs.setdefault("shuffle", False)
-        with backend.shuffling_seed(seed):
-            return super().fit(x, y, *args, **kwargs)
+            arguments.setdefault("shuffle", False)
+        try:
+            with backend.shuffling_seed(seed):
+                history = super().fit(**arguments)
+            self.after_training(arguments["x"])
+            return history
+        except FloatingPointError as error:
+            self._fits -= 1
+            self.after_failed_training()
+            self.find_bad_batch(arguments["x"], "fit()", error)
+            raise
+
+    def prepare_fit(self, arguments: dict[str, Any]) -> None:
+        """Checks the data among the arguments of `fit`, and makes arrays of them.
+
+        Args:
+            arguments: Those of `fit`, by name, which are changed.
+        """
+        if self.optimizer is not None:
+            check_optimizer(self.optimizer, f"{type(self).__name__}.fit()")
+        self.take_data(arguments, "fit()")
+        x, share = arguments["x"], arguments.get("validation_split")
+        owner = f"{type(self).__name__}.fit()"
+        check_ends(x, arguments.get("steps_per_epoch"), owner, by="steps_per_epoch")
+        if share and arguments.get("validation_data") is None:
+            check_split(x, share, owner)
+        held_out = arguments.get("validation_data")
+        if held_out is None:
+            return
+        owner = "fit(validation_data)"
+        tables = tables_of(held_out)
+        self.take_data(tables, owner)
+        steps = arguments.get("validation_steps")
+        check_ends(tables["x"], steps, f"{type(self).__name__}.{owner}", by="validation_steps")
+        given = [tables.get(name) for name in TABLES if tables.get(name) is not None]
+        arguments["validation_data"] = given[0] if len(given) == 1 else tuple(given)
 
     def before_training(self) -> None:
         """Does what has to be done between the checks of `fit` and its first step: nothing."""
+
+    def after_training(self, x: Any) -> None:
+        """Does what has to be done after the last step of `fit`: nothing.
+
+        Args:
+            x: The rows that were trained on.
+        """
+
+    def after_failed_training(self) -> None:
+        """Takes back what `before_training` has done: nothing."""
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, once the data are checked.
@@ -186,23 +227,45 @@ class CheckedModel(KeepsArguments, FastFit):
             y: What outputs are compared with, as in `fit`.
             *args: As in `keras.Model.evaluate`.
             **kwargs: As in `keras.Model.evaluate`.
-        """
-        y = self._with_weights(x, y, kwargs)
-        # Inside `fit`, which has checked them, Keras evaluates once per epoch.
-        if not kwargs.get("_use_cached_eval_dataset"):
-            self.check_data(x, y, "evaluate()")
-        return super().evaluate(x, y, *args, **kwargs)
 
-    def _with_weights(self, x, y, arguments):
-        """Returns `y`, or the target where Keras would drop weights that come without a `y`."""
-        has_weights = y is None and arguments.get("sample_weight") is not None
-        return self.target(x) if has_weights else y
+        Raises:
+            ValueError: If an argument, data or labels do not fit the model.
+            FloatingPointError: If a batch of a dataset holds NaN, infinity, or targets that the
+                loss cannot measure.
+        """
+        arguments = bound_arguments("evaluate", self, x, y, *args, **kwargs)
+        # Inside `fit`, which has checked them, Keras evaluates once per epoch.
+        if not arguments.get("_use_cached_eval_dataset"):
+            self.prepare_evaluate(arguments)
+        results = super().evaluate(**arguments)
+        self._check_measured(arguments["x"], results)
+        return results
+
+    def prepare_evaluate(self, arguments: dict[str, Any]) -> None:
+        """Checks the data among the arguments of `evaluate`, and makes arrays of them."""
+        self.take_data(arguments, "evaluate()")
+        owner = f"{type(self).__name__}.evaluate()"
+        check_ends(arguments["x"], arguments.get("steps"), owner, by="steps")
+
+    def _check_measured(self, x, results):
+        """Raises a `FloatingPointError` if a dataset has made the loss NaN."""
+        if not is_streamed(x):
+            return
+        values = list(results.values()) if isinstance(results, dict) else results
+        if math.isnan(values[0] if isinstance(values, (list, tuple)) else values):
+            error = FloatingPointError(
+                f"{type(self).__name__}.evaluate() measured a loss of nan: a batch of the dataset "
+                "holds NaN, infinity, or targets outside of what the loss measures; remove them."
+            )
+            self.find_bad_batch(x, "evaluate()", error)
+            raise error
 
     def predict(self, x, batch_size=None, *args, **kwargs):
         """Returns the model's output by Keras' own `predict`, once the data are checked.
 
         An array that is one batch is computed in one call, in about 1 ms instead of some 50 under
-        TensorFlow, and without a progress bar unless `verbose` asks for one.
+        TensorFlow, and without a progress bar unless `verbose` asks for one. So is each batch of a
+        dataset.
 
         Args:
             x: Array of rows, or a dataset of batches.
@@ -211,24 +274,37 @@ class CheckedModel(KeepsArguments, FastFit):
             *args: As in `keras.Model.predict`.
             **kwargs: As in `keras.Model.predict`.
         """
+        arguments = bound_arguments("predict", self, x, batch_size, *args, **kwargs)
+        owner = f"{type(self).__name__}.predict()"
+        check_ends(x, arguments.get("steps"), owner, by="steps")
+        x = arguments["x"] = as_table(x, owner)
         self.check_rows(x, "predict()")
         if batch_size is None and isinstance(x, np.ndarray) and len(self.row_shape) == 1:
-            batch_size = BATCH_SIZE
-        if isinstance(x, np.memmap):
-            x, batch_size = RowBatches(x, batch_size=batch_size or 32), None
-        elif not args and self._is_one_batch(x, batch_size or 32, **kwargs):
-            return self._predict_at_once(x)
-        return super().predict(x, batch_size, *args, **kwargs)
+            batch_size = arguments["batch_size"] = BATCH_SIZE
+        if is_outside_memory(x):
+            arguments |= {"x": RowBatches(x, batch_size=batch_size or 32), "batch_size": None}
+        elif self._computes_at_once(arguments):
+            if is_dataset(x):
+                return self._predict_by_batches(x)
+            if len(x) <= (batch_size or 32):
+                return self._predict_at_once(x)
+        return super().predict(**arguments)
 
-    def _is_one_batch(self, x, batch_size, verbose="auto", steps=None, callbacks=None):
-        """Whether Keras' own `predict` would compute all rows together, and show it to nobody."""
+    def _predict_by_batches(self, x):
+        outputs = []
+        for rows in row_batches(x, BATCH_SIZE):
+            rows = to_numpy(rows)
+            self.check_rows(rows, "predict()")
+            outputs.append(self._predict_at_once(rows))
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+
+    def _computes_at_once(self, arguments):
+        """Whether nobody looks on while Keras' own `predict` would compute batches."""
         return (
-            is_table(x)
-            and not is_outside_memory(x)
-            and len(x) <= batch_size
-            and verbose in ("auto", 0)
-            and steps is None
-            and not callbacks
+            (is_table(arguments["x"]) or is_dataset(arguments["x"]))
+            and arguments.get("verbose", "auto") in ("auto", 0)
+            and arguments.get("steps") is None
+            and not arguments.get("callbacks")
             and not (backend.is_distributed(self) or self.run_eagerly)
             and type(self).predict_step is FastFit.predict_step
         )
@@ -240,29 +316,6 @@ class CheckedModel(KeepsArguments, FastFit):
         with backend.without_gradients():
             outputs = functions[key](backend.shard_rows(to_device(x)))
             return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
-
-    def check_rows(self, x: Any, owner: str, shape: tuple[int, ...] | None = None) -> None:
-        """Raises a `ValueError` if `x` is empty, of another shape, or holds NaN or infinity."""
-        if isinstance(x, np.ndarray):
-            check_rows(x, f"{type(self).__name__}.{owner}", shape=shape or self.row_shape)
-
-    def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
-        """Raises a `ValueError` if the data do not fit the model; see `fit`."""
-        self.check_rows(x, owner)
-        if self.num_classes is not None and y is None and isinstance(x, np.ndarray):
-            remedy = ": use pretrain(x) for rows without" if hasattr(self, "pretrain") else ""
-            raise ValueError(
-                f"{type(self).__name__}.{owner} needs the labels `y` of the rows. "
-                f"Received none{remedy}."
-            )
-        if not isinstance(y, np.ndarray) or not isinstance(x, np.ndarray):
-            return
-        owner = f"{type(self).__name__}.{owner}"
-        check_same_length(x, y, owner)
-        loss = getattr(self, "loss", None)
-        name = loss if isinstance(loss, str) else getattr(loss, "name", None)
-        if self.num_classes is not None and name == "sparse_categorical_crossentropy":
-            check_class_labels(y, self.num_classes, owner)
 
 
 def _is_softmax(head):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from keras_sda._validation import check_positive_int
-from keras_sda.datasets.batches import run_in_batches
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 
@@ -20,8 +19,7 @@ class Classifier(CheckedModel):
                 f"Argument `level` of {type(self).__name__} must name one of {count} hidden "
                 f"layers. Received: level={level!r}"
             )
-        self.check_rows(x, "encode()")
-        return run_in_batches(lambda rows: self.hidden(rows, level % count), x)
+        return self.run(lambda rows: self.hidden(rows, level % count), x, "encode()")
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes the model for another runtime, and checks there that it computes the same.

@@ -34,6 +34,8 @@ class KeepsDenoiser(keras.Model):
     # "shared": the stack's own layers; "kept": a copy of them; "lost": trained on labels without
     # one; "unknown": read from a file of an earlier version, which does not tell.
     denoiser_state = "shared"
+    # That before the latest `fit`.
+    _state_before = "shared"
 
     @property
     def denoiser(self) -> UnrolledAutoencoder:
@@ -68,12 +70,19 @@ class KeepsDenoiser(keras.Model):
     @backend.in_own_scope
     def before_training(self):
         """Keeps a copy of the denoiser before the first supervised `fit` changes its layers."""
+        self._state_before = self.denoiser_state
         if self.head is None or self.denoiser_state in ("kept", "lost"):
             return
         if self.keep_denoiser and self._is_pretrained() and not self._may_have_moved():
             self._keep_copy([values_of(layer) for layer in self.autoencoder.levels])
         else:
             self.denoiser_state = "lost"
+
+    def after_failed_training(self):
+        """Drops a copy that was made for a `fit` which has put the layers back."""
+        if self._state_before != self.denoiser_state:
+            self.share_denoiser()
+            self.denoiser_state = self._state_before
 
     def share_denoiser(self):
         """Makes the stack's own layers the denoiser, as pretraining has just trained them."""

@@ -14,7 +14,6 @@ from keras_sda.datasets.batches import (
     inputs_of,
     peek,
     row_batches,
-    run_in_batches,
 )
 from keras_sda.layers.ladder import (
     LadderDecoder,
@@ -383,8 +382,7 @@ class LadderNetwork(SemiSupervised):
     def reconstruct(self, x):
         """Returns rows as the way down makes them of their levels, as a NumPy array."""
         self._check_reaches_input("reconstruct()")
-        self.check_rows(x, "reconstruct()")
-        return run_in_batches(self._reconstruction, x)
+        return self.run(self._reconstruction, x, "reconstruct()")
 
     def reconstruction_error(self, x):
         """Returns the summed squared error of each row's reconstruction: high means strange.
@@ -393,8 +391,7 @@ class LadderNetwork(SemiSupervised):
             x: Array of shape `(rows, input_dim)`.
         """
         self._check_reaches_input("reconstruction_error()")
-        self.check_rows(x, "reconstruction_error()")
-        return run_in_batches(self._reconstruction_error, x)
+        return self.run(self._reconstruction_error, x, "reconstruction_error()")
 
     @property
     def reconstructs(self):

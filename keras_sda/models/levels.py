@@ -3,7 +3,12 @@
 import keras
 
 from keras_sda import initializers, losses
-from keras_sda._validation import check_positive_int, per_level
+from keras_sda._validation import (
+    check_bool,
+    check_positive_int,
+    get_activation,
+    per_level,
+)
 from keras_sda.layers import ColumnSwapNoise
 from keras_sda.layers.noise import copy_noise, get_noise
 from keras_sda.layers.tied_dense import TiedDense
@@ -45,7 +50,9 @@ def build_levels(
     """
     num_levels = len(hidden_units)
     activations = per_level("activation", activation, num_levels, owner)
-    tieds = per_level("tied", tied, num_levels, owner)
+    tieds = [check_bool("tied", each, owner) for each in per_level("tied", tied, num_levels, owner)]
+    for each in activations:
+        get_activation("activation", each, owner)
     levels = []
     width = input_dim
     for level, (units, (seed, visible_seed)) in enumerate(zip(hidden_units, seeds, strict=True)):

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_same_length
 from keras_sda.datasets.batches import is_dataset
+from keras_sda.datasets.given import is_streamed
 from keras_sda.datasets.labels import UNLABELLED
 from keras_sda.datasets.random_batches import DrawnByEpoch
 from keras_sda.models.classifier import Classifier
+from keras_sda.models.data import tables_of
 from keras_sda.training.hooks import listed
 from keras_sda.training.pairing import (
     LabelledBatches,
@@ -57,20 +58,35 @@ class SemiSupervised(Classifier):
             ValueError: Before training, if the data do not fit, or fewer than two classes have
                 labelled rows.
         """
-        if kwargs.get("validation_split") and is_table(x):
-            x, y = _split_off(x, y, kwargs)
-        held_out = kwargs.get("validation_data")
-        if held_out is not None:
-            kwargs["validation_data"] = self._with_labels(held_out, "fit(validation_data)")
-        batch_size = kwargs.get("batch_size", args[0] if args else None)
-        if batch_size == 1:
+        return super().fit(x, y, *args, **kwargs)
+
+    def prepare_fit(self, arguments):
+        """Checks the data among the arguments of `fit`, and leaves unlabelled rows out of others.
+
+        Args:
+            arguments: Those of `fit`, by name, which are changed.
+        """
+        if arguments.get("batch_size") == 1:
             raise ValueError(
                 f"{type(self).__name__}.fit() normalises by the rows of a batch, so that it needs "
                 "at least 2. Received: batch_size=1"
             )
-        history = super().fit(x, y, *args, **kwargs)
-        self.settle_after(x)
-        return history
+        super().prepare_fit(arguments)
+        if is_streamed(arguments["x"]) and not is_dataset(arguments["x"]):
+            raise ValueError(
+                f"{type(self).__name__}.fit() reads its rows several times: pass arrays, a "
+                f"tf.data.Dataset or a keras.utils.PyDataset. "
+                f"Received a {type(arguments['x']).__name__}."
+            )
+        if arguments.get("validation_split"):
+            _split_off(arguments)
+        held_out = arguments.get("validation_data")
+        if held_out is not None:
+            arguments["validation_data"] = self._with_labels(held_out, "fit(validation_data)")
+        if is_dataset(arguments["x"]):
+            return
+        _check_two_classes(arguments["y"], f"{type(self).__name__}.fit()")
+        self.settle_before(arguments["x"])
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Returns loss and metrics of labelled rows by Keras' own `evaluate`.
@@ -81,13 +97,14 @@ class SemiSupervised(Classifier):
             *args: As in `keras.Model.evaluate`.
             **kwargs: As in `keras.Model.evaluate`.
         """
-        if not kwargs.get("_use_cached_eval_dataset"):
-            weight = kwargs.pop("sample_weight", None)
-            data = x if y is None else (x, y, weight)[: 2 + (weight is not None)]
-            data = self._with_labels(data, "evaluate()")
-            x, y, weight = (*data, None)[:3] if isinstance(data, tuple) else (data, None, None)
-            kwargs |= {} if weight is None else {"sample_weight": weight}
         return super().evaluate(x, y, *args, **kwargs)
+
+    def prepare_evaluate(self, arguments):
+        """Checks the data among the arguments of `evaluate`, and leaves unlabelled rows out."""
+        super().prepare_evaluate(arguments)
+        tables = [arguments.pop(name) for name in TABLES if arguments.get(name) is not None]
+        data = tables[0] if len(tables) == 1 else tuple(tables)
+        arguments |= tables_of(self._with_labels(data, "evaluate()"))
 
     def _with_labels(self, data, owner):
         """Returns validation or test data without the rows that have no label."""
@@ -98,7 +115,6 @@ class SemiSupervised(Classifier):
             tables = data if isinstance(data, (tuple, list)) else (data,)
             if not all(map(is_table, tables)) or len(tables) < 2:
                 return data
-            self.check_data(tables[0], tables[1], owner)
             rows = labelled_rows(tables[1])
             found = len(rows)
             if found < len(tables[1]):
@@ -113,21 +129,21 @@ class SemiSupervised(Classifier):
 
     def check_data(self, x: Any, y: Any = None, owner: str = "") -> None:
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
-        if not isinstance(y, np.ndarray):
+        if y is None:
             super().check_data(x, y, owner)
             return
-        check_same_length(x, y, f"{type(self).__name__}.{owner}")
-        super().check_data(x, np.where(y == UNLABELLED, 0, y), owner)
-        if owner == "fit()":
-            _check_two_classes(y, f"{type(self).__name__}.fit()")
-            self.settle_before(x)
+        is_numeric = y.dtype.kind in "biuf"
+        super().check_data(x, np.where(y == UNLABELLED, 0, y) if is_numeric else y, owner)
 
     def feed_keras(self, arguments, tables, batch_size):
         """Has Keras' own `fit` take pairs of rows."""
         x, y, _ = tables
         if is_dataset(x):
             pairs: Any = StreamedPairs(x)
-            _check_two_classes(pairs.labels, f"{type(self).__name__}.fit()")
+            owner = f"{type(self).__name__}.fit()"
+            _check_two_classes(pairs.labels, owner)
+            rows, labels = pairs.labelled_rows
+            super().check_data(rows, labels, "fit()")
             self.settle_before(x)
         elif is_table(x) and is_table(y):
             pairs = PairBatches(tables, batch_size, bool(arguments.get("shuffle", True)))
@@ -142,22 +158,25 @@ class SemiSupervised(Classifier):
     def settle_before(self, x: Any) -> None:
         """Settles what depends on the rows to train on, before the first step."""
 
+    def after_training(self, x):
+        """Settles what depends on the rows trained on."""
+        self.settle_after(x)
+
     def settle_after(self, x: Any) -> None:
         """Settles what depends on the rows trained on, after the last step."""
 
 
-def _split_off(x, y, arguments):
-    """Returns the rows to train on, the last share of all rows being moved to those that validate.
+def _split_off(arguments):
+    """Moves the last share of all rows to those that validate, unless these are given.
 
     Keras would split what its `fit` is given, which here are pairs of rows.
     """
-    count = int(len(x) * (1 - arguments.pop("validation_split")))
-    tables = [x, y, arguments.get("sample_weight")]
-    last = tuple(table[count:] for table in tables if table is not None)
-    arguments.setdefault("validation_data", last)
-    if tables[2] is not None:
-        arguments["sample_weight"] = tables[2][:count]
-    return x[:count], y[:count]
+    count = int(len(arguments["x"]) * (1 - arguments.pop("validation_split")))
+    names = [name for name in TABLES if arguments.get(name) is not None]
+    last = tuple(arguments[name][count:] for name in names)
+    arguments |= {name: arguments[name][:count] for name in names}
+    if arguments.get("validation_data") is None:
+        arguments["validation_data"] = last
 
 
 def _check_two_classes(y, owner):

@@ -5,8 +5,7 @@ import contextlib
 import keras
 
 from keras_sda import backend, initializers, regularizers
-from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
-from keras_sda.datasets.batches import run_in_batches
+from keras_sda._validation import check_bool, check_fraction, check_non_negative, check_positive_int
 from keras_sda.exporting import export_model
 from keras_sda.layers.noise import copy_noise
 from keras_sda.models.checked import CheckedModel
@@ -143,10 +142,10 @@ class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel
         self.input_dim = check_positive_int("input_dim", input_dim, _OWNER)
         self.hidden_units = check_hidden_units(hidden_units, _OWNER)
         self.num_classes = num_classes
-        self.batch_normalization = bool(batch_normalization)
+        self.batch_normalization = check_bool("batch_normalization", batch_normalization, _OWNER)
         self.dropout = dropout
         self.finetune_noise_level = finetune_noise_level
-        self.keep_denoiser = bool(keep_denoiser)
+        self.keep_denoiser = check_bool("keep_denoiser", keep_denoiser, _OWNER)
         *seeds, noise_seed = initializers.child_seeds(seed, 4 * len(self.hidden_units) + 2)
         self._add_levels(activation, tied, kernel_initializer, noise, noise_level, seeds)
         self._add_losses(reconstruction_loss, code_regularizer, kernel_regularizer)
@@ -360,6 +359,13 @@ class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel
         if self.autoencoder.reconstruction_loss != before:
             self.forget_functions()
 
+    @property
+    def target_bounds(self):
+        """Between which bounds targets must lie; without a head, those of the decoder."""
+        if self.head is not None or self.has_given_loss:
+            return super().target_bounds
+        return self.autoencoder.target_bounds
+
     def check_data(self, x, y=None, owner=""):
         """Raises a `ValueError` if the data do not fit the model; see `fit`."""
         super().check_data(x, y, owner)
@@ -396,8 +402,7 @@ class StackedDenoisingAutoencoder(KeepsDenoiser, GreedyPretraining, CheckedModel
         if not self.normalization_layers:
             return self.autoencoder.encode(x, level=level)
         level = self.autoencoder.check_level(level)
-        self.check_rows(x, "encode()")
-        return run_in_batches(lambda rows: self.hidden(rows, level), x)
+        return self.run(lambda rows: self.hidden(rows, level), x, "encode()")
 
     def decode(self, codes, level=-1):
         """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""

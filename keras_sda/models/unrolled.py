@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_sda._validation import shown
 from keras_sda.models.autoencoder import Autoencoder
 from keras_sda.training import tied_gradient
 
@@ -47,6 +48,21 @@ class UnrolledAutoencoder(Autoencoder):
         self._encoder_to = functools.cache(self._make_encoder)
         self._decoder_from = functools.cache(self._make_decoder)
         super().__init__(reconstruction_loss, output_activation, seed=seed, **kwargs)
+        owner = type(self).__name__
+        if (
+            not isinstance(layers, (list, tuple))
+            or not layers
+            or not all(map(_has_way_back, layers))
+        ):
+            raise ValueError(
+                f"Argument `layers` of {owner} must list built layers that decode with "
+                f"`reverse=True`, such as TiedDense, at least one. Received: layers={shown(layers)}"
+            )
+        if noise is not None and not isinstance(noise, keras.layers.Layer):
+            raise ValueError(
+                f"Argument `noise` of {owner} must be a Keras layer or None. Received: "
+                f"noise={shown(noise)}"
+            )
         self.noise = noise
         self.levels = list(layers)
         self.input_dim = self.levels[0].input_dim
@@ -140,12 +156,12 @@ class UnrolledAutoencoder(Autoencoder):
 
     def encode(self, x, level=-1):
         """Returns the clean codes of `x` at a level, shape `(rows, units)`."""
-        return self._run(self.encoder_to(level), x, "encode()")
+        return self.run(self.encoder_to(level), x, "encode()")
 
     def decode(self, codes, level=-1):
         """Returns the reconstruction, shape `(rows, input_dim)`, of codes of a level."""
         decoder = self.decoder_from(level)
-        return self._run(decoder, codes, "decode()", shape=decoder.input_shape[1:])
+        return self.run(decoder, codes, "decode()", shape=decoder.input_shape[1:])
 
     def check_level(self, level):
         """Returns the number of a level from 0; raises a `ValueError` if there is none."""
@@ -167,3 +183,8 @@ class UnrolledAutoencoder(Autoencoder):
             if layer.tied:
                 layer.untie()
         self._use_loss(self.reconstruction_loss)
+
+
+def _has_way_back(layer):
+    """Whether something is a built layer that encodes and decodes."""
+    return isinstance(layer, keras.layers.Layer) and hasattr(layer, "input_dim")

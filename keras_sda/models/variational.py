@@ -21,6 +21,7 @@ from keras_sda._validation import (
 )
 from keras_sda.backend import scaled_for_replicas
 from keras_sda.datasets.batches import to_numpy
+from keras_sda.datasets.given import as_table, is_streamed
 from keras_sda.layers.sampling import Sampling
 from keras_sda.losses import gaussian_kl
 from keras_sda.models.autoencoder import Autoencoder
@@ -274,7 +275,7 @@ class VariationalAutoencoder(Autoencoder):
         def both(rows):
             return ops.concatenate(self.posterior(rows), axis=-1)
 
-        mean, log_var = np.split(self._run(both, x, "encode_distribution()"), 2, axis=-1)
+        mean, log_var = np.split(self.run(both, x, "encode_distribution()"), 2, axis=-1)
         return mean, np.exp(0.5 * log_var)
 
     def sample(self, num_samples, seed=None):
@@ -345,7 +346,8 @@ class VariationalAutoencoder(Autoencoder):
         """
         owner = f"{_OWNER}.log_likelihood()"
         check_positive_int("num_samples", num_samples, owner)
-        if isinstance(x, np.ndarray):
+        x = as_table(x, owner)
+        if not is_streamed(x):
             self.check_bounds(x, owner)
         rng = np.random.default_rng(seed)
 
@@ -367,7 +369,7 @@ class VariationalAutoencoder(Autoencoder):
                 total = np.logaddexp(total, np.logaddexp.reduce(log_ratio - nll, axis=0))
             return total - math.log(num_samples)
 
-        return self._run(estimate, x, "log_likelihood()").astype(self._rows_loss.dtype)
+        return self.run(estimate, x, "log_likelihood()").astype(self._rows_loss.dtype)
 
 
 def _average(rows, sample_weight):

@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from keras_sda._validation import check_same_length
+from keras_sda._validation import as_numbers, check_same_length
 from keras_sda.plots.images import class_colour, show_as_written
 
 # The colours of wrong and of right predictions.
@@ -33,10 +33,11 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
     >>> plot_confusion([0, 0, 1, 1], [0, 1, 1, 1]).axes[0].get_title()
     'Confusion: 25.00 % wrong, 1 of 4 rows'
     """
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    labels = as_numbers(labels, "plot_confusion()", "labels")
+    predicted = as_numbers(predicted, "plot_confusion()", "predicted")
     check_same_length(labels, predicted, "plot_confusion()")
     for name, values in (("labels", labels), ("predicted", predicted)):
-        if values.dtype.kind not in "iu" or values.ndim != 1 or not len(values):
+        if values.dtype.kind not in "iu" or values.ndim != 1 or values.min() < 0:
             raise ValueError(
                 f"Argument `{name}` of plot_confusion() must be class numbers from 0, one for each "
                 f"row. Received an array of {values.dtype} of shape {values.shape}."

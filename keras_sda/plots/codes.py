@@ -3,7 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import check_choice, check_same_length
+from keras_sda._validation import (
+    as_numbers,
+    check_choice,
+    check_positive_int,
+    check_same_length,
+)
 from keras_sda.plots.images import class_colour, show_as_written
 
 METHODS = ("pca", "tsne")
@@ -53,6 +58,7 @@ def plot_codes(
     ('Codes', 50)
     """
     codes = _as_table(codes)
+    check_positive_int("count", count, "plot_codes()")
     if dimensions is None:
         dimensions = 3 if codes.shape[1] == 3 else 2
     if labels is not None:
@@ -98,8 +104,8 @@ def project_codes(codes, method="pca", dimensions=2, seed=0):
 
 
 def _as_table(codes):
-    codes = np.asarray(codes, dtype="float64")
-    if codes.ndim < 2 or len(codes) == 0:
+    codes = as_numbers(codes, "plot_codes()", "codes").astype("float64")
+    if codes.ndim < 2:
         raise ValueError(
             f"Codes are drawn from an array of shape (rows, units). Received shape {codes.shape}."
         )

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_sda._validation import as_numbers, check_positive_int
 from keras_sda.plots.features import MOST_NAMES, check_names, shortened
 from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
@@ -38,7 +39,8 @@ def plot_filters(
     >>> figure.axes[0].get_title()
     'First-level filters: 16 of 16 units'
     """
-    kernel = np.asarray(kernel)
+    kernel = as_numbers(kernel, "plot_filters()", "kernel")
+    check_positive_int("count", count, "plot_filters()")
     strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:count]
     filters = kernel[:, np.sort(strongest)]
     units = f"{filters.shape[1]} of {kernel.shape[1]} units"

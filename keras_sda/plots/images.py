@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from keras_sda._validation import as_numbers, check_non_negative_int, check_positive_int
+
 # Paul Tol's "muted" scheme, which colour-blind readers can tell apart, too. For text on white, cyan
 # and sand are a little darker here, and black and grey replace the pale grey and the olive.
 _CLASS_COLOURS = (
@@ -48,6 +50,16 @@ def tile_images(images, columns=None, gap=1, background=1.0):
     >>> tile_images(np.zeros((3, 2, 2)), columns=2).shape
     (5, 5)
     """
+    owner = "tile_images()"
+    images = as_numbers(images, owner, "images")
+    check_non_negative_int("gap", gap, owner)
+    if columns is not None:
+        check_positive_int("columns", columns, owner)
+    if images.ndim != 3:
+        raise ValueError(
+            f"Argument `images` of {owner} must have the shape (count, height, width). "
+            f"Received shape {images.shape}."
+        )
     count, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)

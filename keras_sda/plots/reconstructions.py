@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_sda._validation import as_numbers
 from keras_sda.plots.features import MOST_NAMES, check_names, shortened
 from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
@@ -82,7 +83,8 @@ def plot_model_reconstructions(
     Returns:
         The figure.
     """
-    rows = np.asarray(rows)
+    rows = as_numbers(rows, "plot_model_reconstructions()", "rows")
+    model.check_rows(rows, "reconstruct()")
     noise = getattr(model, "noise", None)
     if hasattr(model, "noise_layers"):
         noise = model.noise_layers[0]

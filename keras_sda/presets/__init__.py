@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import keras
 
+from keras_sda._validation import check_path
 from keras_sda.presets.model_file import read_model
 
 HERE = Path(__file__).parent
@@ -45,6 +46,7 @@ def find(name: str, sha256: str | None = None) -> Path:
     Raises:
         ValueError: If there is no such model here, or its SHA-256 is not the expected one.
     """
+    name = str(check_path("name", name, "presets.load()"))
     if urlsplit(name).scheme in ("http", "https", "file"):
         return _download(name, sha256)
     if name in catalog():

@@ -5,6 +5,7 @@
 7.49
 """
 
+from keras_sda._validation import did_you_mean
 from keras_sda.recipes.autoencoders import AUTOENCODERS
 from keras_sda.recipes.classifiers import CLASSIFIERS
 from keras_sda.recipes.comparison import COMPARISON
@@ -37,5 +38,8 @@ def get(name: str) -> Recipe:
         ValueError: If there is none of that name.
     """
     if name not in RECIPES:
-        raise ValueError(f"There is no recipe {name!r}. Expected one of: {', '.join(RECIPES)}")
+        raise ValueError(
+            f"There is no recipe {name!r}: {did_you_mean(name, RECIPES)}`keras-sda recipes` and "
+            "recipes.names() list all."
+        )
     return RECIPES[name]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sda import experiments
+from keras_sda._validation import check_positive_int
 from keras_sda.experiments import Run, run_folder
 from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.experiments.pictures import draw_overview
@@ -53,7 +54,9 @@ def reproduce(
     folder = run_folder.writable_folder(Path(output))
     if quick:
         recipe = recipe.quickened()
-    name, count = recipe.name, recipe.seeds if seeds is None else seeds
+    name, count = recipe.name, recipe.seeds
+    if seeds is not None:
+        count = check_positive_int("seeds", seeds, "reproduce()")
     path = folder / f"{name}.json"
     content = reports.new_report(recipe, count)
     content["runs"] = _kept_runs(path, content)

@@ -3,7 +3,7 @@
 import numbers
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from keras_sda import backend
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.scaling import Scaling
 from keras_sda.sklearn.frames import TakesFrames
+from keras_sda.sklearn.parameters import Check
 from keras_sda.sklearn.rows import choose_scaling, scaled_rows
 from keras_sda.training.optimizers import make_optimizer
 
@@ -25,6 +26,9 @@ class ModelEstimator(BaseEstimator):
     A subclass is a dataclass of the parameters. Those that are declared here, every one of them
     has.
     """
+
+    # What `parameters.CHECKS` does not say about the parameters of a subclass.
+    own_checks: ClassVar[dict[str, Check]] = {}
 
     batch_size: int
     optimizer: Any

@@ -94,6 +94,7 @@ class SDAClassifier(NetworkClassifier, SupervisedEstimator):
                 "SDAClassifier.fit() needs rows with both a label and a weight above 0. "
                 "Received none."
             )
+        self._check_split(y, labelled)
         self._begin(X)
         self._learn(X, y, weight, labelled)
         return self

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_X_y
-from sklearn.utils.validation import validate_data
 
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.frames import is_frame, is_plain
+from keras_sda.sklearn.rows import validated
 
 
 class TakesFrames(BaseEstimator):
@@ -37,7 +37,7 @@ class TakesFrames(BaseEstimator):
         if reset:
             self.columns_ = self._choose_columns(X)
         if self.columns_ is None:
-            return validate_data(self, X, *y, accept_sparse="csr", reset=reset, **options)
+            return validated(self, X, *y, reset=reset, **options)
         rows = self.columns_(X)
         if reset:
             names = [column.name for column in self.columns_.columns]

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted
 
 from keras_sda import backend
-from keras_sda._validation import check_positive, check_positive_int
+from keras_sda._validation import check_bool, check_fraction, check_positive_int
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.filling import fills_of, with_columns, with_values
@@ -25,6 +25,8 @@ from keras_sda.models.cell_denoiser import CellDenoiser
 from keras_sda.sklearn.base import ModelEstimator, plain_list
 from keras_sda.sklearn.cells import Cells
 from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.parameters import Check, check_parameters, checked_later, or_word
+from keras_sda.sklearn.rows import validated
 
 _OWNER = "SDAImputer"
 _MOST_UPDATES, _MOST_EPOCHS, _FEWEST_EPOCHS = 3000, 150, 3
@@ -96,6 +98,16 @@ class SDAImputer(OneToOneFeatureMixin, TransformerMixin, ModelEstimator):
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010, for the principle; Gondara
         and Wang, "MIDA: Multiple imputation using denoising autoencoders", PAKDD 2018.
     """
+
+    own_checks: ClassVar[dict[str, Check]] = {
+        "epochs": or_word("auto", check_positive_int),
+        "removal_rate": checked_later,
+        "passes": check_positive_int,
+        "kinds": checked_later,
+        "min_frequency": check_fraction,
+        "missing_values": checked_later,
+        "add_indicator": check_bool,
+    }
 
     hidden_units: Any = (128, 128)
     activation: str = "gelu"
@@ -191,20 +203,22 @@ class SDAImputer(OneToOneFeatureMixin, TransformerMixin, ModelEstimator):
         return tags
 
     def _check_parameters(self):
-        if not (isinstance(self.epochs, str) and self.epochs == "auto"):
-            check_positive_int("epochs", self.epochs, _OWNER)
-        check_positive_int("batch_size", self.batch_size, _OWNER)
-        check_positive("learning_rate", self.learning_rate, _OWNER)
+        check_parameters(self)
 
     def _read(self, X, reset):
         """Returns the frame or array as it is, and its columns by name, with gaps as missing."""
         if is_frame(X):
             if reset or is_plain(X):  # scikit-learn's rule for numbers: the same order
-                validate_data(self, X, reset=reset, skip_check_array=True)
+                validated(self, X, accept_sparse=False, reset=reset, skip_check_array=True)
             table = read_frame(X, _OWNER)
         else:
-            X = validate_data(
-                self, X, reset=reset, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan"
+            X = validated(
+                self,
+                X,
+                accept_sparse=False,
+                reset=reset,
+                dtype=FLOAT_DTYPES,
+                ensure_all_finite="allow-nan",
             )
             table = {str(place): column for place, column in enumerate(X.T)}
         if reset:

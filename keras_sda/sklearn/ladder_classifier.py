@@ -1,20 +1,20 @@
 """The ladder classifier: learns from labelled and unlabelled rows at once."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_sda import backend
-from keras_sda._validation import check_choice, check_positive, check_positive_int
+from keras_sda._validation import check_positive_int
 from keras_sda.datasets.labels import UNLABELLED
 from keras_sda.models.ladder import LadderNetwork
 from keras_sda.sklearn.base import plain_list
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.labels import classes_of, relative_weights
 from keras_sda.sklearn.network_classifier import NetworkClassifier
+from keras_sda.sklearn.parameters import Check, check_parameters, or_word
 from keras_sda.sklearn.rows import scaled_rows
-from keras_sda.training.optimizers import SCHEDULES
 
 _OWNER = "LadderClassifier"
 # What `epochs="auto"` stands for: steps to take, and the fewest epochs however many steps they are.
@@ -104,6 +104,8 @@ class LadderClassifier(NetworkClassifier):
         Rasmus et al., "Semi-supervised learning with ladder networks", NIPS 2015.
     """
 
+    own_checks: ClassVar[dict[str, Check]] = {"epochs": or_word("auto", check_positive_int)}
+
     hidden_units: Any = (256, 256)
     noise: Any = "gaussian"
     noise_level: Any = 0.3
@@ -157,20 +159,12 @@ class LadderClassifier(NetworkClassifier):
         return self
 
     def _check_parameters(self):
-        if isinstance(self.epochs, str) and self.epochs != "auto":
-            raise ValueError(
-                f"Argument `epochs` of {_OWNER} must be 'auto' or a whole number of at least 1. "
-                f"Received: epochs={self.epochs!r}"
-            )
-        if self.epochs != "auto":
-            check_positive_int("epochs", self.epochs, _OWNER)
-        if check_positive_int("batch_size", self.batch_size, _OWNER) < 2:
+        check_parameters(self)
+        if self.batch_size < 2:
             raise ValueError(
                 f"Argument `batch_size` of {_OWNER} must be at least 2, as rows are normalised by "
                 "those of their batch. Received: batch_size=1"
             )
-        check_positive("learning_rate", self.learning_rate, _OWNER)
-        check_choice("schedule", self.schedule, SCHEDULES, _OWNER)
 
     def _duration(self, rows):
         """Returns how many epochs to train on so many rows, and how many steps that makes."""

@@ -5,7 +5,7 @@ import itertools
 import math
 import numbers
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -14,7 +14,6 @@ from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
 
 from keras_sda._validation import (
-    check_choice,
     check_fraction,
     check_non_negative_int,
     check_positive_int,
@@ -22,11 +21,13 @@ from keras_sda._validation import (
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.filling import settled
+from keras_sda.datasets.outside_memory import SparseRows
 from keras_sda.datasets.scaling import Scaling
 from keras_sda.exporting import export_model
 from keras_sda.models.leaving_out import leave_out_columns
 from keras_sda.sklearn.docstrings import documented
-from keras_sda.sklearn.rows import SparseRows, robust_scaling
+from keras_sda.sklearn.parameters import Check, check_parameters, one_of, or_word
+from keras_sda.sklearn.rows import robust_scaling
 from keras_sda.sklearn.stacked import StackedEstimator
 
 _OWNER = "SDAOutlierDetector"
@@ -138,6 +139,14 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     """
 
     noise: Any = "gaussian"
+    own_checks: ClassVar[dict[str, Check]] = {
+        "contamination": or_word("auto", check_fraction),
+        "trim": check_fraction,
+        "epochs": or_word("auto", check_non_negative_int),
+        "row_error": one_of(*_ROW_ERRORS),
+        "calibration": one_of(*_CALIBRATIONS),
+    }
+
     noise_level: Any = 0.5
     reconstruction_loss: Any = "squared_error"
     scale: str | None = "robust"
@@ -327,22 +336,16 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         return export_model(self.model_, outputs, filepath, format, **kwargs)
 
     def _check_parameters(self):
-        if self.contamination != "auto":
-            check_fraction("contamination", self.contamination, _OWNER)
-            if not 0 < self.contamination <= 0.5:
-                raise ValueError(
-                    f"Argument `contamination` of {_OWNER} must lie in (0, 0.5], or be 'auto'. "
-                    f"Received: contamination={self.contamination!r}"
-                )
-        check_fraction("trim", self.trim, _OWNER)
+        check_parameters(self)
+        if self.contamination != "auto" and not 0 < self.contamination <= 0.5:
+            raise ValueError(
+                f"Argument `contamination` of {_OWNER} must lie in (0, 0.5], or be 'auto'. "
+                f"Received: contamination={self.contamination!r}"
+            )
         if self.trim > 0.5:
             raise ValueError(
                 f"Argument `trim` of {_OWNER} must lie in [0, 0.5]. Received: trim={self.trim!r}"
             )
-        if not (isinstance(self.epochs, str) and self.epochs == "auto"):
-            check_non_negative_int("epochs", self.epochs, _OWNER)
-        check_choice("row_error", self.row_error, _ROW_ERRORS, _OWNER)
-        check_choice("calibration", self.calibration, _CALIBRATIONS, _OWNER)
 
     def _pretrain(self, model, rows):
         is_none = isinstance(self.pretrain_epochs, numbers.Integral) and self.pretrain_epochs == 0
@@ -456,5 +459,5 @@ def _of_numbers(scaling: Scaling, columns: Columns) -> Scaling:
 def _take(rows: Any, numbers: np.ndarray) -> Any:
     """Returns some of the rows, sparse ones without making them dense."""
     if isinstance(rows, SparseRows):
-        return SparseRows(rows.x[numbers], rows.scaling)
+        return SparseRows(rows.x[numbers], rows.function)
     return rows[numbers]

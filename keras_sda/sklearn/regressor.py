@@ -82,6 +82,7 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
         """
         X, y, weight, labelled = self._check(X, y, sample_weight, "fit")
         self._fit_targets(y[labelled])
+        self._check_split(y, labelled)
         self._begin(X)
         self._learn(X, y, weight, labelled)
         return self
@@ -157,9 +158,17 @@ class SDARegressor(RegressorMixin, SupervisedEstimator):
     def _fit_targets(self, targets):
         self._target_shape = targets.shape[1:]
         columns = targets.reshape(len(targets), -1)
-        self.target_mean_ = columns.mean(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = columns.mean(axis=0), columns.std(axis=0)
+        if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+            raise ValueError(
+                "SDARegressor.fit() needs targets whose variance is a finite number. Received "
+                f"targets from {columns.min():.3g} to {columns.max():.3g}: give them in another "
+                "unit."
+            )
+        self.target_mean_ = mean
         varies = columns.max(axis=0) > columns.min(axis=0)
-        self.target_scale_ = np.where(varies, columns.std(axis=0), 1.0)
+        self.target_scale_ = np.where(varies, deviation, 1.0)
 
     def _head(self):
         # Zeros, as in the classifier: the first steps depend on the data, not on chance.

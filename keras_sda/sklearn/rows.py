@@ -5,33 +5,40 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
+from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
-from keras_sda.datasets.outside_memory import ComputedRows
+from keras_sda.datasets.outside_memory import SparseRows
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
 
 
-class SparseRows(ComputedRows):
-    """Rows of a sparse matrix that are made dense, and scaled, when a batch of them is read.
+def validated(estimator: Any, *data: Any, **options: Any) -> Any:
+    """Returns data as scikit-learn's `validate_data` does, whose refusals become one sentence.
 
     Args:
-        x: Sparse matrix in CSR format.
-        scaling: The map from its values to what a model is trained on.
+        estimator: The estimator.
+        *data: `X`, or `X` and `y`.
+        **options: As in `validate_data`; sparse rows become CSR.
     """
+    try:
+        return validate_data(estimator, *data, **{"accept_sparse": "csr", **options})
+    except (ValueError, TypeError) as error:
+        raise type(error)(_one_sentence(str(error), type(estimator).__name__)) from error
 
-    def __init__(self, x: Any, scaling: Scaling):
-        self.x = x
-        self.function = self.scaling = scaling
-        self.shape = x.shape
-        self.ndim = 2
-        self.size = x.shape[0] * x.shape[1]
-        self.dtype = np.dtype("float32")
 
-    def __len__(self) -> int:
-        return self.shape[0]
+def _one_sentence(text, owner):
+    text = " ".join(text.split())
+    if "contains NaN" in text or "contains infinity" in text:
+        first = text.split(". ")[0].rstrip(".")
+        return f"{first}: {owner} needs finite numbers, so remove or fill such values first."
+    if len(text) > _MOST_CHARACTERS:
+        remedy = text[text.rfind("Reshape your data") :] if "Reshape your data" in text else ""
+        return f"{text[: _MOST_CHARACTERS - len(remedy)]}... {remedy}".strip()
+    return text
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.function(self.x[rows].toarray())
+
+# Of a message that quotes the data.
+_MOST_CHARACTERS = 300
 
 
 def scaled_rows(x: Any, scaling: Scaling) -> Any:

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -14,11 +14,12 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from keras_sda._validation import check_fraction, check_positive_int
+from keras_sda._validation import check_positive_int
 from keras_sda.datasets.labels import has_label
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.frames import TakesFrames
 from keras_sda.sklearn.labels import checked_labels, classes_of
+from keras_sda.sklearn.parameters import Check, check_parameters, check_share, checked_later
 
 _OWNER = "CodeSpreading"
 # Relative to the labels; far below the differences that decide, and some 150 steps away at most.
@@ -109,6 +110,13 @@ class CodeSpreading(ClassifierMixin, TakesFrames):
         2003, for the class masses.
     """
 
+    own_checks: ClassVar[dict[str, Check]] = {
+        "encoder": checked_later,
+        "n_neighbors": check_positive_int,
+        "alpha": check_share,
+        "class_mass": checked_later,
+    }
+
     encoder: Any = None
     n_neighbors: int = 7
     alpha: float = 0.99
@@ -181,11 +189,7 @@ class CodeSpreading(ClassifierMixin, TakesFrames):
         return tags
 
     def _check_parameters(self):
-        check_positive_int("n_neighbors", self.n_neighbors, _OWNER)
-        if check_fraction("alpha", self.alpha, _OWNER) in (0, 1):
-            raise ValueError(
-                f"Argument `alpha` of {_OWNER} must lie in (0, 1). Received: alpha={self.alpha!r}"
-            )
+        check_parameters(self)
         if self.encoder is not None and not hasattr(self.encoder, "transform"):
             raise ValueError(
                 f"Argument `encoder` of {_OWNER} must be None or have a method `transform`, as "

@@ -8,17 +8,12 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from keras_sda import backend
-from keras_sda._validation import (
-    check_choice,
-    check_fraction,
-    check_non_negative_int,
-    check_positive_int,
-)
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.datasets.folds import folds_to_compare_by
-from keras_sda.models.linear_on_codes import HEADS, ROWS_TO_LOOK_AT, LinearOnCodes, better_head
+from keras_sda.models.linear_on_codes import ROWS_TO_LOOK_AT, LinearOnCodes, better_head
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 from keras_sda.sklearn.labels import relative_weights
+from keras_sda.sklearn.parameters import check_parameters
 from keras_sda.sklearn.rows import scaled_rows
 from keras_sda.sklearn.stacked import StackedEstimator
 
@@ -84,15 +79,30 @@ class SupervisedEstimator(StackedEstimator):
         raise NotImplementedError
 
     def _check_parameters(self):
-        owner = type(self).__name__
-        check_choice("head", self.head, (None, *HEADS), owner)
-        check_non_negative_int("epochs", self.epochs, owner)
-        check_positive_int("patience", self.patience, owner)
-        if check_fraction("validation_fraction", self.validation_fraction, owner) in (0, 1):
+        check_parameters(self)
+
+    def _check_split(self, y, labelled):
+        """Raises a `ValueError` if rows cannot be held out for early stopping, before training."""
+        if not self.early_stopping or self.head == "linear":
+            return
+        try:
+            self._held_out(y, np.flatnonzero(labelled), seed=0)
+        except ValueError as error:
             raise ValueError(
-                f"Argument `validation_fraction` of {owner} must lie in (0, 1). "
-                f"Received: validation_fraction={self.validation_fraction!r}"
-            )
+                f"{type(self).__name__}.fit() cannot hold out the share "
+                f"validation_fraction={self.validation_fraction!r} of {int(labelled.sum())} "
+                f"labelled rows for early stopping ({error}): change it, or use "
+                "early_stopping=False."
+            ) from error
+
+    def _held_out(self, y, numbers, seed):
+        """Returns the numbers of the rows to train on and of those to hold out."""
+        return train_test_split(
+            numbers,
+            test_size=self.validation_fraction,
+            random_state=seed,
+            stratify=self._strata(y[numbers]),
+        )
 
     def _begin(self, X):
         """Builds, pretrains and compiles the model, once the labels are known."""
@@ -162,12 +172,7 @@ class SupervisedEstimator(StackedEstimator):
         numbers = np.flatnonzero(labelled)
         options: dict[str, Any] = {}
         if early_stopping:
-            numbers, held_out = train_test_split(
-                numbers,
-                test_size=self.validation_fraction,
-                random_state=self._seed,
-                stratify=self._strata(y[numbers]),
-            )
+            numbers, held_out = self._held_out(y, numbers, self._seed)
             options["validation_data"] = self._tables(X, y, weight, held_out)
             options["callbacks"] = [
                 keras.callbacks.EarlyStopping(

@@ -2,7 +2,7 @@
 
 import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from keras_sda.datasets.batches import run_in_batches
 from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.parameters import Check, checked_later
 from keras_sda.sklearn.unsupervised import UNSUPERVISED, UnsupervisedEstimator
 
 
@@ -57,6 +58,8 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
     """
 
+    own_checks: ClassVar[dict[str, Check]] = {"level": checked_later}  # below
+
     level: Any = -1
 
     def fit(self, X, y=None):
@@ -69,7 +72,6 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         Returns:
             The estimator.
         """
-        self._check_level()
         self._fit(X)
         return self
 
@@ -141,7 +143,8 @@ class SDATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsuperv
         units = self.model_.hidden_units
         return sum(units) if self.level == "all" else units[self.level]
 
-    def _check_level(self):
+    def _check_parameters(self):
+        super()._check_parameters()
         levels = len(self.hidden_units)
         is_number = isinstance(self.level, numbers.Integral) and not isinstance(self.level, bool)
         if self.level != "all" and not (is_number and -levels <= self.level < levels):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from keras_sda._validation import check_non_negative_int
+from keras_sda.sklearn.parameters import check_parameters
 from keras_sda.sklearn.stacked import StackedEstimator
 
 UNSUPERVISED = """\
@@ -24,12 +24,15 @@ class UnsupervisedEstimator(StackedEstimator):
 
     def _fit(self, X):
         """Trains on all rows and returns them scaled."""
-        check_non_negative_int("epochs", self.epochs, type(self).__name__)
+        self._check_parameters()
         X = self._validated(X)
         self.model_, rows = self._start(X)
         self.history_: dict[str, list[float]] = {}
         self._train_together(rows)
         return rows
+
+    def _check_parameters(self):
+        check_parameters(self)
 
     def _train_together(self, rows):
         if self.epochs:

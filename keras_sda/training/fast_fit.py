@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from keras_sda import backend
+from keras_sda.datasets.given import is_streamed
 from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
+from keras_sda.training.finite import GuardedLoss, put_back_unless_finite, with_stop
 from keras_sda.training.hooks import (
     accepts_epoch_groups,
     backup_among,
@@ -42,7 +44,7 @@ _FIT = inspect.signature(keras.Model.fit)
 _KERAS_ONLY = ("class_weight", "validation_split", "steps_per_epoch")
 
 
-class FastFit(backend.Trainer):
+class FastFit(GuardedLoss):
     """A Keras model whose `fit` on arrays takes many steps per call of the backend.
 
     It does so under TensorFlow, on one device or several (TPUs apart), and under JAX on one device,
@@ -50,9 +52,8 @@ class FastFit(backend.Trainer):
     (`class_weight`, `validation_split`, `steps_per_epoch`). An array in a file (`np.memmap`) is
     read piece by piece, under JAX always by Keras' own way, and never copied whole.
 
-    A callback that wants to hear of every batch gets every batch, one per call. Keras'
-    `compile(steps_per_execution=...)` sets the number of steps; left at 1, it is chosen so that
-    calls are few and the progress display still moves.
+    A callback that wants to hear of every batch gets one per call. Keras' `steps_per_execution`
+    sets the number of steps; left at 1, calls are few and the progress display still moves.
 
     Attributes:
         steps_per_call: How many steps a call has taken in the latest `fit`; `None`: Keras' own way.
@@ -75,8 +76,8 @@ class FastFit(backend.Trainer):
         self.kept = KeptForLoss()
         super().__init__(*args, **kwargs)
         self.steps_per_call: int | None = None
-        self.compiled_by_xla = False
         self.rows_an_epoch: int | None = None
+        self.compiled_by_xla = False
         self.can_resume_mid_epoch = False
 
     def keep_for_loss(self, **tensors: Any) -> None:
@@ -109,17 +110,20 @@ class FastFit(backend.Trainer):
         del arguments["self"]
         callbacks = listed(arguments.get("callbacks"))
         backup = backup_among(callbacks)
-        if backup is None:
-            return self._fit(arguments)
-        arguments["callbacks"] = callbacks
-        with backup.around_fit(self, arguments):
-            return self._fit(arguments, backup)
+        with put_back_unless_finite(self):
+            if backup is None:
+                return self._fit(arguments)
+            arguments["callbacks"] = callbacks
+            with backup.around_fit(self, arguments):
+                return self._fit(arguments, backup)
 
     def _fit(self, arguments, backup=None):
+        arguments["callbacks"] = with_stop(arguments.get("callbacks"))
         tables = [arguments.get(name) for name in TABLES]
         batch_size = arguments.get("batch_size") or 32
         self.steps_per_call = self._choose_steps(arguments, tables, batch_size, backup)
         self.compiled_by_xla = False
+        self._work.by_batches = is_streamed(tables[0])
         self.rows_an_epoch = len(tables[0]) if is_table(tables[0]) else None
         # Of several devices each has a part of the metrics of an epoch.
         self.can_resume_mid_epoch = not backend.is_distributed(self) and (
@@ -214,7 +218,7 @@ class FastFit(backend.Trainer):
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
-        tables = [x, y, kwargs.get("sample_weight")]
+        tables, by_batches = [x, y, kwargs.get("sample_weight")], is_streamed(x)
         given = [table for table in tables if table is not None]
         if (
             backend.can_group_steps(self)
@@ -231,7 +235,8 @@ class FastFit(backend.Trainer):
             weight = kwargs.pop("sample_weight", None)
             x = RowBatches(x, y, weight, batch_size=batch_size or 32)
             y = batch_size = None
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
+        with self._work.reading(by_batches):
+            return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def _evaluate_at_once(self, tables, batch_size, options):
         """Evaluates in one call, as Keras' own way takes longer than computing on few rows."""
@@ -278,9 +283,8 @@ class FastFit(backend.Trainer):
         finally:
             self._work.evaluation = None
 
-    # Keras keeps one function for training and one for testing. What was traced for one number of
-    # steps per call is wrong for another, so that there is one for each.
-
+    # Keras keeps one function for training and one for testing; here there is one for each number
+    # of steps per call, and so on.
     @property
     def train_function(self):
         return self._work.functions.get(self._key("train", self._work.plan))
@@ -299,7 +303,8 @@ class FastFit(backend.Trainer):
 
     def _key(self, name, plan):
         kind = None if plan is None else plan.kind
-        return name, kind, getattr(self, "steps_per_execution", 1)
+        by_batches = kind is None and self._work.by_batches
+        return name, kind, by_batches, getattr(self, "steps_per_execution", 1)
 
     def _keep(self, name, plan, function):
         if function is not None:
@@ -385,7 +390,6 @@ class FastFit(backend.Trainer):
 
     # What `callbacks.Backup` asks in order to resume from within an epoch. Keras counts the steps
     # of an epoch from its beginning; those that were taken before pass without training.
-
     @property
     def replayed_logs(self) -> dict[str, float] | None:
         """Logs of the step to resume from; `None` once it is reached."""
@@ -400,11 +404,7 @@ class FastFit(backend.Trainer):
         return None if self._work.plan is None else self._work.progress.remaining_rows
 
     def resume_rows(self, rows: np.ndarray | None) -> None:
-        """Trains on these rows in what is left of the epoch.
-
-        Args:
-            rows: What `remaining_rows` has returned.
-        """
+        """Trains in what is left of the epoch on these rows, as `remaining_rows` has given them."""
         if rows is not None:
             self._work.progress.remaining_rows = rows
 
@@ -443,7 +443,7 @@ class FastFit(backend.Trainer):
         """Returns the number, from 1, of the first step of an epoch whose loss was not finite.
 
         Args:
-            last_step: Number, from 0, of the last step of the latest call, as callbacks get it.
+            last_step: That of the latest call's last step, from 0, as callbacks get it.
         """
         if self.steps_per_call is None:
             return last_step + 1

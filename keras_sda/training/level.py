@@ -64,6 +64,15 @@ class PretrainingLevel(FastFit):
                 self._rows_loss = tied_gradient.WrittenOutCrossentropy(dtype=self._rows_loss.dtype)
         self.built = True
 
+    @property
+    def target_bounds(self):
+        """Between which bounds clean inputs must lie: those of cross-entropy, or any."""
+        return (0, 1) if self.reconstruction_loss == "binary_crossentropy" else None
+
+    def target(self, x, y=None):
+        """Returns what outputs are compared with: the clean input."""
+        return x
+
     def call(self, inputs, training=False):
         corrupted = inputs if self.noise is None else self.noise(inputs, training=training)
         if training and self.gradient == "written out":

@@ -140,6 +140,7 @@ class StreamedPairs(keras.utils.PyDataset):
 
     Attributes:
         labels: The labels of the labelled rows.
+        labelled_rows: These rows and their labels.
     """
 
     def __init__(self, dataset: Any):
@@ -149,6 +150,7 @@ class StreamedPairs(keras.utils.PyDataset):
         self._count = len(found)
         self._labelled = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         self.labels = self._labelled[1]
+        self.labelled_rows = self._labelled[:2]
         self._size = 0
         self._rows: Any = None
         self._before: list[np.ndarray] = []

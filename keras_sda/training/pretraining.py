@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_sda import losses, regularizers
 from keras_sda._validation import (
@@ -20,12 +19,15 @@ from keras_sda._validation import (
     check_positive,
     check_positive_int,
     check_rows,
+    check_seed,
     per_level,
+    shown,
 )
 from keras_sda.backend import is_chief, shuffling_seed
 from keras_sda.callbacks import Backup, LevelProgress, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE, first_batch, is_dataset, shuffles_itself
-from keras_sda.datasets.outside_memory import is_outside_memory
+from keras_sda.datasets.given import as_table
+from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.resuming import fingerprint
 from keras_sda.training.code_cache import CACHES, OWNER, CodeCache
 from keras_sda.training.level import PretrainingLevel
@@ -135,8 +137,11 @@ def pretrain_layers(
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
         "Stacked Denoising Autoencoders (SdA)".
     """
-    if len(layers) == 0:
-        raise ValueError(f"{OWNER} needs at least one layer. Received an empty list.")
+    if not isinstance(layers, Sequence) or len(layers) == 0:
+        raise ValueError(
+            f"Argument `layers` of {OWNER} must list layers, at least one. "
+            f"Received: layers={shown(layers)}"
+        )
     check_choice("cache", cache, CACHES, owner=OWNER)
     plans = _plan_levels(
         layers,
@@ -235,6 +240,7 @@ def _plan_levels(
 ):
     """Returns a plan for each level; raises a `ValueError` if an argument does not fit."""
     count = len(layers)
+    check_seed("seed", seed, OWNER)
 
     def each(name, value, check=None):
         values = per_level(name, value, count, OWNER)
@@ -242,7 +248,7 @@ def _plan_levels(
 
     columns = {
         "noise": each("noise", noise),
-        "reconstruction_loss": each("reconstruction_loss", reconstruction_loss),
+        "reconstruction_loss": each("reconstruction_loss", reconstruction_loss, _check_loss),
         "code_regularizer": regularizers.code_regularizers(code_regularizer, layers, OWNER),
         "kernel_regularizer": regularizers.kernel_regularizers(kernel_regularizer, layers, OWNER),
         "epochs": each("epochs", epochs, check_non_negative_int),
@@ -263,6 +269,10 @@ def _plan_levels(
         )
         for level, layer in enumerate(layers)
     ]
+
+
+def _check_loss(name, value, owner):
+    return check_choice(name, value, RECONSTRUCTION_LOSSES, owner)
 
 
 def _tell_backups(plans, codes, held_out, seed):
@@ -412,6 +422,6 @@ def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name:
             f"{OWNER} reads `{name}` several times, which a generator does not allow: pass an "
             "array, a tf.data.Dataset or a keras.utils.PyDataset."
         )
-    rows = x if is_outside_memory(x) else np.asarray(x)
+    rows = as_table(x, OWNER, name)
     check_rows(rows, OWNER, shape=(width,), within=within, name=name)
     return rows

@@ -38,6 +38,8 @@ class Work:
     progress: Progress = field(default_factory=Progress)
     example: Any = None
     may_replay: bool = False
+    # Whether rows come in batches that nothing has checked before.
+    by_batches: bool = False
 
     @contextlib.contextmanager
     def showing(self, example: Any) -> Iterator[None]:
@@ -47,3 +49,12 @@ class Work:
             yield
         finally:
             self.example = before
+
+    @contextlib.contextmanager
+    def reading(self, by_batches: bool) -> Iterator[None]:
+        """Says, inside the `with` block, whether rows come in batches that nothing has checked."""
+        before, self.by_batches = self.by_batches, by_batches
+        try:
+            yield
+        finally:
+            self.by_batches = before
