@@ -63,6 +63,7 @@ BENCHMARKS = (
 
 KINDS = {
     "Classifiers": ("classification error",),
+    "Tables": ("ROC-AUC short of 100", "variance not explained"),
     "Autoencoders": (
         "squared error",
         "half squared error of all",
@@ -232,6 +233,7 @@ def recipe_pages() -> dict[str, str]:
     sections: dict[str, list[str]] = {}
     for name, recipe in recipes.RECIPES.items():
         kind = next(kind for kind, figures in KINDS.items() if recipe.figure in figures)
+        kind = "Tables" if recipe in recipes.tables.TABLES else kind
         sections.setdefault("Why these differ" if name in compared else kind, []).append(name)
     for title, names in sections.items():
         lines += [f"## {title}", ""]
@@ -289,6 +291,7 @@ def _recipe_section(recipe, content):
         each = ", ".join(report.number(run["figure"]) for run in runs)
         minutes = sum(sum(run["minutes"].values()) for run in runs) / len(runs)
         baseline = runs[-1]["baseline"]
+        others = baseline.get("others", {})
         versions = ", ".join(f"{name} {value}" for name, value in content["versions"].items())
         rows += [
             (seeds, each),
@@ -297,6 +300,7 @@ def _recipe_section(recipe, content):
                 f"{report.number(baseline['theirs'])} for it, {report.number(baseline['ours'])} "
                 f"here ({baseline['unit']}, last seed)",
             ),
+            *((f"beside it, {name}", report.number(v)) for name, v in others.items()),
             ("minutes a run", f"{minutes:.1f} ({content['hardware']})"),
             ("versions", versions),
         ]

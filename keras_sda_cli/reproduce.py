@@ -37,7 +37,8 @@ def reproduce(name, every, seeds, data_dir, quick, output, quiet):
     """Train by the recipe NAME, and print the published figure beside the measured one.
 
     Each seed's result is written as it comes. The same command again resumes after an
-    interruption: with the seeds that are missing, and within a seed after the last epoch.
+    interruption: with the seeds that are missing, and within a seed after the last epoch. With
+    --all, recipes whose data are missing are skipped, and a line says why.
     """
     from keras_sda import recipes
 
@@ -47,7 +48,13 @@ def reproduce(name, every, seeds, data_dir, quick, output, quiet):
     verbose = 0 if quiet else 1
     reports = []
     for each in chosen:
-        report = recipes.reproduce(recipes.get(each), output, seeds, data_dir, quick, verbose)
+        try:
+            report = recipes.reproduce(recipes.get(each), output, seeds, data_dir, quick, verbose)
+        except FileNotFoundError as error:
+            if not every:
+                raise
+            click.echo(f"{each} is skipped. {error}")
+            continue
         reports.append(report)
         click.echo(recipes.describe(report))
     if every:

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 import keras_sda as ks
 from keras_sda import recipes
 from keras_sda.datasets.random_batches import RandomBlocks, RandomRows
-from keras_sda.experiments import Experiment, figures, running
+from keras_sda.experiments import Experiment, figures, fitting, running
 from keras_sda.recipes import report
 from keras_sda.recipes.small import DelayedMomentum
 
@@ -29,7 +29,10 @@ def marked(name):
 
 def without_learning(recipe):
     """Returns a recipe that trains for no epochs, and so must fail the comparison."""
-    changes = {"training.epochs": 0}
+    # A linear head would be solved for without any epoch.
+    changes = {"training.epochs": 0, "training.head": None}
+    if recipe.quick_table is not None:
+        changes["training.head"] = "finetune"
     if recipe.experiment.pretraining is not None:
         changes["pretraining.epochs"] = 0
     return recipe.but(recipe.name, recipe.title, changes)
@@ -133,6 +136,49 @@ def test_figures_by_hand(digits):
     classifier = ks.SoftmaxRegression(64, 10)
     classifier.start_from([np.zeros((64, 10)), np.eye(10)[3]])  # always a three
     assert figures.classification_error(classifier, rows) == 100 * np.mean(rows.y != 3)
+
+
+def test_figures_of_tables_by_hand(digits):
+    x, y = digits
+    is_odd = (y % 2).astype("int64")
+    rows = ks.datasets.Split(x[:300], is_odd[:300])
+    classifier = ks.SoftmaxRegression(64, 2)
+    rng = np.random.default_rng(0)
+    classifier.start_from([rng.normal(size=(64, 2)), np.zeros(2)])
+    odds = classifier.predict(rows.x, verbose=0)[:, 1].astype("float64")
+    difference = odds[rows.y == 1][:, None] - odds[rows.y == 0][None]
+    area = np.mean((difference > 0) + 0.5 * (difference == 0))
+    assert figures.auc_shortfall(classifier, rows) == pytest.approx(100 * (1 - area), rel=1e-4)
+    regressor = ks.MLP(64, (4,), head=keras.layers.Dense(1), seed=0)
+    quantities = ks.datasets.Split(x[:300], x[:300].sum(axis=1))
+    errors = quantities.y - regressor.predict(quantities.x, verbose=0)[:, 0].astype("float64")
+    share = 100 * np.mean(errors**2) / np.var(quantities.y)
+    assert figures.variance_not_explained(regressor, quantities) == pytest.approx(share, rel=1e-3)
+
+
+def test_rivals_by_hand(digits):
+    from sklearn.ensemble import RandomForestClassifier
+
+    x, y = digits
+    split = ks.datasets.Split
+    scaling = ks.datasets.Scaling()
+    data = ks.datasets.Data(split(x[:400], y[:400]), None, split(x[1000:], y[1000:]), "", scaling)
+    classifier = ks.SoftmaxRegression(64, 10)
+    found = figures.BASELINES["logistic regression and forest by error"](classifier, data)
+    assert found["name"] == "logistic regression"
+    assert found["ours"] == pytest.approx(figures.classification_error(classifier, data.test))
+    forest = RandomForestClassifier(200, random_state=0).fit(*data.train)
+    errors = 100 * np.mean(forest.predict(x[1000:]) != y[1000:])
+    assert found["others"]["random forest"] == pytest.approx(errors, abs=1.5)  # it chooses a leaf
+    assert found["theirs"] < 12 < found["ours"]
+
+
+def test_recipes_of_tables_name_no_folder_of_this_machine():
+    for recipe in recipes.tables.TABLES:
+        for each in (recipe, recipe.quickened()):
+            data = each.settings()["data"]
+            assert data["data_dir"] is None
+            assert not data["name"].startswith("/")
 
 
 def test_baselines_by_hand(digits):
@@ -240,7 +286,7 @@ def test_reproduce_keeps_every_seed_and_resumes(tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / "gaussian-clouds-earlier-2.json").read_text())["runs"]) == 1
 
 
-class PowerCut(running.StopOnNonFiniteLoss):
+class PowerCut(fitting.StopOnNonFiniteLoss):
     """Ends training with an error at the start of the third epoch, once."""
 
     is_due = True
@@ -258,7 +304,7 @@ BATCHES_BY_EPOCH = ("agn-autoencoder-protocol", "mlp-dropout-adagrad-protocol")
 def test_resumes_within_a_seed(name, tmp_path, monkeypatch):
     recipe = recipes.get(name).quickened().but(name, "x", {"training.epochs": 4})
     undisturbed = recipes.run(recipe, verbose=0)
-    monkeypatch.setattr(running, "StopOnNonFiniteLoss", PowerCut)
+    monkeypatch.setattr(fitting, "StopOnNonFiniteLoss", PowerCut)
     monkeypatch.setattr(PowerCut, "is_due", True)
     with pytest.raises(RuntimeError, match="no more power"):
         recipes.reproduce(recipe, tmp_path, seeds=1, verbose=0)

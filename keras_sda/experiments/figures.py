@@ -1,5 +1,6 @@
 """What is measured of a trained model, and what it is measured against."""
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from keras_sda._validation import check_class_labels
 from keras_sda.datasets import Data, Split
 from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.experiments import comparison
 from keras_sda.experiments.scores import r2
 
 _PIXEL_NOISE = 0.4
@@ -139,6 +141,21 @@ def classification_error(model: keras.Model, rows: Split) -> float:
     return 100 * float(np.mean(predicted_classes(model, x) != y))
 
 
+def auc_shortfall(model: keras.Model, rows: Split) -> float:
+    """Returns by how much 100 times the area under the ROC curve of two classes falls short."""
+    from sklearn.metrics import roc_auc_score
+
+    x, y = rows.labelled or rows
+    probability = model.predict(x, batch_size=BATCH_SIZE, verbose=0)[:, -1]
+    return 100 * (1 - float(roc_auc_score(y, probability)))
+
+
+def variance_not_explained(model: keras.Model, rows: Split) -> float:
+    """Returns 100 times 1 - R2: the mean squared error in % of the variance of the targets."""
+    x, y = rows.labelled or rows
+    return 100 * (1 - regression_figures(model, x, np.asarray(y))["r2"])
+
+
 def squared_error(model: keras.Model, rows: Split) -> float:
     """Returns the squared distance between a row and its reconstruction, averaged over rows."""
     return _squared_distance(rows.x, model.reconstruct(rows.x))
@@ -189,6 +206,8 @@ def half_squared_error_of_all(model: keras.Model, rows: Split) -> float:
 FIGURES: dict[str, tuple[Callable[[keras.Model, Split], float], str]] = {
     "classification error": (classification_error, "%"),
     "training error": (classification_error, "%"),
+    "ROC-AUC short of 100": (auc_shortfall, "points"),
+    "variance not explained": (variance_not_explained, "%"),
     "squared error": (squared_error, "an image"),
     "cross-entropy": (cross_entropy, "nats an image"),
     "cross-entropy per pixel": (cross_entropy_per_pixel, "nats a pixel"),
@@ -228,6 +247,24 @@ def compare_with_chance(model: keras.Model, data: Data) -> dict[str, Any]:
         "theirs": 100 * (1 - float(np.bincount(labels).max()) / len(labels)),
         "ours": classification_error(model, test),
     }
+
+
+def compare_with_rivals(model: keras.Model, data: Data, figure: str) -> dict[str, Any]:
+    """Returns a figure on test rows of the model, a linear model and a forest; less is better.
+
+    Args:
+        model: A network that learns labels.
+        data: What all three are trained on, and the test rows.
+        figure: A figure of `comparison.compare`: `"error"`, or `"ROC-AUC"` or `"R2"`, which are
+            told as what is missing to 100 %.
+    """
+    found = comparison.compare(model, data.train, data.test or data.train)["figures"]
+    sign, start = (1, 0.0) if figure == "error" else (-1, 1.0)
+    told = {name: 100 * (start + sign * each[figure][0]) for name, each in found.items()}
+    ours = told.pop(comparison.NETWORK)
+    name = next(iter(told))
+    unit = "% error" if figure == "error" else f"{figure} in %, what is missing to 100"
+    return {"name": name, "unit": unit, "theirs": told.pop(name), "ours": ours, "others": told}
 
 
 def _labelled_test(data: Data) -> Split:
@@ -279,4 +316,11 @@ BASELINES: dict[str, Callable[[keras.Model, Data], dict[str, Any]]] = {
     "chance": compare_with_chance,
     "pca": compare_with_pca,
     "denoising pca": compare_denoising_with_pca,
+    "logistic regression and forest by error": functools.partial(
+        compare_with_rivals, figure="error"
+    ),
+    "logistic regression and forest by ROC-AUC": functools.partial(
+        compare_with_rivals, figure="ROC-AUC"
+    ),
+    "ridge regression and forest by R2": functools.partial(compare_with_rivals, figure="R2"),
 }

@@ -14,12 +14,13 @@ from keras_sda.recipes.report import describe, table
 from keras_sda.recipes.reproducing import learns, reproduce, run
 from keras_sda.recipes.semi_supervised import SEMI_SUPERVISED
 from keras_sda.recipes.small import SMALL
+from keras_sda.recipes.tables import TABLES
 
 __all__ = ["RECIPES", "Recipe", "describe", "get", "learns", "names", "reproduce", "run", "table"]
 
 RECIPES = {
     recipe.name: recipe
-    for recipe in [*CLASSIFIERS, *SEMI_SUPERVISED, *AUTOENCODERS, *SMALL, *COMPARISON]
+    for recipe in [*CLASSIFIERS, *SEMI_SUPERVISED, *TABLES, *AUTOENCODERS, *SMALL, *COMPARISON]
 }
 
 

@@ -32,6 +32,8 @@ class Recipe:
         quick: Changes to the experiment for a run of seconds, by the keys of `Experiment.but`; the
             small digits replace MNIST. `slack` may be among them.
         note: How this differs from the source, if it does.
+        quick_table: The table of scikit-learn, such as `"diabetes"`, that the quick form takes
+            instead of a table that may be missing; `None` for other data.
         is_quick: Whether this is the form for a run of seconds; see `quickened`.
     """
 
@@ -48,6 +50,7 @@ class Recipe:
     slack: float = 1.0
     quick: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    quick_table: str | None = None
     is_quick: bool = False
 
     def but(
@@ -74,6 +77,9 @@ class Recipe:
         changes = dict(self.quick)
         slack = changes.pop("slack", self.slack)
         experiment = self.experiment.but(changes)
+        if self.quick_table is not None:
+            own = {"data.name": f"scikit-learn-{self.quick_table}.csv", "data.target": "target"}
+            experiment = experiment.but(own)
         if experiment.data.name == "mnist":
             # For the small digits there is no convention to validate on the first twelfth.
             split = experiment.data.split.replace("tensorflow", "tutorial")

@@ -30,6 +30,7 @@ _SHAPE = {
                 "unit": str,
                 "theirs": json_files.NUMBER,
                 "ours": json_files.NUMBER,
+                "others?": {"*": json_files.NUMBER},
             },
         }
     ],
@@ -113,6 +114,8 @@ def describe(report: Mapping[str, Any]) -> str:
         f"  {baseline['name']}: {number(baseline['theirs'])}, this model "
         f"{number(baseline['ours'])} ({baseline['unit']}, last seed)"
     )
+    for name, figure in baseline.get("others", {}).items():
+        lines.append(f"  {name}: {number(figure)}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.experiments.pictures import draw_overview
 from keras_sda.recipes import report as reports
 from keras_sda.recipes.recipe import Recipe
+from keras_sda.recipes.tables import quick_folder
 
 # Results that differ in one of these do not belong together.
 _COMPARED = ("experiment", "versions", "figure")
@@ -106,13 +107,14 @@ def run(
     """
     measure, _ = FIGURES[recipe.figure]
     start = recipe.start
-    result = experiments.run(
-        recipe.experiment.but({"seed": seed, "data.data_dir": data_dir}),
-        measure=measure,
-        prepare=None if start is None else lambda model: start(model, seed),
-        states=states,
-        verbose=verbose,
-    )
+    with quick_folder(recipe, data_dir) as folder:
+        result = experiments.run(
+            recipe.experiment.but({"seed": seed, "data.data_dir": folder}),
+            measure=measure,
+            prepare=None if start is None else lambda model: start(model, seed),
+            states=states,
+            verbose=verbose,
+        )
     if result.data.test is None:
         figure = measure(result.model, result.data.train)
     else:

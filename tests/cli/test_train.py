@@ -390,6 +390,20 @@ def test_reproduce_all_writes_the_table(tmp_path, monkeypatch):
     assert "| `xor-quick`: " in table
 
 
+def test_reproduce_all_skips_recipes_without_their_data(tmp_path, monkeypatch):
+    from keras_sda import recipes
+
+    few = {name: recipes.RECIPES[name] for name in ("table-pbmc", "xor")}
+    monkeypatch.setattr(recipes, "RECIPES", few)
+    monkeypatch.setenv("KERAS_SDA_DATA", str(tmp_path))
+    result = call("reproduce", "--all", "--seeds", 1, "--output", tmp_path / "out", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "table-pbmc is skipped. No such data file or folder: 'tables/pbmc.parq" in result.output
+    assert "| `xor`: " in (tmp_path / "out" / "table.md").read_text()
+    told = refused("reproduce", "table-pbmc", "--output", tmp_path / "out")
+    assert "set KERAS_SDA_DATA to the folder that holds it" in told
+
+
 def test_reproduce_refusals(tmp_path):
     assert "There is no recipe 'sdae'" in refused("reproduce", "sdae", "--output", tmp_path)
     assert "Name one recipe, or give --all" in refused("reproduce")
