@@ -275,14 +275,19 @@ def older(
         name: Name of the benchmark, whose file may not exist.
         settings: Names of what has to be the same beside hardware, threads and repeats.
     """
-    from keras_sda.recipes.report import read
-
     if not options.go_on:
         return {}
     path = options.output / f"{name}.json"
     found = read(path) if path.exists() else {}
     same = ("hardware", "threads", "repeats", "quick", *settings)
     return found if all(found.get(name) == report[name] for name in same) else {}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Returns what a benchmark's JSON file holds."""
+    from keras_sda.experiments import json_files
+
+    return json_files.read(path, {}, "remove it, and measure again")
 
 
 def source(report: Mapping[str, Any]) -> dict[str, Any]:

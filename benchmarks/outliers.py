@@ -107,10 +107,8 @@ def part_of(place):
 
 def earlier(options, report):
     """Returns what an earlier run has measured, if it measured the same on the same hardware."""
-    from keras_sda.recipes.report import read
-
     path = options.output / f"{NAME}.json"
-    found = read(path) if path.exists() else {}
+    found = _measuring.read(path) if path.exists() else {}
     same = ("hardware", "repeats", "quick")
     return found if all(found.get(name) == report[name] for name in same) else {}
 

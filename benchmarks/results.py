@@ -4,12 +4,14 @@ keras-sda reproduce NAME --output benchmarks/results
 python benchmarks/few_labels.py
 python benchmarks/imputation.py
 python benchmarks/outliers.py
+python benchmarks/tables.py
 python benchmarks/pretraining_speed.py --output benchmarks/results/speed
 python benchmarks/results.py      # rewrites every block that its marks enclose
 """
 
-import json
 from pathlib import Path
+
+import _measuring
 
 from keras_sda import recipes
 from keras_sda.recipes import report
@@ -93,7 +95,7 @@ def _comparison_row(content):
 
 def speed() -> str:
     """Returns the table of samples a second in pretraining, in Markdown: SGD on the first level."""
-    content = report.read(RESULTS / "speed" / "pretraining_speed.json")
+    content = _measuring.read(RESULTS / "speed" / "pretraining_speed.json")
     cells = _first_level(content)
     names = list(cells[0]["samples_a_second"])
     columns = [
@@ -137,7 +139,7 @@ def _spread(figure, digits):
 
 def small_data() -> str:
     """Returns the table of what a few hundred rows take, in Markdown."""
-    content = report.read(RESULTS / "speed" / "small_data.json")
+    content = _measuring.read(RESULTS / "speed" / "small_data.json")
     names = list(content["tasks"]["first fit"])
     lines = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
     for title, task, digits in (
@@ -155,7 +157,7 @@ def small_data() -> str:
 
 def few_labels() -> str:
     """Returns the table of what unlabelled rows are worth with few labels, in Markdown."""
-    content = report.read(RESULTS / "few_labels.json")
+    content = _measuring.read(RESULTS / "few_labels.json")
     lines = ["| classifier | test accuracy in %, mean and 95 % interval |", "| --- | --- |"]
     for name, figure in content["summary"].items():
         lines.append(f"| {name} | {_percent(figure)} |")
@@ -168,7 +170,7 @@ def few_labels() -> str:
 
 def outliers() -> str:
     """Returns the table of detectors of outliers on PyOD's data sets, in Markdown."""
-    content = report.read(RESULTS / "outliers.json")
+    content = _measuring.read(RESULTS / "outliers.json")
     found = content["summary"]
     sets = {
         part: sum(_is_of(part, place) for place in content["places"].values()) for part in found
@@ -195,7 +197,7 @@ def imputation() -> str:
     """Returns the table of imputers on removed cells, in Markdown."""
     heads = ["table", "imputer", "RMSE, squashed", "RMSE", "categories right, %", "seconds"]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
-    for table, methods in json.loads((RESULTS / "imputation.json").read_text())["summary"].items():
+    for table, methods in _measuring.read(RESULTS / "imputation.json")["summary"].items():
         for method, figure in methods.items():
             errors = [_plus_minus(figure[key], 3) for key in ("rmse_squashed", "rmse")]
             right = figure["accuracy"]
@@ -213,6 +215,37 @@ def _is_of(part, place):
     return part == "all" or (part == "even") == bool(place % 2)
 
 
+def tables() -> str:
+    """Returns the table of networks beside simple models on tables with few labels, in Markdown."""
+    found = _measuring.read(RESULTS / "tables.json")["summary"]
+    kinds = ("network", "linear model", "random forest")
+    heads = ["table, labels", "figure", *kinds, *(f"gain over {kind}" for kind in kinds[1:])]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
+    for name, each in found.items():
+        means = [f"{100 * each[kind]['mean']:.1f}" for kind in kinds]
+        gains = [_percent(each[f"gain over {kind}"], "+") for kind in kinds[1:]]
+        lines.append(f"| {' | '.join([name, each['figure'], *means, *gains])} |")
+    return "\n".join(lines)
+
+
+def denoising_tables() -> str:
+    """Returns the table of what the reconstruction errors of tables tell, in Markdown."""
+    lines = [
+        "| table | ROC-AUC, rows against shuffled ones | error, of what nothing learnt has | "
+        "largest column's share | worst hundredth's share |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, by_seed in _measuring.read(RESULTS / "tables.json")["denoiser"].items():
+        runs = list(by_seed.values())
+        auc, column, worst = (
+            sum(run[key] for run in runs) / len(runs)
+            for key in ("auc", "largest column", "worst hundredth")
+        )
+        share = sum(run["error"] / run["marginal"] for run in runs) / len(runs)
+        lines.append(f"| {name} | {auc:.3f} | {share:.2f} | {column:.2f} | {worst:.2f} |")
+    return "\n".join(lines)
+
+
 def six_figures() -> str:
     """Returns the front page's figures, each with the command that measures it, in Markdown."""
     lines = ["| figure | compared with | measured | by |", "| --- | --- | --- | --- |"]
@@ -223,7 +256,7 @@ def six_figures() -> str:
             f"| published: {report.number(content['published'])} | {report.measured(content)} "
             f"| [`{content['command']}`](docs/figures.md) |"
         )
-    content = report.read(RESULTS / "few_labels.json")
+    content = _measuring.read(RESULTS / "few_labels.json")
     ours, rival = "ladder network", "SVM on pixels"
     lines.append(
         f"| Digits, {content['labels']} of them labelled, ladder network: test accuracy, % "
@@ -231,7 +264,7 @@ def six_figures() -> str:
         f"| **{_percent(content['summary'][ours])}** "
         f"| [`{content['command']}`](docs/few_labels.md) |"
     )
-    content = report.read(RESULTS / "speed" / "pretraining_speed.json")
+    content = _measuring.read(RESULTS / "speed" / "pretraining_speed.json")
     cell = next(cell for cell in _first_level(content) if cell["batch_size"] == 20)
     lines.append(
         f"| Speed of pretraining {cell['level']} in batches of {cell['batch_size']}, TensorFlow "
@@ -255,7 +288,11 @@ BLOCKS = {
         "PCA": beside_pca,
         "comparison": comparison,
     },
-    "docs/few_labels.md": {"few labels": few_labels},
+    "docs/few_labels.md": {
+        "few labels": few_labels,
+        "tables": tables,
+        "denoising tables": denoising_tables,
+    },
     "docs/imputation.md": {"imputation": imputation},
     "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {"speed": speed, "small data": small_data},

@@ -23,6 +23,7 @@ import keras
 
 import keras_sda
 from keras_sda import recipes
+from keras_sda.experiments import json_files
 from keras_sda.recipes import report
 
 DOCS = Path(__file__).parent
@@ -58,6 +59,7 @@ BENCHMARKS = (
     "ladder_step",
     "imputation",
     "outliers",
+    "tables",
     "distribution",
 )
 
@@ -569,8 +571,13 @@ def benchmarks_page() -> str:
     for name in BENCHMARKS:
         path = RESULTS / "speed" / f"{name}.json"
         if path.exists():
-            lines += _benchmark_section(_script("benchmarks", name), report.read(path), path)
+            lines += _benchmark_section(_script("benchmarks", name), _read_benchmark(path), path)
     return "\n".join(lines)
+
+
+def _read_benchmark(path):
+    """Returns what a benchmark's JSON file holds."""
+    return json_files.read(path, {}, "remove it, and measure again")
 
 
 def _script(folder, name):

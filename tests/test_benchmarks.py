@@ -146,6 +146,17 @@ def test_imputation(tmp_path):
     assert content["runs"]["california"]["SDAImputer"][0]["accuracy"] is None
 
 
+def test_tables(tmp_path):
+    content = run("tables", tmp_path)
+    (scores,) = content["figures"]["wine"].values()
+    found = content["summary"]["wine, 50 labels"]
+    gain = scores["50"]["network"] - scores["50"]["linear model"]
+    assert found["gain over linear model"]["mean"] == pytest.approx(gain)
+    assert scores["50"]["network"] > 0.8
+    kept = run("tables", tmp_path, "--go-on")["figures"]["wine"]["0"]
+    assert kept == scores  # its seconds, too: nothing was measured again
+
+
 @pytest.mark.skipif(
     not (Path(os.environ.get("KERAS_SDA_DATA", "")) / "outliers").is_dir(),
     reason="needs the folder outliers in KERAS_SDA_DATA",
