@@ -272,6 +272,8 @@ def _plan_levels(
 
 
 def _check_loss(name, value, owner):
+    if isinstance(value, losses.ColumnwiseLoss):
+        return value
     return check_choice(name, value, RECONSTRUCTION_LOSSES, owner)
 
 
