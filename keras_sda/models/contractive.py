@@ -156,4 +156,4 @@ class ContractiveAutoencoder(UnrolledAutoencoder):
             starts = range(0, len(rows), size)
             return ops.concatenate([self._squared_norms(rows[i : i + size]) for i in starts])
 
-        return self._run(in_parts, x, "contraction()")
+        return self.run(in_parts, x, "contraction()")

@@ -17,6 +17,8 @@ import keras
 from keras_sda._validation import check_path
 from keras_sda.presets.model_file import read_model
 
+__all__ = ["catalog", "find", "load", "names"]
+
 HERE = Path(__file__).parent
 CATALOG = HERE / "catalog.json"
 MODEL = "model.keras"

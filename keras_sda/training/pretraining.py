@@ -124,6 +124,7 @@ def pretrain_layers(
 
     Example:
 
+    >>> import numpy as np
     >>> from keras_sda.layers import MaskingNoise, TiedDense
     >>> layers = [TiedDense(8), TiedDense(4)]
     >>> layers[0].build((None, 16)), layers[1].build((None, 8))
