@@ -25,7 +25,7 @@ FORMATS = {"tf_saved_model": "tensorflow", "onnx": "tf2onnx", "litert": "ai_edge
 NAMES = {"tf_saved_model": "model", "onnx": "model.onnx", "litert": "model.tflite"}
 SCRIPT = Path(__file__).parents[1] / "examples" / "serving" / "table.py"
 TITANIC = Path(os.environ.get("KERAS_SDA_DATA", "")) / "tables" / "titanic.csv"
-SCALES = ["squash", "quantile", "standard", "unit", "symmetric", None]
+SCALES = ["squash", "quantile", "standard", "robust", "unit", "symmetric", None]
 
 formats = pytest.mark.parametrize("format", FORMATS)
 

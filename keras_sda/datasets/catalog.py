@@ -182,6 +182,9 @@ def load(
               its largest value. Values beyond the range of the training rows are clipped.
             - `"symmetric"`: the same, to [-1, 1].
             - `"standard"`: to mean 0 and standard deviation 1 in each column that is not constant.
+            - `"robust"`: the same of values that are cut at ten robust standard deviations from the
+              median, so that no gross value decides the scale; a constant column is scaled so that
+              a move by a thousandth counts as far.
             - `None`: the raw values.
         target: Label column of a `.csv` or `.parquet` file; `None` for a table without labels.
         unlabelled: The label of a file that marks rows without one, besides missing labels (NaN,

@@ -87,7 +87,8 @@ class Columns:
             scale: Of numbers. `"squash"`: `z / sqrt(1 + (z / 3)^2)` with z the distance from the
                 median in quartile ranges, as skrub's SquashingScaler, so that heavy tails neither
                 dominate the loss nor are cut off. `"quantile"`: normal scores of mid-ranks, linear
-                between at most 64 values. `"standard"`: mean 0, deviation 1. `"unit"`,
+                between at most 64 values. `"standard"`: mean 0, deviation 1. `"robust"`: the same
+                of values cut at ten robust deviations from the median. `"unit"`,
                 `"symmetric"`: to [0, 1], [-1, 1], with values beyond cut off. `None`: as they are.
             min_frequency: Share of the rows (or from 1 on, number of rows) that a category needs
                 for an input of its own. By default a hundredth: at most 100 inputs a column.

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_sda._validation import check_choice
+from keras_sda.datasets.robust import robust_map
 
-COLUMN_SCALES = ("squash", "quantile", "standard", "unit", "symmetric", None)
+COLUMN_SCALES = ("squash", "quantile", "standard", "robust", "unit", "symmetric", None)
 
 # Squashed values lie between -3 and 3; skrub's SquashingScaler has the same bound.
 BOUND = 3.0
@@ -28,7 +29,7 @@ class NumberMap:
     Args:
         scale: `"squash"`: `z / sqrt(1 + (z / 3)^2)`, between -3 and 3, where z is the distance
             from the median in quartile ranges; `"quantile"`: normal scores, linear between knots;
-            `"standard"`, `"unit"`, `"symmetric"` and `None` as `Scaling`.
+            `"standard"`, `"robust"`, `"unit"`, `"symmetric"` and `None` as `Scaling`.
         offset: What is subtracted.
         factor: What the difference is multiplied by.
         centre: Where a missing value goes: the middle of the map.
@@ -144,14 +145,21 @@ def fit_number_map(numbers: np.ndarray, scale: str | None, *, is_unit: bool = Fa
         return NumberMap("standard", float(known.mean()), _inverse_of(spread))
     if scale is None:
         return NumberMap(None, centre=float(np.median(known)))
+    if scale == "robust":
+        offset, factor, low, high = robust_map(known)
+        return _centred(NumberMap("robust", offset, factor, low=low, high=high), known)
     low, high = (0.0, 1.0) if is_unit else (known.min(), known.max())
     factor = _inverse_of(high - low)
     if scale == "symmetric":
         made = NumberMap("symmetric", float(low + 0.5 / factor), 2 * factor, low=-1.0, high=1.0)
     else:
         made = NumberMap("unit", float(low), factor, low=0.0, high=1.0)
-    centre = float(made(np.array([np.median(known)]))[0])
-    return NumberMap(made.scale, made.offset, made.factor, centre, made.low, made.high)
+    return _centred(made, known)
+
+
+def _centred(made: NumberMap, known: np.ndarray) -> NumberMap:
+    """Returns a map that puts missing values where the median goes."""
+    return replace(made, centre=float(made(np.array([np.median(known)]))[0]))
 
 
 def _inverse_of(spread: Any) -> float:

@@ -1,14 +1,15 @@
 """The affine map from raw values to what a model is trained on, kept to be applied again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from keras_sda._validation import check_choice, check_rows, lies_within_unit
+from keras_sda.datasets.robust import robust_map
 
-SCALES = ("unit", "symmetric", "standard", None)
+SCALES = ("unit", "symmetric", "standard", "robust", None)
 
 # Rows scaled at a time: the arithmetic is in float64, and a float64 copy of all would be large.
 _CHUNK_ROWS = 4096
@@ -154,7 +155,8 @@ def fit_scaling(
         x_train: Raw values of shape `(rows, columns)`, or images of shape `(rows, height, width)`
             or `(rows, height, width, channels)`.
         scale: `"unit"` for [0, 1]; `"symmetric"` for [-1, 1]; `"standard"` for mean 0 and
-            standard deviation 1 in every column; `None` to leave the values alone.
+            standard deviation 1 in every column; `"robust"` for the same of values that are cut
+            first, see `robust_map`; `None` to leave the values alone.
         unit_range: The values to map to 0 and 1, if the kind of data fixes them.
 
     Returns:
@@ -168,6 +170,8 @@ def fit_scaling(
         return Scaling()
     if scale == "standard":
         return _fit_standard(x_train.reshape(len(x_train), -1))
+    if scale == "robust":
+        return joined(robust_map(c.astype("float64")) for c in x_train.reshape(len(x_train), -1).T)
     unit = _fit_unit(x_train, unit_range)
     if scale == "unit":
         return unit
@@ -198,6 +202,11 @@ def _fit_standard(x: np.ndarray) -> Scaling:
     # A constant column's deviation is rounding noise, not zero: ask for its range instead.
     deviation = _or_one(np.sqrt(squares / len(x)), x.max(axis=0) > x.min(axis=0))
     return _scaling(mean, 1.0 / deviation)
+
+
+def joined(maps: Iterable[tuple[float, float, float, float]]) -> Scaling:
+    """Returns maps of single columns, offset, factor and bounds each, as one of all."""
+    return Scaling(*zip(*maps, strict=True))
 
 
 def _scaling(offset: Any, factor: Any, **bounds: float) -> Scaling:

@@ -49,5 +49,10 @@ def plain_scaling(columns: Columns) -> Scaling | None:
         return None
     offset = tuple(made.offset for made in maps if made is not None)
     factor = tuple(made.factor for made in maps if made is not None)
+    if scales == {None}:
+        return Scaling()
+    if scales == {"robust"}:  # the only one whose bounds differ from column to column
+        bounds = (tuple(getattr(made, name) for made in maps) for name in ("low", "high"))
+        return Scaling(offset, factor, *bounds)
     low, high = next((made.low, made.high) for made in maps if made is not None)
-    return Scaling() if scales == {None} else Scaling(offset, factor, low, high)
+    return Scaling(offset, factor, low, high)

@@ -19,7 +19,6 @@ from keras_sda._validation import (
     check_positive_int,
 )
 from keras_sda.datasets.batches import run_in_batches
-from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.filling import settled
 from keras_sda.datasets.outside_memory import SparseRows
 from keras_sda.datasets.scaling import Scaling
@@ -27,7 +26,6 @@ from keras_sda.exporting import export_model
 from keras_sda.models.leaving_out import leave_out_columns
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.parameters import Check, check_parameters, one_of, or_word
-from keras_sda.sklearn.rows import robust_scaling
 from keras_sda.sklearn.stacked import StackedEstimator
 
 _OWNER = "SDAOutlierDetector"
@@ -184,6 +182,26 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         self.threshold_ = self._choose_threshold(self.calibration_errors_, crosses)
         self.offset_ = -self.threshold_
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
+        return self
+
+    def restored(self, model, threshold, calibration_errors):
+        """Makes this detector a fitted one that takes rows as its model does, without training.
+
+        For the detector of a run, whose data are scaled before it sees them. What only training
+        rows tell, `decision_scores_`, `labels_` and the histories, it does not have.
+
+        Args:
+            model: The `StackedDenoisingAutoencoder` of an equal detector.
+            threshold: The error above which a row counts as an outlier.
+            calibration_errors: The errors that the threshold was chosen by.
+
+        Returns:
+            The estimator.
+        """
+        self.columns_, self.scaling_ = None, Scaling()
+        self.model_, self.n_features_in_ = model, math.prod(model.row_shape)
+        self.threshold_, self.offset_ = float(threshold), -float(threshold)
+        self.calibration_errors_ = np.sort(np.asarray(calibration_errors, "float64"))
         return self
 
     def score_samples(self, X):
@@ -391,8 +409,11 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns each row's error by a detector that was not trained on it."""
         errors = np.empty(X.shape[0])
         folds = KFold(min(_FOLDS, X.shape[0]), shuffle=True, random_state=self._seed % 2**32)
+        how = {"calibration": "training", "random_state": self._seed}
+        if self.columns_ is not None:  # X is what they have made of the rows
+            how |= {"columns": None, "scale": None}
         for others, held_out in folds.split(np.empty((X.shape[0], 1))):
-            part = clone(self).set_params(calibration="training", random_state=self._seed)
+            part = clone(self).set_params(**how)
             errors[held_out] = -part.fit(X[others]).score_samples(X[held_out])
         return errors
 
@@ -427,33 +448,19 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     def _row_errors(self, rows):
         return run_in_batches(self._summed_errors, rows).astype("float64")
 
-    def _scale_of_columns(self):
-        return None if self.scale == "robust" else super()._scale_of_columns()
-
     def _choose_scaling(self, X):
-        if self.scale == "robust" and not isinstance(self.columns, Columns):
-            scaling = robust_scaling(X)
-            return scaling if self.columns_ is None else _of_numbers(scaling, self.columns_)
         scaling = super()._choose_scaling(X)
         losses = self.reconstruction_loss
         first = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
+        if self.scale == "robust" or first != "squared_error":
+            return scaling
         # Values beyond the training rows are not clipped, as these are the outliers.
-        return replace(scaling, low=None, high=None) if first == "squared_error" else scaling
+        return replace(scaling, low=None, high=None)
 
     def _scorable_rows(self, X, method):
         rows = self._checked_rows(X)
         self.model_.autoencoder.check_bounds(rows, f"{_OWNER}.{method}()")
         return rows
-
-
-def _of_numbers(scaling: Scaling, columns: Columns) -> Scaling:
-    """Returns a scaling that leaves flags, categories and other inputs of 0 and 1 alone."""
-    scaled = np.zeros(len(columns.input_names), bool)
-    for group in columns.groups:
-        scaled[group.start : group.stop - group.has_flag] = group.kind == "numeric"
-    offset = np.where(scaled, scaling.offset, 0.0)
-    factor = np.where(scaled, scaling.factor, 1.0)
-    return replace(scaling, offset=tuple(offset), factor=tuple(factor))
 
 
 def _take(rows: Any, numbers: np.ndarray) -> Any:

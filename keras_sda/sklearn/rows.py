@@ -9,7 +9,8 @@ from sklearn.utils.validation import validate_data
 
 from keras_sda._validation import check_choice
 from keras_sda.datasets.outside_memory import SparseRows
-from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
+from keras_sda.datasets.robust import robust_map
+from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling, joined
 
 
 def validated(estimator: Any, *data: Any, **options: Any) -> Any:
@@ -63,6 +64,12 @@ def _fit_sparse_scaling(x, scale):
     low, high = (bound.astype("float64") for bound in min_max_axis(x, axis=0))
     if scale is None:
         return Scaling()
+    if scale == "robust":
+        columns = x.tocsc()
+        numbers = range(x.shape[1])
+        return joined(
+            robust_map(columns[:, [n]].toarray()[:, 0].astype("float64")) for n in numbers
+        )
     if scale == "standard":
         mean, variance = mean_variance_axis(x.astype("float64"), axis=0)
         # A constant column's deviation is rounding noise, not zero.
@@ -70,47 +77,3 @@ def _fit_sparse_scaling(x, scale):
         return Scaling(tuple(mean), tuple(1.0 / deviation))
     # From two rows with every column's bounds, so that dense and sparse rows follow one rule.
     return fit_scaling(np.stack([low, high]), scale)
-
-
-# How many robust standard deviations from the median a value counts at most.
-_FARTHEST = 10.0
-# By which share of its value a constant column may move until it counts as far as that.
-_CONSTANT_TOLERANCE = 1e-3
-# Narrower ranges cannot be told from a constant once values are float32.
-_NARROWEST = float(np.finfo(np.float32).tiny)
-
-
-def robust_scaling(x: Any) -> Scaling:
-    """Returns the map to standard deviations from the mean, both of values that are cut first.
-
-    Values farther from the median than ten robust standard deviations (the interquartile range /
-    1.349, as of normal values) are moved to there, so that no gross value decides the scale of its
-    column. Where half of a column's values are equal, the deviation is the standard one; and in a
-    constant column so small that any move beyond a thousandth counts as far out.
-
-    Args:
-        x: Array or CSR matrix of shape `(rows, features)`.
-    """
-    offset, factor, low, high = zip(*map(_robust_map, _columns(x)), strict=True)
-    return Scaling(offset, factor, low, high)
-
-
-def _columns(x):
-    if not issparse(x):
-        return (x[:, number].astype("float64") for number in range(x.shape[1]))
-    x = x.tocsc()
-    return (x[:, [number]].toarray()[:, 0].astype("float64") for number in range(x.shape[1]))
-
-
-def _robust_map(values):
-    """Returns offset, factor and bounds of a column."""
-    first, median, third = np.quantile(values, [0.25, 0.5, 0.75])
-    if values.max() - values.min() <= _NARROWEST:
-        deviation = _CONSTANT_TOLERANCE * max(1.0, abs(median)) / _FARTHEST
-        return median, 1.0 / deviation, -_FARTHEST, _FARTHEST
-    robust = (third - first) / 1.349
-    reach = _FARTHEST * (robust if robust > _NARROWEST else values.std())
-    cut = np.clip(values, median - reach, median + reach)
-    mean, deviation = cut.mean(), cut.std()
-    low, high = (median - reach - mean) / deviation, (median + reach - mean) / deviation
-    return mean, 1.0 / deviation, low, high

@@ -167,6 +167,18 @@ def test_maps_of_numbers(scale):
         np.testing.assert_allclose(scaled[0], -0.6744897501960817)
 
 
+def test_robust_scale_by_hand():
+    numbers = np.r_[np.arange(9.0), 1e6]
+    first, median, third = np.quantile(numbers, [0.25, 0.5, 0.75])
+    cut = np.minimum(numbers, median + 10 * (third - first) / 1.349)
+    expected = (cut - cut.mean()) / cut.std()
+    made = fit_number_map(numbers, "robust")
+    np.testing.assert_allclose(made(numbers), expected, rtol=1e-12)
+    np.testing.assert_allclose(made(np.array([np.nan])), made(np.array([median])))
+    np.testing.assert_allclose(made.inverse(made(numbers)), cut, rtol=1e-12)
+    assert NumberMap.from_dict(made.to_dict()) == made
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -140,7 +140,7 @@ def test_many_rows_are_scaled_in_pieces():
         (lambda: Scaling(offset=np.nan), "Argument `offset` of Scaling must be a finite number"),
         (lambda: Scaling(factor="2"), "Argument `factor` of Scaling must be a finite number"),
         (lambda: Scaling.from_dict({"offset": 1.0}), "expects the entries factor, high, low, off"),
-        (lambda: fit_scaling(np.ones((1, 1)), "minmax"), "'symmetric', 'standard', None. Received"),
+        (lambda: fit_scaling(np.ones((1, 1)), "minmax"), "'standard', 'robust', None. Received"),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):
