@@ -79,7 +79,9 @@ class Parameter:
         return click.option(self.flag, type=self.kind, metavar=self.metavar, help=text)
 
 
-_SCALES = click.Choice(["auto", "squash", "quantile", "unit", "symmetric", "standard", "none"])
+_SCALES = click.Choice(
+    ["auto", "squash", "quantile", "unit", "symmetric", "standard", "robust", "none"]
+)
 _NAMES = Listed(str, "name")
 _LOSSES = click.Choice(["auto", "binary_crossentropy", "squared_error"])
 _POSITIVE = click.IntRange(min=1)
@@ -120,8 +122,9 @@ PARAMETERS = (
     Parameter(
         "--scale",
         ("data.scale",),
-        "[0, 1], [-1, 1], mean 0 and deviation 1, or as it is; of a table also squashed by median "
-        "and quartiles, or normal scores. auto: squash for a table, else unit.",
+        "[0, 1], [-1, 1], mean 0 and deviation 1, robust: the same of values cut far out, or as it "
+        "is; of a table also squashed by median and quartiles, or normal scores. auto: squash for "
+        "a table, else unit.",
         "auto",
         _SCALES,
     ),
@@ -129,9 +132,10 @@ PARAMETERS = (
         "--task",
         ("data.task",),
         "What the labels of a table are: classes, or numbers to be predicted. auto: text and up to "
-        "20 whole numbers are classes, fractions are not.",
+        "20 whole numbers are classes, fractions are not. outliers: find strange rows; labels, 1 "
+        "for them, only measure it.",
         "auto",
-        click.Choice(["auto", "classification", "regression"]),
+        click.Choice(["auto", "classification", "regression", "outliers"]),
     ),
     Parameter(
         "--id",

@@ -91,7 +91,8 @@ def explain(run, data, top, columns, output, part, data_dir):
     }
     for place, (name, values) in enumerate(ids.items(), start=1):
         lines.insert(place, name, values)
-    for text in _as_text(lines, list(ids)):
+    what = "reconstruction error" if loaded.detector is None else "score"
+    for text in _as_text(lines, list(ids), what):
         click.echo(text)
     if suffix == ".json":
         lines.to_json(output, orient="records", indent=1)
@@ -100,12 +101,12 @@ def explain(run, data, top, columns, output, part, data_dir):
         click.echo(save_table(lines, output))
 
 
-def _as_text(lines, ids):
+def _as_text(lines, ids, what):
     """Yields the lines of each row under a line about the row."""
     for number, of_row in lines.groupby("row", sort=False):
         first = of_row.iloc[0]
         named = "".join(f", {name} {first[name]}" for name in ids)
-        yield f"Row {number}{named}: reconstruction error {first['row_error']:.4g}"
+        yield f"Row {number}{named}: {what} {first['row_error']:.4g}"
         for line in of_row.itertuples():
             found, expected = (_short(value) for value in (line.value, line.expected))
             yield f"  {line.column}: {found}, expected {expected} (error {line.error:.4g})"

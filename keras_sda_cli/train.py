@@ -78,6 +78,9 @@ def train(
     The state of training is saved there after every epoch. Ctrl-C and SIGTERM save it, too, and end
     with status 130 and 143; `--resume RUN` resumes after them, or after a crash, to the weights of
     a run that was never interrupted. So does the same command again, if it has an `--output`.
+
+    `--task outliers` trains a detector of strange rows instead, without labels: `keras-sda models
+    detector` lists its options, such as contamination. A --target of 0 and 1 only measures it.
     """
     quiet, backup_steps = options.pop("quiet"), options.pop("backup_steps")
     cross_validate = not options.pop("no_cross_validate")
@@ -87,6 +90,10 @@ def train(
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"Give one of {', '.join(given)}: each names an experiment.")
+    if options["task"] == "outliers":
+        model, options["task"] = model or "detector", None
+        if model != "detector":
+            raise click.UsageError(f"--task outliers trains a detector. Received: --model {model}")
     experiment = _changed(_experiment(model, config, like or resume), options, settings)
     if print_config:
         click.echo(_as_toml(experiment), nl=False)

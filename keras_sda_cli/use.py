@@ -10,7 +10,7 @@ import click
 # test compares them.
 _PICTURES = (
     *("filters", "reconstructions", "curves", "codes", "activations", "confusion", "surface"),
-    *("manifold", "traversals"),
+    *("manifold", "traversals", "scores"),
 )
 
 
@@ -49,15 +49,16 @@ def evaluate(run, data, data_dir, target, part):
     """Print the figures of the model in RUN on labelled rows, with their 95 % intervals.
 
     Beside those of a classifier or regression stand those of a linear model and a random forest,
-    trained on the same rows as the run, where these can be read.
+    trained on the same rows as the run, where these can be read. Of a detector of outliers it is
+    the share of rows flagged, and with labels, 1 for outliers, how well the scores tell them.
     """
     from keras_sda.experiments import load_run
     from keras_sda.experiments.comparison import describe as describe_comparison
-    from keras_sda.experiments.figures import describe, measure
+    from keras_sda.experiments.figures import describe
 
     loaded = load_run(run)
     rows = _rows(loaded, data, target, part, data_dir)
-    click.echo(f"{data or loaded.experiment.data.name}: {describe(measure(loaded.model, rows))}")
+    click.echo(f"{data or loaded.experiment.data.name}: {describe(loaded.measure(rows))}")
     compared = loaded.compare(rows)
     if compared is not None:
         click.echo("With 95 % intervals by a bootstrap of the rows:")
@@ -174,8 +175,8 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
     """Draw the model in RUN and what it does with rows, by default in every way that suits it.
 
     KIND is one or several of: filters, reconstructions, curves (of learning), codes, activations,
-    confusion, surface (of decision, for two features), and for a variational autoencoder manifold
-    and traversals.
+    confusion, surface (of decision, for two features), for a variational autoencoder manifold
+    and traversals, and for a detector of outliers scores.
     """
     from keras_sda.experiments import load_run
     from keras_sda.experiments.pictures import RunPictures

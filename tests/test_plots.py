@@ -209,6 +209,28 @@ def test_learning_curves_of_histories():
     assert len(plots.plot_learning_curves([history], history).axes) == 2
 
 
+def test_scores_counted_by_hand():
+    scores = [1.0, 1.1, 1.2, 2.0, 4.0, 16.0]
+    [axes] = plots.plot_scores(scores, 3.0, bins=4).axes  # bars from 1 to 2, 4, 8 and 16
+    heights = [bar.get_height() for bar in axes.patches]
+    np.testing.assert_array_equal(heights, [3, 1, 1, 1])
+    assert axes.get_title() == "Scores: 33.33 % flagged, 2 of 6 rows"
+    assert axes.lines[0].get_xdata()[0] == 3.0
+    assert axes.get_xscale() == "log"
+    figure = plots.plot_scores([-1.0, 0.0, 1.0], None, [0, 1, 1], bins=2)
+    [axes] = figure.axes
+    assert axes.get_xscale() == "linear"
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert sorted(names) == ["1 other rows", "2 outliers"]
+    assert sum(bar.get_height() for bar in axes.patches) == 3
+    figure.draw_without_rendering()
+    plots.plot_scores([2.0, 2.0], 2.0).draw_without_rendering()
+    with pytest.raises(ValueError, match="must be finite numbers"):
+        plots.plot_scores([1.0, np.nan])
+    with pytest.raises(ValueError, match="0 or 1 for each score"):
+        plots.plot_scores([1.0, 2.0], labels=[1, 2])
+
+
 def test_label_curves():
     ours = {"ladder": {10: (20.0, 15.0, 25.0), 100: (5.0, 4.0, 6.0)}}
     theirs = {

@@ -43,8 +43,8 @@ class Data:
         data_dir: Folder with prepared data; `None` for the usual places.
         target: Label column of a table; `None` for no labels.
         split: Which rows validate: `"tutorial"`, `"tensorflow"` or `"full"` (none).
-        scale: `"unit"`, `"symmetric"`, `"standard"`, or `None` for values as they are; for a table
-            also `"squash"` and `"quantile"`. `"auto"`: squash for a table, else unit.
+        scale: `"unit"`, `"symmetric"`, `"standard"`, `"robust"`, or `None` for values as they are;
+            for a table also `"squash"` and `"quantile"`. `"auto"`: squash for a table, else unit.
         unlabelled: The label that marks unlabelled rows, besides missing labels: `"auto"`, -1 in
             arrays; `None`, no label; see `datasets.load`.
         labels: How many labels of training rows stay, evenly over the classes and drawn by the seed

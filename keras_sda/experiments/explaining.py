@@ -92,15 +92,17 @@ def explain(run: Any, data: Any, top: int, columns: int) -> Any:
     if not run.model.reconstructs:
         run.reconstruct(np.zeros((1, *run.model.row_shape), "float32"))  # says why not
     x = run.scaled(np.asarray(data)) if run.columns is None else run.columns(data)
-    errors = run.model.reconstruction_error(x)
-    if run.columns is None:
+    is_detector = run.detector is not None
+    judge = functools.partial(_scores, run) if is_detector else run.model.reconstruction_error
+    errors = judge(x)
+    if run.columns is None and not is_detector:
         errors = errors + run.scaling.excess(np.asarray(data)).astype(errors.dtype)
     order = np.argsort(-errors, kind="stable")[:top]
     groups, neutral = _columns_of(run, x)
     settle = None if run.columns is None else functools.partial(settled, run.columns)
     expected, costs = leave_out_columns(
         run.model.reconstruct,
-        run.model.reconstruction_error,
+        judge,
         x[order],
         groups,
         neutral,
@@ -117,6 +119,11 @@ def explain(run: Any, data: Any, top: int, columns: int) -> Any:
             line = (names[column], own[column], wanted[column], float(costs[place, column]))
             lines.append((int(row), float(errors[row]), *line))
     return pd.DataFrame(lines, columns=["row", "row_error", "column", "value", "expected", "error"])
+
+
+def _scores(run, x):
+    """Returns the scores of a detector, high for strange rows."""
+    return -run.detector.score_samples(x)
 
 
 def _strangest(costs, found, expected):

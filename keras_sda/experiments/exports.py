@@ -1,6 +1,7 @@
 """Exports of a run's model for other runtimes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def export_run(
         format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
         output: What to write; by default in the folder of the run.
         raw: Whether the export takes raw rows, the run's scaling inside, or scaled ones.
-        threshold: Adds the output `anomaly`: whether `score` is above.
+        threshold: Adds the output `anomaly`: whether `score` is above. A detector has one of its
+            own.
         contamination: The same, with the threshold that this share of the training rows exceeds.
         data_dir: Folder with prepared data; by default that of the run.
 
@@ -62,14 +64,17 @@ def export_run(
         scores = run.reconstruction_error(rows)
         threshold = float(np.quantile(scores, 1 - contamination))
     target = _target(run, format, output)
-    differences = run.model.export(
-        target,
-        format=format,
-        scaling=run.scaling if raw and run.columns is None else None,
-        columns=run.columns if raw else None,
-        threshold=threshold,
-        rows=rows if raw or rows is None else run.scaled(rows),
-    )
+    options: dict[str, Any] = {
+        "scaling": run.scaling if raw and run.columns is None else None,
+        "columns": run.columns if raw else None,
+        "rows": rows if raw or rows is None else run.scaled(rows),
+    }
+    if run.detector is None or threshold is not None:
+        options["threshold"] = threshold
+    else:
+        threshold = run.detector.threshold_
+    model = run.model if run.detector is None else run.detector
+    differences = model.export(target, format=format, **options)
     outputs = f"{'endpoints' if format == 'tf_saved_model' else 'outputs'} {', '.join(differences)}"
     largest = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
     lines = [

@@ -117,6 +117,8 @@ def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
 def describe(figure: Mapping[str, Any]) -> str:
     """Returns what `measure` has returned, in words."""
+    if "flagged" in figure:
+        return _describe_flagged(figure)
     if "reconstruction_error" in figure:
         text = f"reconstruction error {figure['reconstruction_error']:.4f} a row"
         if "interval" not in figure:  # of one row, or in a run of an earlier version
@@ -132,6 +134,22 @@ def describe(figure: Mapping[str, Any]) -> str:
     return (
         f"error {100 * figure['error']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f}; "
         f"{figure['errors']} of {figure['rows']} rows)"
+    )
+
+
+def _describe_flagged(figure: Mapping[str, Any]) -> str:
+    """Returns what `detecting.measure` has returned, in words."""
+    low, high = (100 * bound for bound in figure["interval"])
+    flagged = (
+        f"{100 * figure['flagged']:.2f} % flagged (95 % interval {low:.2f} to {high:.2f}; "
+        f"{figure['rows_flagged']} of {figure['rows']} rows)"
+    )
+    if "roc_auc" not in figure:
+        return flagged
+    right = f", {100 * figure['precision']:.1f} % of them outliers" if "precision" in figure else ""
+    return (
+        f"ROC-AUC {figure['roc_auc']:.3f}, average precision {figure['average_precision']:.3f} "
+        f"({figure['outliers']} outliers); {flagged}{right}"
     )
 
 

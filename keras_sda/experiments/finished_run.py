@@ -17,7 +17,7 @@ from keras_sda.datasets.labels import UNLABELLED, number_new_rows
 from keras_sda.datasets.table_files import read_frame
 from keras_sda.datasets.tables import split_labels
 from keras_sda.datasets.targets import as_task
-from keras_sda.experiments import comparison, explaining
+from keras_sda.experiments import comparison, detecting, explaining, figures, zoo
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.json_files import told_as_damaged
 from keras_sda.experiments.run_folder import (
@@ -45,6 +45,8 @@ class Run:
         metrics: Figures (`valid`, `test`), histories (`pretraining`, `training`), `minutes`, and
             `best_epoch`, counted from 1: the content of `metrics.json`.
         columns: The `datasets.Columns` of a table, or `None`.
+        detector: The fitted `SDAOutlierDetector` that `model` belongs to, which takes rows as
+            `rows` returns them; `None` of other models.
 
     Example:
 
@@ -62,6 +64,7 @@ class Run:
     image_shape: Any
     metrics: Mapping[str, Any]
     columns: datasets.Columns | None = None
+    detector: Any = None
     _loaded: datasets.Data | None = None
     _read: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -73,10 +76,11 @@ class Run:
         model: keras.Model,
         metrics: Mapping[str, Any],
         data: datasets.Data,
+        detector: Any = None,
     ) -> "Run":
         """Returns the run of a model that was just trained on data."""
         found = (data.scaling, data.classes, data.image_shape)
-        return cls(folder, experiment, model, *found, metrics, data.columns, data)
+        return cls(folder, experiment, model, *found, metrics, data.columns, detector, data)
 
     @property
     def data(self) -> datasets.Data:
@@ -191,9 +195,13 @@ class Run:
     def reconstruction_error(self, raw: Any) -> np.ndarray:
         """Returns how strange raw rows are, shape `(rows,)`, also beyond what the scaling clips.
 
+        Of a detector it is the score, which does not count what is clipped: high means strange.
+
         Args:
             raw: Rows as `raw_rows` returns them.
         """
+        if self.detector is not None:
+            return -self.detector.score_samples(self.scaled(raw))
         errors = self.model.reconstruction_error(self.scaled(raw))
         scaling: Any = self.scaling if self.columns is None else self.columns
         return errors + scaling.excess(raw).astype(errors.dtype)
@@ -236,6 +244,16 @@ class Run:
             ValueError: If the rows are images, or the run does not reconstruct them.
         """
         return explaining.explain(self, data, top, columns)
+
+    def measure(self, rows: datasets.Split) -> dict[str, Any]:
+        """Returns how well the model does on rows; see `figures.measure` and `detecting.measure`.
+
+        Args:
+            rows: Rows as `rows` returns them.
+        """
+        if self.detector is not None:
+            return detecting.measure(self.detector, rows)
+        return figures.measure(self.model, rows)
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
         """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.
@@ -393,6 +411,8 @@ def load_run(folder: str | Path) -> Run:
             f"{path / MODEL} holds a {type(model).__name__}, which is not a model that a run "
             "trains: train the run again."
         )
+    if zoo.detects(experiment.model):
+        found["detector"] = detecting.load_detector(experiment, model, path)
     return Run(path, experiment, model, **found, metrics=read_metrics(path))
 
 

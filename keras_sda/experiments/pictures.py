@@ -9,6 +9,7 @@ import keras
 
 from keras_sda import datasets, plots
 from keras_sda._validation import check_class_labels
+from keras_sda.experiments import detecting
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.finished_run import Run
 from keras_sda.experiments.run_folder import METRICS
@@ -298,6 +299,15 @@ class RunPictures:
     def _draw_traversals(self):
         yield "traversals", plots.plot_traversals(self.model, image_shape=self._image_shape)
 
+    def _hinders_scores(self) -> str:
+        return "" if self.run.detector is not None else "it does not flag rows as outliers"
+
+    def _draw_scores(self):
+        detector = self.run.detector
+        x, y = detecting.judged(self.rows)
+        scores = -detector.score_samples(x)
+        yield "scores", plots.plot_scores(scores, detector.threshold_, y)
+
 
 def _count_chained(kernels):
     """Returns of how many levels filters can be drawn: with convolutions, of the first."""
@@ -317,10 +327,11 @@ _WAYS: dict[str, tuple[Callable[[Any], str], Callable[[Any], Iterator[Any]]]] = 
     "surface": (RunPictures._hinders_surface, RunPictures._draw_surface),
     "manifold": (RunPictures._hinders_manifold, RunPictures._draw_manifold),
     "traversals": (RunPictures._hinders_traversals, RunPictures._draw_traversals),
+    "scores": (RunPictures._hinders_scores, RunPictures._draw_scores),
 }
 KINDS = tuple(_WAYS)
 
 # The kinds that need rows, and those in which somebody could find a row of the data again: what a
 # decoder draws may be a row that it has learned by heart.
-OF_ROWS = ("reconstructions", "codes", "activations", "confusion", "surface")
+OF_ROWS = ("reconstructions", "codes", "activations", "confusion", "surface", "scores")
 SHOWING_ROWS = ("reconstructions", "codes", "surface", "manifold", "traversals")

@@ -25,6 +25,7 @@ _SCALES = {
     "unit": "to [0, 1]",
     "symmetric": "to [-1, 1]",
     "standard": "to mean 0 and standard deviation 1",
+    "robust": "to mean 0 and standard deviation 1, of values cut far out",
     "squash": "numbers by median and quartiles, squashed far out",
     "quantile": "numbers to normal scores of their ranks",
     None: "none, values as they are",
@@ -189,6 +190,9 @@ def _outcomes(material: Material, x: Any) -> list[tuple[str, list[str]]]:
     elif getattr(model, "head", None) is not None:
         predicted = model.predict(x, verbose=0).reshape(len(x), -1)[:, 0]
         outcomes.append(("Predicted", [f"{number:.6g}" for number in predicted]))
+    elif material.run.detector is not None:
+        scores = -material.run.detector.score_samples(x)
+        outcomes.append(("Score", [f"{score:.4f}" for score in scores]))
     else:
         errors = model.reconstruction_error(x)
         outcomes.append(("Reconstruction error", [f"{error:.4f}" for error in errors]))

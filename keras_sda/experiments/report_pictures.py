@@ -25,8 +25,10 @@ _CAPTIONS = {
     "surface": "Which class the model gives to each point of the plane, and the {rows}.",
     "manifold": "What the decoder makes of codes from all over the prior.",
     "traversals": "What the decoder draws as one latent unit changes and the others stay.",
+    "scores": "How strange the {rows} are: those beyond the threshold are flagged.",
 }
 _TITLES = {
+    "scores": "Scores",
     "confusion": "Confusion",
     "surface": "Decision surface",
     "reconstructions": "Reconstructions",

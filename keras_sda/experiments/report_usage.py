@@ -90,7 +90,10 @@ class _Usage:
         yield f"run.model.predict(x)  # {outputs}, {self.shape('n', of_row)}"
         if self.has_codes:
             yield f"run.encode(x)  # codes, {self.shape('n', self.run.encode(row).shape[1:])}"
-        if self.reconstructs:
+        if self.run.detector is not None:
+            yield "run.detector.predict(x)  # (n,): -1 for outliers"
+            yield "-run.detector.score_samples(x)  # (n,): the larger, the stranger the row"
+        elif self.reconstructs:
             yield "run.model.reconstruction_error(x)  # (n,): the larger, the stranger the row"
 
     def commands(self) -> Iterator[str]:

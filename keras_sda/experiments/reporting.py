@@ -8,6 +8,7 @@ from keras_sda.experiments import (
     heads,
     report_comparison,
     report_data,
+    report_outliers,
     report_pictures,
     report_usage,
     run_folder,
@@ -122,9 +123,11 @@ def _page(material: Material) -> str:
     if not material.rows:
         lead.append(paragraph(material.what_is_left_out, kind="note"))
     worth = list(report_comparison.explain(material))
+    strange = list(report_outliers.explain(material))
     sections = [
         section("Figures", *_figures(material)),
         *([section("Was it worth it?", *worth)] if worth else []),
+        *([section("Strangest rows", *strange)] if strange else []),
         section("Data", *report_data.explain(material)),
         section("Model", *_model(material)),
         section("Training", *_training(material)),
@@ -195,6 +198,15 @@ def _meaning(figure: Any) -> str:
             "The error is the share of rows that are put into a wrong class; its 95 % interval is "
             "Wilson's. "
         )
+    if "flagged" in figure:
+        labelled = (
+            " ROC-AUC, average precision, and precision, the share of outliers among the flagged, "
+            "are by the labels, which training did not see."
+        )
+        return (
+            "Flagged is the share of rows with a score beyond the threshold; its 95 % interval is "
+            f"Wilson's.{labelled if 'roc_auc' in figure else ''} "
+        )
     if "reconstruction_error" not in figure:
         return "The loss is the mean over the rows. " if "loss" in figure else ""
     interval = "; its 95 % interval is Student's" if "interval" in figure else ""
@@ -207,10 +219,10 @@ def _meaning(figure: Any) -> str:
 def _cells(figure: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what `figures.measure` has returned, as the cells of a table by their headings."""
     cells: dict[str, Any] = {}
-    is_share = "error" in figure
+    is_share = "error" in figure or "flagged" in figure
     for name, value in figure.items():
-        if name == "error":
-            cells["Error"] = f"{100 * value:.2f} %"
+        if name in ("error", "flagged"):
+            cells[name.capitalize()] = f"{100 * value:.2f} %"
         elif name == "interval":
             low, high = (100 * bound if is_share else bound for bound in value)
             digits, unit = (2, " %") if is_share else (4, "")
@@ -221,8 +233,12 @@ def _cells(figure: Mapping[str, Any]) -> dict[str, Any]:
             cells["Number of rows"] = f"{value:,}"
         else:
             is_fraction = isinstance(value, float)
-            cells[name.replace("_", " ").capitalize()] = f"{value:.4f}" if is_fraction else value
+            cells[_heading(name)] = f"{value:.4f}" if is_fraction else value
     return cells
+
+
+def _heading(name: str) -> str:
+    return "ROC-AUC" if name == "roc_auc" else name.replace("_", " ").capitalize()
 
 
 def _model(material: Material) -> Iterator[Html]:

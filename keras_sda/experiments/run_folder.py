@@ -4,6 +4,7 @@
 model.keras            the trained model
 config.json            the experiment, and what its data turned out to be
 metrics.json           figures, and every epoch's
+detector.json          of a detector of outliers: its threshold, and what it was chosen by
 learning_curves.png    filters.png    reconstructions.png
 .lock                  until the run is finished: taken while a process trains
 backup/                until the run is finished: the states that it can be resumed from
@@ -41,11 +42,12 @@ from keras_sda.experiments.json_files import (
 from keras_sda.resuming.files import lacks_room, remove_folder, remove_partial, replacing
 
 MODEL, CONFIG, METRICS = "model.keras", "config.json", "metrics.json"
+DETECTOR = "detector.json"
 BACKUP = "backup"
 LOCK = ".lock"
 
 
-_REMEDY = "train the run again"
+REMEDY = "train the run again"
 _COUNTS = {"*": int}
 _CONFIG = {
     "model": {"name": str, "options": dict},
@@ -357,7 +359,7 @@ def read_experiment(folder: Path) -> Experiment:
 
 def experiment_of(config: Mapping[str, Any], path: Path) -> Experiment:
     """Returns the experiment that the content of `config.json`, in a certain file, describes."""
-    with told_as_damaged(path, _REMEDY):
+    with told_as_damaged(path, REMEDY):
         return Experiment.from_dict({key: config[key] for key in config if key != "found"})
 
 
@@ -368,8 +370,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         ValueError: If it is damaged, or of a newer version.
     """
     path = folder / CONFIG
-    config = read(path, {}, _REMEDY)
-    with told_as_damaged(path, _REMEDY):
+    config = read(path, {}, REMEDY)
+    with told_as_damaged(path, REMEDY):
         if "found" not in config:
             config = convert_config(config)
         check(config, _CONFIG)
@@ -385,9 +387,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
     if not path.exists():
         return {}
-    metrics = read(path, {}, _REMEDY)
+    metrics = read(path, {}, REMEDY)
     if "finetuning" in metrics:  # as version 0.2.0 called it, for every model
         metrics["training"] = metrics.pop("finetuning")
-    with told_as_damaged(path, _REMEDY):
+    with told_as_damaged(path, REMEDY):
         check(metrics, _METRICS)
     return metrics

@@ -13,7 +13,15 @@ import numpy as np
 from keras_sda import backend, datasets
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
-from keras_sda.experiments import comparison, cross_validation, figures, heads, run_folder, zoo
+from keras_sda.experiments import (
+    comparison,
+    cross_validation,
+    detecting,
+    figures,
+    heads,
+    run_folder,
+    zoo,
+)
 from keras_sda.experiments.experiment import Experiment, Pretraining, Training
 from keras_sda.experiments.finished_run import Run, load_data_of, load_run
 from keras_sda.experiments.fitting import compile_for, has_target, is_supervised, train_whole
@@ -116,6 +124,8 @@ def _carry_out(
 ) -> Run:
     folder = saver.folder
     data = load_data(experiment)
+    if zoo.detects(experiment.model):
+        return _carry_out_detection(experiment, data, saver)
     regresses = is_regression(experiment, data)
     num_classes = None if regresses else count_classes(data, experiment)
     weighted = experiment.training is not None and experiment.training.class_weight is not None
@@ -166,6 +176,27 @@ def _carry_out(
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         run_folder.finish(folder)
     return Run.of_data(folder, experiment, model, metrics, data)
+
+
+def _carry_out_detection(experiment: Experiment, data: datasets.Data, saver: Saver) -> Run:
+    """Trains and measures a detector of outliers, and writes what it consists of."""
+    folder = saver.folder
+    duplicates = count_duplicates(data)
+    if saver.verbose != 0:
+        print(_introduction(experiment, None, data, duplicates), flush=True)
+    detector, metrics = detecting.train_detector(experiment, data)
+    metrics["duplicates"] = duplicates
+    if folder is not None:
+        run_folder.save_config(folder, experiment, detector.model_, data, None, False)
+        run_folder.save_model(detector.model_, folder)
+        detecting.save_detector(detector, folder)
+    for name, part in (("valid", data.valid), ("test", data.test)):
+        if part is not None:
+            metrics[name] = detecting.measure(detector, part)
+    if folder is not None:
+        draw_overview(detector.model_, data, metrics, folder)
+        run_folder.save_json(metrics, folder / run_folder.METRICS)
+    return Run.of_data(folder, experiment, detector.model_, metrics, data, detector)
 
 
 def _fit(
@@ -345,12 +376,13 @@ def _introduction(
 
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, "valid": data.valid, "test": data.test}
+    learns_labels = model is not None and is_supervised(model)
     counts = [
-        f"{len(part.x):,} {name}{_labelled_share(part) if is_supervised(model) else ''}"
+        f"{len(part.x):,} {name}{_labelled_share(part) if learns_labels else ''}"
         for name, part in parts.items()
         if part is not None
     ]
-    return f"{data.name}: {', '.join(counts)}; {describe_network(model)}"
+    return f"{data.name}: {', '.join(counts)}{f'; {describe_network(model)}' if model else ''}"
 
 
 def describe_network(model: Any) -> str:

@@ -32,9 +32,13 @@ from keras_sda.models import (
     VariationalAutoencoder,
 )
 from keras_sda.models.levels import losses_by_columns, noise_by_columns
+from keras_sda.sklearn.outlier_detector import SDAOutlierDetector
 
 # Arguments that follow from the data or stand elsewhere in an experiment.
-_GIVEN = ("input_dim", "input_shape", "num_classes", "seed", "dtype", "kwargs")
+_GIVEN = (
+    *("input_dim", "input_shape", "num_classes", "seed", "dtype", "kwargs"),
+    *("random_state", "scale", "columns", "verbose"),  # of a detector
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +46,15 @@ class Entry:
     """One model of the zoo.
 
     Attributes:
-        kind: Its class.
-        training: How it is trained by default.
+        kind: Its class: that of a Keras model, or the estimator of outliers, which holds one.
+        training: How it is trained by default; `None` for the detector, whose options say it.
         options: Options that its class leaves open, or whose default is another one here.
         pretraining: How its levels are pretrained by default, or `None`.
         data: What it is trained on by default.
     """
 
-    kind: type[keras.Model]
-    training: Training
+    kind: type[Any]
+    training: Training | None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretraining: Pretraining | None = None
     data: Data = dataclasses.field(default_factory=Data)
@@ -68,6 +72,8 @@ _SDA: dict[str, Any] = {
 # needed fewer labels.
 _NOISE = "gaussian"
 _AUTOENCODER = Training("adam", 5e-3, batch_size=32)
+
+DETECTOR = "detector"
 
 ZOO: dict[str, Entry] = {
     "sda": Entry(StackedDenoisingAutoencoder, Training(), _SDA, Pretraining()),
@@ -94,6 +100,8 @@ ZOO: dict[str, Entry] = {
         Training("sgd", 0.1, optimizer_options={"momentum": 0.9}, epochs=20, batch_size=100),
         data=Data("mnist"),
     ),
+    # No row validates, as none could say when to stop without labels.
+    DETECTOR: Entry(SDAOutlierDetector, None, data=Data(scale="robust", split="full")),
 }
 
 
@@ -181,6 +189,9 @@ def check(experiment: Experiment) -> None:
     """Raises a `ValueError` if the model cannot be trained in the way an experiment asks for."""
     check_model(experiment.model)
     name, kind = experiment.model.name, get(experiment.model.name).kind
+    if detects(experiment.model):
+        _check_detector(experiment)
+        return
     if experiment.pretraining is not None and not hasattr(kind, "pretrain"):
         able = [other for other, entry in ZOO.items() if hasattr(entry.kind, "pretrain")]
         raise ValueError(
@@ -189,8 +200,29 @@ def check(experiment: Experiment) -> None:
         )
 
 
+def _check_detector(experiment: Experiment) -> None:
+    """Raises a `ValueError` if an experiment asks for what the outlier detector does not have."""
+    parts = [p for p in ("pretraining", "training") if getattr(experiment, p) is not None]
+    if parts:
+        raise ValueError(
+            f"The training of {DETECTOR} is among its own options, such as epochs and batch_size: "
+            f"set these (--set epochs=10) and leave out `{parts[0]}`."
+        )
+    if experiment.dtype != "float32":
+        raise ValueError(
+            f"The model {DETECTOR} is trained in float32. Received: dtype={experiment.dtype!r}"
+        )
+
+
+def detects(model: Model) -> bool:
+    """Whether a model is the detector of outliers, which scikit-learn's interface trains."""
+    return model.name == DETECTOR
+
+
 def takes_images(model: Model) -> bool:
     """Whether a model takes images, and not rows of numbers."""
+    if detects(model):
+        return False
     parameters = inspect.signature(get(model.name).kind).parameters
     if "input_dim" not in parameters:
         return True

@@ -21,6 +21,7 @@ from keras_sda.plots.reconstructions import (
     plot_model_reconstructions,
     plot_reconstructions,
 )
+from keras_sda.plots.scores import plot_scores
 
 __all__ = [
     "chain_kernels",
@@ -38,6 +39,7 @@ __all__ = [
     "plot_manifold",
     "plot_model_reconstructions",
     "plot_reconstructions",
+    "plot_scores",
     "plot_traversals",
     "project_codes",
     "tile_images",

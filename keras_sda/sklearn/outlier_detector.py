@@ -188,7 +188,8 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Makes this detector a fitted one that takes rows as its model does, without training.
 
         For the detector of a run, whose data are scaled before it sees them. What only training
-        rows tell, `decision_scores_`, `labels_` and the histories, it does not have.
+        rows tell, `decision_scores_`, `labels_` and the histories, it does not have, and `explain`
+        puts 0 where a feature is left out.
 
         Args:
             model: The `StackedDenoisingAutoencoder` of an equal detector.
@@ -202,6 +203,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         self.model_, self.n_features_in_ = model, math.prod(model.row_shape)
         self.threshold_, self.offset_ = float(threshold), -float(threshold)
         self.calibration_errors_ = np.sort(np.asarray(calibration_errors, "float64"))
+        self._neutral = np.zeros(self.n_features_in_, "float32")
         return self
 
     def score_samples(self, X):

@@ -26,6 +26,7 @@ SMALL = {
     "mlp": ["hidden_units=12,6"],
     "ladder": ["hidden_units=12,6"],
     "lenet5": ["kernels=2,3", "hidden_units=8", "data.name=digits28"],
+    "detector": ["hidden_units=6", "epochs=2"],
 }
 CODES = {
     "sda": (6,),
@@ -39,6 +40,7 @@ CODES = {
     "mlp": (6,),
     "ladder": (6,),
     "lenet5": (8,),
+    "detector": (6,),
 }
 CLASSIFIERS = ("sda", "softmax", "mlp", "ladder", "lenet5")
 WITHOUT_DECODER = ("softmax", "mlp", "lenet5")
@@ -49,7 +51,8 @@ def trained(request, tmp_path_factory):
     """Name and run folder of each model, trained for two epochs."""
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "run"
-    settings = [f"--set={setting}" for setting in [*SMALL[name], "training.epochs=2"]]
+    epochs = [] if name == "detector" else ["training.epochs=2"]
+    settings = [f"--set={setting}" for setting in [*SMALL[name], *epochs]]
     result = call("train", "--model", name, *settings, "--quiet", "--output", folder)
     assert result.exit_code == 0, result.output
     assert f"Model, figures and pictures: {folder}" in result.output
@@ -78,6 +81,8 @@ def test_evaluate(trained):
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     if name in CLASSIFIERS:
         assert f"{metrics['errors']} of 360 rows" in result.output
+    elif name == "detector":
+        assert f"{metrics['rows_flagged']} of 360 rows" in result.output
     elif name != "vae":  # whose code is a draw
         assert f"reconstruction error {metrics['reconstruction_error']:.4f} a row" in result.output
 
@@ -119,6 +124,7 @@ def test_plot(trained, tmp_path):
     expected |= {"confusion"} if name in CLASSIFIERS else set()
     expected |= set() if name in WITHOUT_DECODER else {"reconstructions"}
     expected |= {"manifold", "traversals"} if name == "vae" else set()
+    expected |= {"scores"} if name == "detector" else set()
     assert drawn == expected
 
 
@@ -131,12 +137,14 @@ def test_report(trained, tmp_path):
         assert result.exit_code == 0, result.output
         page = pages.read((tmp_path / "page.html").read_text(encoding="utf-8"))
         figure = metrics.get("reconstruction_error")
-        text = f"{100 * metrics['error']:.2f} %" if figure is None else f"{figure:.4f}"
+        share = metrics.get("error", metrics.get("flagged"))
+        text = f"{100 * share:.2f} %" if figure is None else f"{figure:.4f}"
         assert text in page.cells
         drawn = {words.split(":")[0].split(" of ")[0] for words in page.alternatives}
         expected = {"Learning curves"}
         expected |= set() if name == "softmax" else {"Filters", "Activations"}
         expected |= {"Confusion"} if name in CLASSIFIERS else set()
+        expected |= {"Scores"} if name == "detector" else set()
         if not options:
             expected |= set() if name == "softmax" else {"Codes"}
             expected |= set() if name in WITHOUT_DECODER else {"Reconstructions"}
