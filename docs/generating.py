@@ -552,9 +552,10 @@ def _field(field):
 
 
 def repository_pages() -> dict[str, str]:
-    """Returns the page of benchmarks and the changelog."""
+    """Returns the pages of benchmarks and of errors, and the changelog."""
     return {
         "benchmarks.md": benchmarks_page(),
+        "errors.md": _script("docs", "errors_page").errors_page(),
         "changelog.md": "```{include} ../../CHANGELOG.md\n```\n",
     }
 
