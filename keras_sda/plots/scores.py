@@ -2,9 +2,11 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 _NORMAL, _OUTLIER = "#0072B2", "#D55E00"
+# Beside a higher bar, one of a single row is seen on a logarithmic scale only.
+_MOST_IN_LINE = 50
 
 
 def plot_scores(scores, threshold=None, labels=None, bins=40, title="Scores"):
@@ -63,8 +65,10 @@ def plot_scores(scores, threshold=None, labels=None, bins=40, title="Scores"):
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    # Few rows are flagged: on this scale a bar of one is still seen.
-    axes.set_yscale("symlog", linthresh=1)
+    if np.histogram(scores, edges)[0].max() > _MOST_IN_LINE:
+        axes.set_yscale("symlog", linthresh=1)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set(xlabel="score, the higher the stranger", ylabel="rows", title=title)
     if threshold is not None:
