@@ -246,6 +246,25 @@ def denoising_tables() -> str:
     return "\n".join(lines)
 
 
+def recipes_of_tables() -> str:
+    """Returns the table of the recipes for tables beside a linear model and a forest."""
+    lines = [
+        "| recipe | what | network | logistic or ridge regression | random forest | seeds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for content in reports():
+        baselines = [run["baseline"] for run in content["runs"]]
+        if "others" in baselines[0]:
+            given = [[each[key] for each in baselines] for key in ("ours", "theirs")]
+            given.append([each["others"]["random forest"] for each in baselines])
+            texts = (report.with_interval(*report.mean_and_half_width(each)) for each in given)
+            lines.append(
+                f"| `{content['name']}` | {content['figure']}, {content['unit']} "
+                f"| {' | '.join(texts)} | {report.seed_range(content)} |"
+            )
+    return "\n".join(lines)
+
+
 def six_figures() -> str:
     """Returns the front page's figures, each with the command that measures it, in Markdown."""
     lines = ["| figure | compared with | measured | by |", "| --- | --- | --- | --- |"]
@@ -294,6 +313,7 @@ BLOCKS = {
         "denoising tables": denoising_tables,
     },
     "docs/imputation.md": {"imputation": imputation},
+    "docs/tables.md": {"recipes of tables": recipes_of_tables},
     "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {"speed": speed, "small data": small_data},
 }

@@ -17,7 +17,10 @@ SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if path.read_text("utf-8").startswith("# ---")
 )
 LARGEST = 400_000
-NEEDED = {"deployment": ("onnx", "onnxruntime", "tf2onnx", "ai_edge_litert")}
+NEEDED = {
+    "deployment": ("onnx", "onnxruntime", "tf2onnx", "ai_edge_litert"),
+    "tables": ("pandas", "narwhals", "onnx", "onnxruntime", "tf2onnx"),
+}
 
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 
@@ -39,7 +42,7 @@ def outputs(notebook):
 
 
 def test_each_notebook_is_listed_once():
-    assert len(SCRIPTS) >= 11
+    assert len(SCRIPTS) >= 13
     listed = re.findall(r"\]\((\w+)\.ipynb\)", (FOLDER / "README.md").read_text("utf-8"))
     assert sorted(listed) == [script.stem for script in SCRIPTS]
 
