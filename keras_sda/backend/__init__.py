@@ -9,6 +9,7 @@ without strategies for several devices.
 
 Constants:
     EXPORT_FORMATS: Formats that `export` can write and check.
+    EXPORTS_TEXT: Whether a graph that is exported may read text.
     FINDS_LOGITS: Whether Keras computes the cross-entropy of a softmax's outputs from its inputs.
     IS_DEFAULT: Whether Keras takes this backend unless told otherwise.
     RESTORES_SHUFFLING: Whether `shuffling_state` holds all that Keras' own `fit` shuffles by.

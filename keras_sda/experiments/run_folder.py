@@ -57,7 +57,7 @@ _CONFIG = {
     "seed": int,
     "dtype": str,
     "found": {
-        "num_classes": (None, int),
+        "num_classes?": (None, int),
         "classes": (None, list),
         "image_shape": (None, [int]),
         "scaling": (None, {}),
@@ -66,12 +66,12 @@ _CONFIG = {
         "backup_steps?": (None, int),
         "cross_validate?": bool,
         "replicas?": int,
-        "versions": {"*": str},
+        "versions?": {"*": str},
     },
 }
 _FIGURES = {"*": {"*": [NUMBER]}}
 _METRICS = {
-    "minutes": {"*": NUMBER},
+    "minutes?": {"*": NUMBER},
     "pretraining": [HISTORY],
     "training": HISTORY,
     "best_epoch?": (None, int),

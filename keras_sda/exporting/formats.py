@@ -53,7 +53,7 @@ class Format:
                 f"backend {keras.backend.backend()!r}: load the saved .keras file under TensorFlow "
                 "and export there."
             )
-        if graph.reads_text and keras.backend.backend() != "tensorflow":
+        if graph.reads_text and not backend.EXPORTS_TEXT:
             raise ValueError(
                 f"A table with text can be written with the TensorFlow backend of Keras alone. "
                 f"Received backend {keras.backend.backend()!r}: load the saved .keras file under "

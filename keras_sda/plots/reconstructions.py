@@ -84,7 +84,8 @@ def plot_model_reconstructions(
         The figure.
     """
     rows = as_numbers(rows, "plot_model_reconstructions()", "rows")
-    model.check_rows(rows, "reconstruct()")
+    if hasattr(model, "check_rows"):  # a model of one's own may not
+        model.check_rows(rows, "reconstruct()")
     noise = getattr(model, "noise", None)
     if hasattr(model, "noise_layers"):
         noise = model.noise_layers[0]

@@ -30,9 +30,9 @@ def drawn(monkeypatch):
     calls = []
     original = plots.plot_reconstructions
 
-    def record(inputs, corrupted, reconstructed, image_shape=None, title=None):
+    def record(inputs, corrupted, reconstructed, image_shape=None, title=None, names=None):
         calls.append((title, inputs, corrupted, reconstructed, image_shape))
-        return original(inputs, corrupted, reconstructed, image_shape, title)
+        return original(inputs, corrupted, reconstructed, image_shape, title, names)
 
     for module in (plots, sys.modules["keras_sda.plots.reconstructions"]):
         monkeypatch.setattr(module, "plot_reconstructions", record)

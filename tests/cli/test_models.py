@@ -177,15 +177,15 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch):
     settings = ["--model", "mlp", "--set", "hidden_units=8", "--epochs", "4", "--quiet"]
     assert call("train", *settings, "--output", tmp_path / "whole").exit_code == 0
 
-    from keras_sda.experiments import running
+    from keras_sda.experiments import fitting
 
     # Of the same name: states know the callbacks by name.
-    class StopOnNonFiniteLoss(running.StopOnNonFiniteLoss):
+    class StopOnNonFiniteLoss(fitting.StopOnNonFiniteLoss):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "StopOnNonFiniteLoss", StopOnNonFiniteLoss)
+    monkeypatch.setattr(fitting, "StopOnNonFiniteLoss", StopOnNonFiniteLoss)
     result = call("train", *settings, "--output", tmp_path / "run")
     assert result.exit_code == 130
     command = f"keras-sda train --resume {tmp_path / 'run'}"

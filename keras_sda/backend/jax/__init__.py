@@ -45,6 +45,7 @@ from keras_sda.backend.one_device import (
 )
 
 EXPORT_FORMATS = ("tf_saved_model",)
+EXPORTS_TEXT = False
 FINDS_LOGITS = False
 IS_DEFAULT = False
 RESTORES_SHUFFLING = True
@@ -74,6 +75,7 @@ def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
 
 
 __all__ = [
+    "EXPORTS_TEXT",
     "EXPORT_FORMATS",
     "FINDS_LOGITS",
     "IS_DEFAULT",

@@ -44,6 +44,7 @@ from keras_sda.backend.tensorflow.tensors import to_device
 from keras_sda.backend.tensorflow.trainer import Trainer
 
 EXPORT_FORMATS = ("tf_saved_model", "onnx", "litert")
+EXPORTS_TEXT = True
 FINDS_LOGITS = True
 IS_DEFAULT = True
 RESTORES_SHUFFLING = False  # TensorFlow's own generator cannot be asked
@@ -123,6 +124,7 @@ def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
 
 
 __all__ = [
+    "EXPORTS_TEXT",
     "EXPORT_FORMATS",
     "FINDS_LOGITS",
     "IS_DEFAULT",

@@ -41,6 +41,7 @@ from keras_sda.backend.torch.steps import (
 )
 
 EXPORT_FORMATS = ()
+EXPORTS_TEXT = False
 FINDS_LOGITS = False
 IS_DEFAULT = False
 RESTORES_SHUFFLING = True
@@ -99,6 +100,7 @@ def batch_jacobian(function: Callable[[Any], Any], inputs: Any) -> Any:
 
 
 __all__ = [
+    "EXPORTS_TEXT",
     "EXPORT_FORMATS",
     "FINDS_LOGITS",
     "IS_DEFAULT",
