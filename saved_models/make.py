@@ -16,7 +16,6 @@ from pathlib import Path
 import keras
 
 from keras_sda import presets, recipes
-from keras_sda.experiments import run_folder
 from keras_sda.experiments.figures import FIGURES
 from keras_sda.experiments.running import load_data
 from keras_sda.recipes import report
@@ -117,7 +116,9 @@ def make(name, trained):
         "unit": results["unit"],
         "measured": figure,
     }
-    run_folder.save_json({**presets.catalog(), name: entry}, presets.CATALOG)
+    # Every entry is a preset: no version of a format among them.
+    text = json.dumps({**presets.catalog(), name: entry}, indent=2) + "\n"
+    presets.CATALOG.write_text(text, encoding="utf-8")
     (HERE / name).mkdir(exist_ok=True)
     card = HERE / name / "README.md"
     card.write_text(card_of(name, entry, model, path, results), encoding="utf-8")

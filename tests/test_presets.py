@@ -95,7 +95,7 @@ def test_refusals(tmp_path):
         ks.StackedDenoisingAutoencoder.from_preset(str(DIGITS), sha256="0000")
     broken = tmp_path / "broken.keras"
     broken.write_bytes(DIGITS.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"broken.keras is not a complete .keras file"):
+    with pytest.raises(ValueError, match=r"broken.keras is damaged or not a model"):
         ks.StackedDenoisingAutoencoder.from_preset(str(broken))
 
 
