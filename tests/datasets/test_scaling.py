@@ -135,7 +135,7 @@ def test_many_rows_are_scaled_in_pieces():
         (lambda: Scaling(factor=(1.0, 2.0))(np.ones((3, 1))), r"Received shape \(3, 1\)"),
         (lambda: Scaling()(np.array([[1.0], [np.nan]])), "row 1 holds NaN or infinity"),
         (lambda: Scaling(low=0.0, high=1.0)(np.array([[np.inf]])), "row 0 holds NaN or infinity"),
-        (lambda: Scaling()(np.array([[1e39]])), "float32, whose maximum is about 3.4e38"),
+        (lambda: Scaling()(np.array([[1e39]])), "up to 3.4e.38, which float32 can hold"),
         (lambda: Scaling()(np.array([["a"]])), "Scaling needs numbers"),
         (lambda: Scaling(offset=np.nan), "Argument `offset` of Scaling must be a finite number"),
         (lambda: Scaling(factor="2"), "Argument `factor` of Scaling must be a finite number"),
