@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 # Rows checked at a time, so that a check never copies the whole of a large array.
@@ -124,6 +123,8 @@ def check_number(name: str, value: Any, owner: str) -> float:
 
 def get_activation(name: str, value: Any, owner: str) -> Any:
     """Returns the function that Keras knows by a name; a function as it is."""
+    import keras  # here and below: reading data does not wait for it
+
     try:
         return keras.activations.get(value)
     except (ValueError, TypeError) as error:
@@ -133,6 +134,8 @@ def get_activation(name: str, value: Any, owner: str) -> Any:
 
 def get_initializer(name: str, value: Any, owner: str) -> Any:
     """Returns the initializer that Keras knows by a name; an initializer as it is."""
+    import keras
+
     try:
         found = keras.initializers.get(value)
     except (ValueError, TypeError):
@@ -243,6 +246,8 @@ def check_rows(
 
 def _largest():
     """Returns the largest number of the type that Keras computes with."""
+    import keras
+
     return float(np.finfo("float64" if keras.config.floatx() == "float64" else "float32").max)
 
 

@@ -211,7 +211,7 @@ def test_a_table_is_corrupted_and_rebuilt_by_columns(tmp_path):
     )
     model = experiments.run(short, verbose=0).model
     noise, loss = model.noise_layers[0], model.reconstruction_losses[0]
-    assert noise.groups == [(0, 1), (1, 5)]
+    assert noise.groups == [(0, 1), (1, 4)]
     assert [group.kind for group in loss.groups] == ["numeric", "categorical"]
     assert model.reconstruction_losses[1] == "squared_error"
     assert type(model.noise).__name__ == "ColumnSwapNoise"
