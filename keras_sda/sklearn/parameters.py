@@ -41,8 +41,13 @@ def or_word(word: str, check: Check) -> Check:
     """Returns a check that lets a word pass, too."""
 
     def check_others(name, value, owner):
-        if not (isinstance(value, str) and value == word):
+        if isinstance(value, str) and value == word:
+            return
+        try:
             check(name, value, owner)
+        except ValueError as error:
+            message = str(error).replace(" must ", f" must be {word!r}, or ", 1)
+            raise ValueError(message) from error
 
     return check_others
 

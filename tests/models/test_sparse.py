@@ -176,7 +176,7 @@ def test_refusals():
         match=r"KLSparsity needs codes in \[0, 1\].*SparseAutoencoder is 'relu': use .*CodeL1",
     ):
         make(activation="relu")
-    with pytest.raises(ValueError, match="`target` of KLSparsity must"):
+    with pytest.raises(ValueError, match="`sparsity_target` of SparseAutoencoder must"):
         make(sparsity_target=0)
     for name in ("sparsity_weight", "code_l1", "kernel_l1", "kernel_l2"):
         with pytest.raises(ValueError, match=f"`{name}` of SparseAutoencoder must be a finite"):

@@ -256,17 +256,17 @@ def test_tables_with_names(rows):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "`epochs` of LadderClassifier must be a whole number of at least 1"),
-        ({"epochs": "all"}, "`epochs` of LadderClassifier must be 'auto' or a whole number"),
+        ({"epochs": 0}, "`epochs` of LadderClassifier must be 'auto', or be a whole number"),
+        ({"epochs": "all"}, "`epochs` of LadderClassifier must be 'auto', or be a whole number"),
         ({"batch_size": 0}, "`batch_size` of LadderClassifier must be a whole number"),
         ({"batch_size": 1}, "must be at least 2, as rows are normalised by those of their batch"),
         ({"learning_rate": 0}, "`learning_rate` of LadderClassifier must be"),
         ({"schedule": "linear"}, "`schedule` of LadderClassifier must be one of 'constant'"),
         ({"scale": "log"}, "`scale` of LadderClassifier must be one of 'unit'"),
-        ({"hidden_units": 8}, "`hidden_units` of LadderNetwork must list the units"),
+        ({"hidden_units": 8}, "`hidden_units` of LadderClassifier must list the units"),
         ({"noise_level": [0.1, 0.2]}, "`noise_level` of LadderNetwork .* here 3"),
         ({"denoising_weights": -1.0}, "`denoising_weights` of LadderNetwork must be"),
-        ({"optimizer": "newton"}, "The optimizer must be known to Keras"),
+        ({"optimizer": "newton"}, "`optimizer` of LadderClassifier must be a name such as"),
     ],
 )
 def test_refused_parameters(rows, options, message):
