@@ -28,7 +28,7 @@ def _saved(write, *args, **kwargs) -> bytes:
 
 def npy() -> list[bytes]:
     """Arrays of several types and orders."""
-    arrays = (ROWS, ROWS.astype(">i2"), np.asfortranarray(ROWS), LABELS > 1, np.array(["a", "b"]))
+    arrays = (ROWS, ROWS.astype(">i2"), np.asfortranarray(ROWS), ROWS.astype("float16"))
     return [_saved(np.save, array) for array in arrays]
 
 
