@@ -154,7 +154,8 @@ class CellDenoiser(CheckedModel):
         """
         values, there = self._split(x)
         counted = ops.cast(self.kept.removed if training else there, "float32")
-        weights = ops.take(counted, self._column_of, axis=1) * self._share
+        weights = ops.take(counted, self._column_of, axis=1)
+        weights = weights * ops.convert_to_tensor(self._share, dtype="float32")
         values = ops.cast(values, "float32")
         losses = [
             self._input_losses(values, ops.cast(outputs, "float32"))
@@ -163,14 +164,20 @@ class CellDenoiser(CheckedModel):
         total = ops.sum(sum(losses) * weights) / len(losses)
         return total / ops.maximum(ops.sum(counted), 1.0)
 
+    def _of(self, kind, like):
+        """Returns 1 for the inputs of a kind, 0 for others, as a tensor like another."""
+        return ops.convert_to_tensor(self._is[kind], dtype=like.dtype)
+
     def _expected(self, outputs):
         """Returns outputs as inputs: numbers, and probabilities."""
-        numbers = self._is["numeric"] * outputs + self._is["binary"] * ops.sigmoid(outputs)
+        numbers = self._of("numeric", outputs) * outputs + self._of(
+            "binary", outputs
+        ) * ops.sigmoid(outputs)
         if not len(self._one_hot):
             return numbers
         # At most 0 for inputs of their own column; others, which do not count, may not overflow.
         logs = ops.minimum(outputs - self._norms(outputs), 0.0)
-        return numbers + self._is["categorical"] * ops.exp(logs)
+        return numbers + self._of("categorical", outputs) * ops.exp(logs)
 
     def _norms(self, outputs):
         """Returns for each input the logarithm of the sum over its one-hot column."""
@@ -182,11 +189,11 @@ class CellDenoiser(CheckedModel):
         """Returns the loss of each input: of numbers of variance 1, of one-hot ones a part."""
         squared = 0.5 * ops.square(outputs - values)
         entropy = ops.softplus(outputs) - values * outputs
-        losses = self._is["numeric"] * squared + self._is["binary"] * entropy
+        losses = self._of("numeric", outputs) * squared + self._of("binary", outputs) * entropy
         if not len(self._one_hot):
             return losses
         surprise = values * (self._norms(outputs) - outputs)
-        return losses + self._is["categorical"] * surprise
+        return losses + self._of("categorical", outputs) * surprise
 
     def _split(self, inputs):
         return inputs[:, : self.num_outputs], inputs[:, self.num_outputs :]

@@ -17,6 +17,7 @@ def reconstruct(rows):
 
 
 def error(rows):
+    rows = keras.ops.convert_to_tensor(rows)
     return keras.ops.sum(keras.ops.square(rows - reconstruct(rows)), axis=1)
 
 

@@ -285,7 +285,7 @@ def test_early_stopping_restores_the_best_weights(rows):
         (SDATransformer, {"level": "last"}, "must be 'all' or a number from -1 to 0. Received"),
         (SDAOutlierDetector, {"contamination": 0}, r"must lie in \(0, 0.5\], or be"),
         (SDAOutlierDetector, {"contamination": 0.6}, r"must lie in \(0, 0.5\], or be"),
-        (SDAOutlierDetector, {"contamination": 2}, r"must lie in \[0, 1\]. Received"),
+        (SDAOutlierDetector, {"contamination": 2}, r"must be 'auto', or lie in \[0, 1\]"),
     ],
 )
 def test_refused_parameters(rows, cls, options, message):

@@ -114,7 +114,7 @@ def test_pickle_clone_pipeline_and_set_output():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "`epochs` of SDAImputer must be a whole number"),
+        ({"epochs": 0}, "`epochs` of SDAImputer must be 'auto', or be a whole number"),
         ({"learning_rate": 0}, "`learning_rate` of SDAImputer must be"),
         ({"removal_rate": (0.5, 2)}, r"`removal_rate` of CellDenoiser must lie in \[0, 1\]"),
         ({"kinds": {"age": "colour"}}, "kind of a column must be one of"),
