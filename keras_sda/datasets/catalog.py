@@ -62,6 +62,12 @@ class Data:
     groups: Mapping[str, np.ndarray] | None = None
     frames: Mapping[str, Any] | None = None
 
+    @property
+    def held_out(self) -> dict[str, Split]:
+        """The validation and test rows, `"valid"` and `"test"`, as far as there are such."""
+        parts = {"valid": self.valid, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def __repr__(self) -> str:
         parts = (
             f"{part}={None if split is None else split.x.shape}"
@@ -201,10 +207,10 @@ def load(
             of the same shape. The rows of `name_or_path` then train and validate. It is also looked
             for beside it.
         split_column: Column of a table that says of every row `train`, `valid` or `test` (or
-            `training`, `val`, `validation`, `dev`, `testing`, `holdout`), and is no input.
+            `training`, `val`, `validation`, `dev`, `testing`, `holdout`), and is not an input.
             Without validation rows, a sixth of the training rows validates.
         groups: Column of a table, such as that of patients, of whose values none is in two parts,
-            as rows of one group tell of each other. It is no input.
+            as rows of one group tell of each other. It is not an input.
         keep_frames: Whether `Data.frames` holds the rows of a table as they are, which takes as
             much memory once more.
         seed: Seed of random splits of files. The split of `digits` is always the same.

@@ -27,8 +27,7 @@ def count_duplicates(data: Data) -> dict[str, dict[str, int]]:
     >>> count_duplicates(datasets.load("digits"))
     {'valid': {'rows': 180, 'in_training': 0}, 'test': {'rows': 360, 'in_training': 0}}
     """
-    parts = {"valid": data.valid, "test": data.test}
-    hashes = {name: list(_hashes(part.x)) for name, part in parts.items() if part is not None}
+    hashes = {name: list(_hashes(part.x)) for name, part in data.held_out.items()}
     wanted = {each for own in hashes.values() for each in own}
     # Training rows may be many, and are only looked at.
     shared = {each for each in _hashes(data.train.x) if each in wanted} if wanted else set()

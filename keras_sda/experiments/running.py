@@ -14,7 +14,6 @@ from keras_sda import backend, datasets
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
 from keras_sda.experiments import (
-    comparison,
     cross_validation,
     detecting,
     figures,
@@ -157,25 +156,23 @@ def _carry_out(
         units.put_into(model)
     if folder is not None:
         run_folder.save_model(model, folder)
-    for name, part in (("valid", data.valid), ("test", data.test)):
-        rows = part.labelled if part is not None and is_supervised(model) else part
+    for name, part in data.held_out.items():
+        rows = part.labelled if is_supervised(model) else part
         if rows is not None:
             metrics[name] = measure(model, rows)
     if folder is not None:  # already, should cross-validation be interrupted
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         draw_overview(model, data, metrics, folder)
-    if compare and data.test is not None and comparison.can_compare(model, data.train, data.test):
-        metrics["comparison"] = comparison.compare(
-            *(model, data.train, data.test, data.classes),
-            None if experiment.training is None else experiment.training.class_weight,
-            (data.groups or {}).get("train"),
-        )
+    result = Run.of_data(folder, experiment, model, metrics, data)
+    compared = result.compare(data.test) if compare and data.test is not None else None
+    if compared is not None:
+        metrics["comparison"] = compared
     if cross_validate and _has_few_labels(model, experiment, data):
         _cross_validate(build, _with_chosen_head(experiment, metrics), data, metrics, saver)
     if folder is not None:
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         run_folder.finish(folder)
-    return Run.of_data(folder, experiment, model, metrics, data)
+    return result
 
 
 def _carry_out_detection(experiment: Experiment, data: datasets.Data, saver: Saver) -> Run:
@@ -190,9 +187,8 @@ def _carry_out_detection(experiment: Experiment, data: datasets.Data, saver: Sav
         run_folder.save_config(folder, experiment, detector.model_, data, None, False)
         run_folder.save_model(detector.model_, folder)
         detecting.save_detector(detector, folder)
-    for name, part in (("valid", data.valid), ("test", data.test)):
-        if part is not None:
-            metrics[name] = detecting.measure(detector, part)
+    for name, part in data.held_out.items():
+        metrics[name] = detecting.measure(detector, part)
     if folder is not None:
         draw_overview(detector.model_, data, metrics, folder)
         run_folder.save_json(metrics, folder / run_folder.METRICS)
