@@ -47,6 +47,14 @@ def check_fraction(name: str, value: Any, owner: str, *, below_one: bool = False
     return float(value)
 
 
+def check_share(name: str, value: Any, owner: str) -> float:
+    """Returns `value` as a `float` if it lies in (0, 1)."""
+    share = check_fraction(name, value, owner)
+    if share in (0, 1):
+        raise _error(name, owner, "lie in (0, 1)", value)
+    return share
+
+
 def check_non_negative(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number of at least 0."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -229,12 +237,7 @@ def check_rows(
         )
     for start in range(0, len(x), _CHUNK_ROWS):
         chunk = x[start : start + _CHUNK_ROWS]
-        if not np.isfinite(chunk).all():
-            row = start + int(np.argwhere(~np.isfinite(chunk))[0][0])
-            raise ValueError(
-                f"{owner} needs finite numbers in `{name}`, but row {row} holds NaN or infinity: "
-                "remove or fill such values first."
-            )
+        _check_finite(chunk, start, name, owner, "remove or fill such values first")
         if x.dtype == "float64" and np.abs(chunk).max() > _largest():
             raise ValueError(
                 f"{owner} needs numbers up to {_largest():.2g}, which float32 can hold, but "
@@ -242,6 +245,17 @@ def check_rows(
             )
         if within is not None and (chunk.min() < within[0] or chunk.max() > within[1]):
             raise ValueError(_out_of_bounds(owner, name, within, start, chunk))
+
+
+def _check_finite(chunk, start, name, owner, remedy):
+    """Refuses rows, of which the first has the number `start`, that hold NaN or infinity."""
+    finite = np.isfinite(chunk)
+    if not finite.all():
+        row = start + int(np.argwhere(~finite)[0][0])
+        raise ValueError(
+            f"{owner} needs finite numbers in `{name}`, but row {row} holds NaN or infinity: "
+            f"{remedy}."
+        )
 
 
 def _largest():
@@ -319,12 +333,7 @@ def check_targets(
         raise ValueError(f"{owner} needs numbers in `y`. Received an array of {y.dtype}.")
     for start in range(0, len(y), _CHUNK_ROWS):
         chunk = y[start : start + _CHUNK_ROWS]
-        if not np.isfinite(chunk).all():
-            row = start + int(np.argwhere(~np.isfinite(chunk))[0][0])
-            raise ValueError(
-                f"{owner} needs finite numbers in `y`, but row {row} holds NaN or infinity: "
-                "leave out rows without a target."
-            )
+        _check_finite(chunk, start, "y", owner, "leave out rows without a target")
         if within is not None and (chunk.min() < within[0] or chunk.max() > within[1]):
             raise ValueError(
                 f"{owner} measures by {loss}, which needs targets in [{within[0]}, {within[1]}]. "

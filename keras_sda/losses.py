@@ -128,11 +128,17 @@ def on_preactivation(name, dtype="float32"):
     return SummedBinaryCrossentropy(from_logits=True, dtype=dtype), "sigmoid"
 
 
-def check_reconstruction_loss(loss, owner):
-    """Raises a `ValueError` unless the loss is one that an autoencoder can be trained on."""
+def check_reconstruction_loss(loss, owner, settled=False):
+    """Raises a `ValueError` unless the loss is one that an autoencoder can be trained on.
+
+    Args:
+        loss: A name, or a `ColumnwiseLoss`.
+        owner: The caller's name in the error message.
+        settled: Whether it is too late for `"auto"`, which data settle.
+    """
     if isinstance(loss, ColumnwiseLoss):
         return
-    choices = ("auto", *RECONSTRUCTION_LOSSES)
+    choices = RECONSTRUCTION_LOSSES if settled else ("auto", *RECONSTRUCTION_LOSSES)
     check_choice("reconstruction_loss", loss, choices, owner)
 
 

@@ -3,7 +3,7 @@
 import keras
 
 from keras_sda import initializers, regularizers
-from keras_sda._validation import check_fraction, check_non_negative, check_positive_int
+from keras_sda._validation import check_non_negative, check_positive_int, check_share
 from keras_sda.models.levels import build_levels
 from keras_sda.models.unrolled import UnrolledAutoencoder
 
@@ -90,11 +90,7 @@ class SparseAutoencoder(UnrolledAutoencoder):
             "kernel_l2": kernel_l2,
         }
         weights = {name: check_non_negative(name, weights[name], owner) for name in weights}
-        if check_fraction("sparsity_target", sparsity_target, owner) in (0, 1):
-            raise ValueError(
-                f"Argument `sparsity_target` of {owner} must lie in (0, 1). "
-                f"Received: sparsity_target={sparsity_target!r}"
-            )
+        check_share("sparsity_target", sparsity_target, owner)
         sparsity = regularizers.KLSparsity(sparsity_target, sparsity_weight)
         if sparsity_weight:
             regularizers.check_code_range(sparsity, activation, owner)

@@ -14,10 +14,10 @@ import numpy as np
 from keras_sda._validation import (
     check_bool,
     check_choice,
-    check_fraction,
     check_non_negative_int,
     check_positive,
     check_positive_int,
+    check_share,
     shown,
 )
 from keras_sda.models.linear_on_codes import HEADS
@@ -55,14 +55,6 @@ def or_word(word: str, check: Check) -> Check:
 def one_of(*choices: Any) -> Check:
     """Returns a check for one of some values."""
     return lambda name, value, owner: check_choice(name, value, choices, owner)
-
-
-def check_share(name: str, value: Any, owner: str) -> None:
-    """Raises a `ValueError` if a value does not lie in (0, 1)."""
-    if check_fraction(name, value, owner) in (0, 1):
-        raise ValueError(
-            f"Argument `{name}` of {owner} must lie in (0, 1). Received: {name}={value!r}"
-        )
 
 
 def _units(name, value, owner):

@@ -14,12 +14,12 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import check_positive_int, check_share
 from keras_sda.datasets.labels import has_label
 from keras_sda.sklearn.docstrings import documented
 from keras_sda.sklearn.frames import TakesFrames
 from keras_sda.sklearn.labels import checked_labels, classes_of
-from keras_sda.sklearn.parameters import Check, check_parameters, check_share, checked_later
+from keras_sda.sklearn.parameters import Check, check_parameters, checked_later
 
 _OWNER = "CodeSpreading"
 # Relative to the labels; far below the differences that decide, and some 150 steps away at most.

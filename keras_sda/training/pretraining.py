@@ -27,7 +27,6 @@ from keras_sda.backend import is_chief, shuffling_seed
 from keras_sda.callbacks import Backup, LevelProgress, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE, first_batch, is_dataset, shuffles_itself
 from keras_sda.datasets.given import as_table
-from keras_sda.losses import RECONSTRUCTION_LOSSES
 from keras_sda.resuming import fingerprint
 from keras_sda.training.code_cache import CACHES, OWNER, CodeCache
 from keras_sda.training.level import PretrainingLevel
@@ -273,9 +272,8 @@ def _plan_levels(
 
 
 def _check_loss(name, value, owner):
-    if isinstance(value, losses.ColumnwiseLoss):
-        return value
-    return check_choice(name, value, RECONSTRUCTION_LOSSES, owner)
+    losses.check_reconstruction_loss(value, owner, settled=True)
+    return value
 
 
 def _tell_backups(plans, codes, held_out, seed):
