@@ -275,11 +275,26 @@ def older(
         name: Name of the benchmark, whose file may not exist.
         settings: Names of what has to be the same beside hardware, threads and repeats.
     """
-    if not options.go_on:
-        return {}
+    return earlier(options, report, name, ("threads", *settings)) if options.go_on else {}
+
+
+def earlier(
+    options: argparse.Namespace,
+    report: Mapping[str, Any],
+    name: str,
+    settings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Returns what the file of a benchmark holds, if the same was measured, or nothing.
+
+    Args:
+        options: Of the command line.
+        report: What is to be measured now.
+        name: Name of the benchmark, whose file may not exist.
+        settings: Names of what has to be the same beside hardware and repeats.
+    """
     path = options.output / f"{name}.json"
     found = read(path) if path.exists() else {}
-    same = ("hardware", "threads", "repeats", "quick", *settings)
+    same = ("hardware", "repeats", "quick", *settings)
     return found if all(found.get(name) == report[name] for name in same) else {}
 
 

@@ -13,10 +13,9 @@ squashed values (`datasets.Columns`), as a few gross ones would decide it otherw
 values themselves; of categories the share that is right. All methods get the same inputs: squashed
 and standardised numbers, one-hot categories, of which the largest counts; what they fill in is
 kept within the bounds that ours keeps. Rivals called raw get standardised numbers that are not
-squashed. A run that was ended goes on: what its file holds already, of the same hardware, is kept.
+squashed. A run that was ended resumes: what its file holds already, of the same hardware, is kept.
 """
 
-import json
 import os
 import sys
 import time
@@ -41,7 +40,7 @@ def main():
     if not all((folder / f"{name}.csv").exists() for name in TABLES):
         sys.exit(f"Skipped: there are no {', '.join(TABLES)} in {folder}; set KERAS_SDA_DATA.")
     report = _measuring.new_report(options)
-    report["runs"] = earlier(options, report)
+    report["runs"] = _measuring.earlier(options, report, NAME).get("runs", {})
     for seed in range(options.repeats):
         for name, target in TABLES.items():
             for method in (OURS, *RIVALS, *RAW):
@@ -55,14 +54,6 @@ def main():
     report["summary"] = summary(report)
     _measuring.save(report, options.output, NAME, plot(report))
     show(report)
-
-
-def earlier(options, report):
-    """Returns what an earlier run has measured, if it measured the same on the same hardware."""
-    path = options.output / f"{NAME}.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    same = ("hardware", "repeats", "quick")
-    return found["runs"] if all(found.get(name) == report[name] for name in same) else {}
 
 
 def split(path, target, seed, quick):

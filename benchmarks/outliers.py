@@ -62,7 +62,7 @@ def main():
     if not places:
         sys.exit(f"Skipped: there are no .mat files in {folder}; set KERAS_SDA_DATA.")
     report = _measuring.new_report(options) | {"part": options.part}
-    kept = earlier(options, report)
+    kept = _measuring.earlier(options, report, NAME)
     report |= {"places": places, "sets": kept.get("sets", {})}
     names = [name for name, place in places.items() if options.part in ("all", part_of(place))]
     if options.quick:
@@ -103,14 +103,6 @@ def paths(folder):
 def part_of(place):
     """Returns the part of a place, from 0, of the list: the first is odd."""
     return "even" if place % 2 else "odd"
-
-
-def earlier(options, report):
-    """Returns what an earlier run has measured, if it measured the same on the same hardware."""
-    path = options.output / f"{NAME}.json"
-    found = _measuring.read(path) if path.exists() else {}
-    same = ("hardware", "repeats", "quick")
-    return found if all(found.get(name) == report[name] for name in same) else {}
 
 
 def here(function, **arguments):
