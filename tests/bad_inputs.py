@@ -63,7 +63,7 @@ CAUSES = {
         "Rows", "A later batch of a dataset is unfit", "See what the message finds in it."
     ),
     "no labels": Cause("Labels", "Labels are missing", "Give `y`, or call `pretrain`."),
-    "label range": Cause("Labels", "A label is no class number", "Number classes from 0."),
+    "label range": Cause("Labels", "A label is not a class number", "Number classes from 0."),
     "label type": Cause("Labels", "Labels are not whole numbers", "Convert them to integers."),
     "label gaps": Cause("Labels", "A label or target is NaN", "Leave such rows out, or mark them."),
     "label count": Cause(
@@ -88,7 +88,7 @@ CAUSES = {
     "too many": Cause("Arguments", "A list has too many or too few entries", "One for each level."),
     "empty list": Cause("Arguments", "A list is empty", "Give at least one entry."),
     "order": Cause("Arguments", "Two arguments contradict each other", "Change one of them."),
-    "seed": Cause("Arguments", "A seed is no whole number of at least 0", "Give one, or None."),
+    "seed": Cause("Arguments", "A seed is not a whole number of at least 0", "Give one, or None."),
     "dtype": Cause("Arguments", "A dtype is not known", "Give one such as 'float32'."),
     "unknown option": Cause("Arguments", "There is no such argument or option", "See its help."),
     "no file": Cause("Files", "A file or folder is not there", "Look at its path."),
@@ -527,48 +527,42 @@ CONSTRUCTORS: dict[str, tuple[tuple[Any, ...], ...]] = {
     ),
 }
 
+# What is wrong with any noise of a rate.
+_RATES: tuple[tuple[Any, ...], ...] = (
+    ("above", "rate", 1.5),
+    ("negative", "rate", -0.1),
+    ("not finite", "rate", float("nan")),
+    ("not a number", "rate", "x"),
+    ("missing value", "rate", None),
+    ("unknown option", "rates", 0.3, "rates"),
+)
 # name: class, valid arguments, and what is wrong in each line.
 PARTS: dict[str, tuple[Any, dict[str, Any], tuple[tuple[str, str, Any], ...]]] = {
     "layers.MaskingNoise": (
         ks.layers.MaskingNoise,
         {"rate": 0.3},
         (
-            ("above", "rate", 1.5),
-            ("negative", "rate", -0.1),
-            ("not finite", "rate", float("nan")),
-            ("not a number", "rate", "x"),
-            ("missing value", "rate", None),
+            *_RATES,
             ("wrong object", "rate", [0.3]),
             ("seed", "seed", "x"),
-            ("unknown option", "rates", 0.3, "rates"),
         ),
     ),
     "layers.SwapNoise": (
         ks.layers.SwapNoise,
         {"rate": 0.3},
         (
-            ("above", "rate", 1.5),
-            ("negative", "rate", -0.1),
-            ("not finite", "rate", float("nan")),
-            ("not a number", "rate", "x"),
-            ("missing value", "rate", None),
+            *_RATES,
             ("wrong object", "rate", {}),
             ("seed", "seed", 0.5),
-            ("unknown option", "rates", 0.3, "rates"),
         ),
     ),
     "layers.ColumnSwapNoise": (
         ks.layers.ColumnSwapNoise,
         {"rate": 0.3},
         (
-            ("above", "rate", 1.5),
-            ("negative", "rate", -0.1),
-            ("not finite", "rate", float("nan")),
-            ("not a number", "rate", "x"),
-            ("missing value", "rate", None),
+            *_RATES,
             ("wrong object", "groups", 3),
             ("seed", "seed", -1),
-            ("unknown option", "rates", 0.3, "rates"),
         ),
     ),
     "layers.SaltAndPepperNoise": (

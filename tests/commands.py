@@ -10,6 +10,13 @@ def call(*arguments):
     return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
+def printed_by(*arguments) -> str:
+    """Returns what a call that succeeds has printed."""
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def refused(*arguments):
     """Returns the one sentence that a call is refused with, after "Error: "."""
     result = call(*arguments)

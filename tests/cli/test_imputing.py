@@ -5,38 +5,26 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from commands import call, refused
+from commands import call, printed_by, refused
+from people import people
 
 from keras_sda.experiments import load_run
 
 QUICK = ("--units", "16", "--pretrain-epochs", "30", "--epochs", "1", "--no-backup", "--quiet")
 
 
-def program(*arguments) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def people(count=300) -> pd.DataFrame:
-    generator = np.random.default_rng(0)
-    age = generator.integers(20, 70, count).astype(float)
-    city = generator.choice(["Rome", "Oslo", "Bonn"], count)
-    frame = pd.DataFrame({"id": [f"p{n}" for n in range(count)], "age": age, "city": city})
-    frame["rich"] = np.where((age > 45) ^ (city == "Rome"), "yes", "no")
-    frame["income"] = 1000.5 + 100 * age + 2000 * (city == "Rome")
+def people_with_pay() -> pd.DataFrame:
+    frame = people()
     frame["pay"], frame["bonus"] = (2 * frame["income"]).round(2), 0.1 * frame["income"]
-    frame.loc[::10, "age"] = np.nan
-    frame.loc[5::10, "city"] = None
     return frame
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("imputing")
-    people().to_csv(path / "people.csv", index=False)
+    people_with_pay().to_csv(path / "people.csv", index=False)
     options = ("--id", "id", "--no-cross-validate", "--noise", "column_swap")
-    program(
+    printed_by(
         *("train", *QUICK, "--data", path / "people.csv", "--target", "rich", *options),
         *("--output", path / "run"),
     )
@@ -49,7 +37,7 @@ def test_impute_copies_what_is_there_and_fills_what_is_not(folder):
     lines = [f"{lines[0]},code", *(f"{line},00{n}" for n, line in enumerate(lines[1:]))]
     lines[2] = lines[2].replace(lines[2].split(",")[1], "+33.50", 1)
     (folder / "new.csv").write_text("\n".join(lines) + "\n")
-    output = program("impute", folder / "run", folder / "new.csv")
+    output = printed_by("impute", folder / "run", folder / "new.csv")
     assert "Filled 60 cells in 300 rows: age 30, city 30" in output
     filled = (folder / "new-filled.csv").read_text().splitlines()
     assert filled[0] == lines[0]
@@ -62,21 +50,21 @@ def test_impute_copies_what_is_there_and_fills_what_is_not(folder):
 
 
 def test_impute_writes_parquet_and_works_from_python(folder):
-    table = people()
+    table = people_with_pay()
     table.to_parquet(folder / "new.parquet")
-    program("impute", folder / "run", folder / "new.parquet", "--output", folder / "out.parquet")
+    printed_by("impute", folder / "run", folder / "new.parquet", "--output", folder / "out.parquet")
     filled = pd.read_parquet(folder / "out.parquet")
     pd.testing.assert_frame_equal(filled, load_run(folder / "run").impute(table))
     assert filled["rich"].tolist() == table["rich"].tolist()
 
 
 def test_explain_names_the_column_that_was_changed(folder):
-    table = people()
+    table = people_with_pay()
     well_paid = int(table["income"].where(table["age"].notna() & table["city"].notna()).idxmax())
     table.loc[well_paid, "pay"] = 2 * table["income"].min()
     table.loc[7, "age"] = np.nan
     table.to_csv(folder / "strange.csv", index=False)
-    output = program(
+    output = printed_by(
         *("explain", folder / "run", folder / "strange.csv", "--top", "300"),
         *("--output", folder / "why.json"),
     )
@@ -104,13 +92,13 @@ def test_rows_of_numbers_have_numbered_features(tmp_path):
     rng = np.random.default_rng(0)
     x = np.repeat(rng.normal(size=(200, 1)), 4, axis=1) + 0.1 * rng.normal(size=(200, 4))
     np.savez(tmp_path / "rows.npz", x=x, y=np.arange(200) % 2)
-    program(
+    printed_by(
         *("train", *QUICK, "--data", tmp_path / "rows.npz", "--scale", "standard"),
         *("--no-cross-validate", "--output", tmp_path / "run"),
     )
     x[3, 2] += 50
     np.save(tmp_path / "new.npy", x)
-    output = program("explain", tmp_path / "run", tmp_path / "new.npy", "--top", "1")
+    output = printed_by("explain", tmp_path / "run", tmp_path / "new.npy", "--top", "1")
     assert output.startswith("Row 3: reconstruction error ")
     assert "feature 2: " in output.splitlines()[1]
     own = (tmp_path / "run", tmp_path / "new.npy", "--output", tmp_path / "new.csv")
@@ -126,7 +114,7 @@ def test_refusals(folder, tmp_path):
         "explain", run, folder / "people.csv", "--output", folder / "out.txt"
     )
     assert "Give a .csv or .parquet file" in refused("explain", run, "digits")
-    people()[["id", "age"]].to_csv(folder / "narrow.csv", index=False)
+    people_with_pay()[["id", "age"]].to_csv(folder / "narrow.csv", index=False)
     assert "lacks 4 of the 5 columns" in refused("impute", run, folder / "narrow.csv")
     result = call(
         *("train", "--data", "digits", "--units", "16", "--pretrain-epochs", "1", "--epochs", "1"),

@@ -3,29 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from commands import call, refused
+from commands import call, printed_by, refused
+from people import people
 
 from keras_sda.experiments import cross_validation, load_run
 
 QUICK = ("--units", "16", "--pretrain-epochs", "1", "--epochs", "30", "--no-backup", "--quiet")
-
-
-def program(*arguments) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def people(count=300) -> pd.DataFrame:
-    generator = np.random.default_rng(0)
-    age = generator.integers(20, 70, count).astype(float)
-    city = generator.choice(["Rome", "Oslo", "Bonn"], count)
-    frame = pd.DataFrame({"id": [f"p{n}" for n in range(count)], "age": age, "city": city})
-    frame["rich"] = np.where((age > 45) ^ (city == "Rome"), "yes", "no")
-    frame["income"] = 1000.5 + 100 * age + 2000 * (city == "Rome")
-    frame.loc[::10, "age"] = np.nan
-    frame.loc[5::10, "city"] = None
-    return frame
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +16,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables")
     people().to_csv(path / "people.csv", index=False)
     options = ("--id", "id", "--ignore", "income", "--no-cross-validate")
-    program(
+    printed_by(
         *("train", *QUICK, "--data", path / "people.csv", "--target", "rich", *options),
         *("--output", path / "run"),
     )
@@ -43,7 +26,7 @@ def folder(tmp_path_factory):
 def test_a_run_takes_new_tables_by_name(folder):
     table = people()
     table.to_csv(folder / "new.csv", index=False)
-    first = program("evaluate", folder / "run", "--data", folder / "new.csv")
+    first = printed_by("evaluate", folder / "run", "--data", folder / "new.csv")
     assert float(first.split("error ")[1].split(" %")[0]) < 40  # of the majority 50
     shuffled = table[table.columns[::-1]].assign(extra=1)
     shuffled.to_csv(folder / "new.csv", index=False)
@@ -69,11 +52,11 @@ def test_the_data_of_a_run_are_the_same_again(folder):
 def test_outputs_have_names_ids_and_units(folder):
     people().drop(columns="rich").to_csv(folder / "rows.csv", index=False)
     own = (folder / "run", folder / "rows.csv", "--output")
-    program("encode", *own, folder / "codes.parquet")
+    printed_by("encode", *own, folder / "codes.parquet")
     codes = pd.read_parquet(folder / "codes.parquet")
     assert list(codes.columns[:2]) == ["id", "code 0"]
     assert codes["id"].tolist() == people()["id"].tolist()
-    program("reconstruct", *own, folder / "again.csv")
+    printed_by("reconstruct", *own, folder / "again.csv")
     again = pd.read_csv(folder / "again.csv")
     assert list(again.columns) == ["id", "age", "city"]
     assert set(again["city"].dropna()) <= {"Rome", "Oslo", "Bonn", "(other)"}
@@ -84,7 +67,7 @@ def test_an_export_takes_the_table_as_it_is(folder):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     run = load_run(folder / "run")
-    output = program("export", folder / "run", "--format", "onnx", "--contamination", 0.1)
+    output = printed_by("export", folder / "run", "--format", "onnx", "--contamination", 0.1)
     assert "Input numbers, 1 a row: age\nInput categories, 1 a row: city\n" in output
     assert "on 210 training rows" in output
     rows = people()[["city", "age"]].assign(extra=1)
@@ -101,7 +84,7 @@ def test_an_export_takes_the_table_as_it_is(folder):
 
 
 def test_regression_predicts_in_the_units_of_the_target(folder):
-    output = program(
+    output = printed_by(
         *("train", *QUICK, "--data", folder / "people.csv", "--target", "income"),
         *("--ignore", "rich", "--output", folder / "income"),
     )
@@ -109,7 +92,7 @@ def test_regression_predicts_in_the_units_of_the_target(folder):
     assert figure["r2"] > 0.6
     assert figure["mae"] < 1000
     assert f"R2 {figure['r2']:.3f}, mean absolute error" in output
-    assert f"R2 {figure['r2']:.3f}" in program("evaluate", folder / "income")
+    assert f"R2 {figure['r2']:.3f}" in printed_by("evaluate", folder / "income")
 
 
 def test_a_table_whose_task_is_not_clear(folder):
@@ -125,7 +108,7 @@ def test_raw_rows_of_a_run_are_read_as_in_training(tmp_path):
     table.assign(group=np.arange(400) % 25).to_csv(tmp_path / "groups.csv", index=False)
     data = ("--data", tmp_path / "groups.csv", "--target", "group", "--scale", "unit")
     options = ("--task", "classification", "--no-cross-validate", "--output", tmp_path / "run")
-    program("train", *QUICK, *data, *options)
+    printed_by("train", *QUICK, *data, *options)
     run = load_run(tmp_path / "run")
     raw = run.raw_rows(part="train")  # whole numbers of 25 values are classes only by the task
     np.testing.assert_array_equal(raw.y, run.rows(part="train").y)
@@ -139,15 +122,15 @@ def test_test_rows_columns_of_parts_and_groups(folder):
     table[200:].to_csv(folder / "others.csv", index=False)
     own = ("train", *QUICK, "--data", folder / "some.csv", "--target", "rich", "--ignore", "income")
     own += ("--id", "id", "--test", folder / "others.csv", "--groups", "house")
-    printed = program(*own, "--print-config")
+    printed = printed_by(*own, "--print-config")
     assert 'groups = "house"' in printed
     assert f'test = "{folder / "others.csv"}"' in printed
-    output = program(*own, "--output", folder / "grouped")
+    output = printed_by(*own, "--output", folder / "grouped")
     run = load_run(folder / "grouped")
     assert run.metrics["test"]["rows"] == 100
     assert run.metrics["cross_validation"]["folds"] == 5
     line = next(line for line in output.splitlines() if line.startswith("Test: "))
-    again = program("evaluate", folder / "grouped")
+    again = printed_by("evaluate", folder / "grouped")
     assert again.splitlines()[0].split(": ")[1] == line.removeprefix("Test: ")
     houses = [set(run.data.groups[part].tolist()) for part in ("train", "valid")]
     assert not houses[0] & houses[1]
@@ -161,7 +144,7 @@ def test_test_rows_columns_of_parts_and_groups(folder):
 def test_a_column_says_which_rows_test(folder):
     table = people().assign(part=np.repeat(["train", "dev", "test"], 100))
     table.to_csv(folder / "parts.csv", index=False)
-    output = program(
+    output = printed_by(
         *("train", *QUICK[:-1], "--data", folder / "parts.csv", "--target", "rich"),
         *("--ignore", "income,id", "--split-column", "part", "--output", folder / "parts"),
     )
@@ -173,6 +156,6 @@ def test_a_column_says_which_rows_test(folder):
     assert "of 100" in output
     new = table.drop(columns="part")
     new[200:].to_csv(folder / "new.csv", index=False)
-    first = program("evaluate", folder / "parts").splitlines()[0]
-    second = program("evaluate", folder / "parts", "--data", folder / "new.csv").splitlines()[0]
+    first = printed_by("evaluate", folder / "parts").splitlines()[0]
+    second = printed_by("evaluate", folder / "parts", "--data", folder / "new.csv").splitlines()[0]
     assert first.split(": ")[1] == second.split(": ")[1]
