@@ -204,7 +204,7 @@ class ColumnwiseActivation:
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
     def _plain(self, x, start, stop):
-        """Returns neighbouring inputs that are no categories, or `None` if there are none."""
+        """Returns neighbouring inputs that are not categories, or `None` if there are none."""
         if start == stop:
             return None
         is_bit, part = self._is_bit[start:stop], x[:, start:stop]

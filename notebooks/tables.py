@@ -74,7 +74,7 @@ table.head()
 # ## What is in it
 #
 # `Columns` finds out what each column is: categories, dates, numbers, and names of rows, which are
-# no inputs. Numbers are squashed, so that a few large ones do not make the whole loss; a gap has a
+# not inputs. Numbers are squashed, so that a few large ones do not make the whole loss; a gap has a
 # flag. `kinds=` overrides what was inferred.
 
 # %%

@@ -83,7 +83,9 @@ def asked_kind(name: str, read: Values, kind: str) -> Kind:
     if read.missing.all():
         return Kind("ignored", "no value in any row")
     if kind == "numeric" and to_numbers(read) is None:
-        raise ValueError(f"Column {shown(name)} cannot be numeric, as text in it is no number.")
+        raise ValueError(
+            f"Column {shown(name)} cannot be numeric, as it holds text that is not a number."
+        )
     if kind == "date" and to_days(read) is None:
         raise ValueError(
             f"Column {shown(name)} cannot be a date: expected dates, or text such as 2026-01-31."

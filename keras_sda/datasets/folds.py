@@ -21,7 +21,7 @@ def make_folds(
 
     Args:
         num_rows: Number of labelled rows.
-        classes: Their classes, by which folds are stratified, or `None` if labels are no classes.
+        classes: Their classes, by which folds are stratified, or `None` if labels are not classes.
         seed: Seed of the draw.
         groups: Their groups, of which each is held out as a whole; `None` for none.
 
@@ -85,7 +85,7 @@ def folds_to_compare_by(
 
     Args:
         num_rows: Number of labelled rows.
-        classes: Their classes, or `None` if labels are no classes.
+        classes: Their classes, or `None` if labels are not classes.
         seed: Seed of the draw.
         groups: Their groups, of which each is held out as a whole; `None` for none.
 

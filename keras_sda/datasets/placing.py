@@ -37,7 +37,7 @@ class Places(NamedTuple):
 
     @property
     def notes(self) -> dict[str, str]:
-        """The columns that are no inputs, and why."""
+        """The columns that are not inputs, and why."""
         given = {self.groups: GROUP_NOTE, self.split_column: SPLIT_NOTE}
         return {name: note for name, note in given.items() if name is not None}
 

@@ -27,7 +27,7 @@ def choose_columns(
         ids: Columns that name rows.
         kinds: Kinds asked for.
         scale: See `Columns.fit`.
-        notes: Columns that are no inputs, and why.
+        notes: Columns that are not inputs, and why.
     """
     kinds = dict(kinds or {}) | dict.fromkeys(notes, "ignore")
     rest = frame.drop(columns=[name for name in (*ids, *notes) if name in frame.columns])

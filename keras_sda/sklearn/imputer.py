@@ -228,7 +228,7 @@ class SDAImputer(OneToOneFeatureMixin, TransformerMixin, ModelEstimator):
         return X, table
 
     def _fit_columns(self, table, is_array):
-        """Returns the map of the table, in which constants are no ids, but filled in, too."""
+        """Returns the map of the table, in which constants are not ids, but filled in, too."""
         kinds = {}
         for name, column in table.items():
             read = read_values(column, f"Column {name!r}")

@@ -154,7 +154,7 @@ def check_ends(x: Any, steps: Any, owner: str, name: str = "x", by: str = "") ->
 
 
 def check_optimizer(optimizer: Any, owner: str) -> None:
-    """Raises a `ValueError` if no optimizer was given, or one whose learning rate is no rate.
+    """Raises a `ValueError` if no optimizer was given, or one whose learning rate is negative.
 
     Args:
         optimizer: A name, a Keras optimizer, or its configuration.
