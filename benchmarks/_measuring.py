@@ -257,15 +257,15 @@ def new_report(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def go_on_option(options: argparse.ArgumentParser) -> None:
+def resume_option(options: argparse.ArgumentParser) -> None:
     """Adds the option that `older` heeds."""
-    options.add_argument("--go-on", action="store_true", help="keep what else the file holds")
+    options.add_argument("--resume", action="store_true", help="keep what else the file holds")
 
 
 def older(
     options: argparse.Namespace, report: Mapping[str, Any], name: str, settings: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns what the file of a benchmark holds, if it is to go on with that, or nothing.
+    """Returns what the file of a benchmark holds, if it is to be resumed, or nothing.
 
     Nothing too if it was not the same that was measured on the same hardware.
 
@@ -275,7 +275,7 @@ def older(
         name: Name of the benchmark, whose file may not exist.
         settings: Names of what has to be the same beside hardware, threads and repeats.
     """
-    return earlier(options, report, name, ("threads", *settings)) if options.go_on else {}
+    return earlier(options, report, name, ("threads", *settings)) if options.resume else {}
 
 
 def earlier(

@@ -2,7 +2,7 @@
 
 python benchmarks/end_to_end.py                  # some 10 to 15 minutes a run, one run per way
 python benchmarks/end_to_end.py --repeats 3      # three seeds
-python benchmarks/end_to_end.py --go-on --ways "ours, JAX"   # keeps the others of the file
+python benchmarks/end_to_end.py --resume --ways "ours, JAX"   # keeps the others of the file
 python benchmarks/end_to_end.py --quick          # small digits, to see that it runs
 
 A network 784-1000-1000-1000-10 is pretrained and fine-tuned by the settings of the recipe `sda`:
@@ -36,7 +36,7 @@ def main():
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=["ours, TensorFlow", "plain Keras"]
     )
-    _measuring.go_on_option(parser)
+    _measuring.resume_option(parser)
     options = parser.parse_args()
     marks = QUICK_MARKS if options.quick else MARKS
     report = _measuring.new_report(options)

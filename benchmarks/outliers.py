@@ -11,7 +11,7 @@ chose the defaults of `SDAOutlierDetector`, with tables from elsewhere.
 
 Rivals are scikit-learn's, and PyOD's if this Python or that of KERAS_SDA_OTHER_PYTHON has it. PCA
 is the distance from the mean after whitening. Variants of ours differ from it in one thing. A run
-that was ended goes on: what its file holds already, of the same hardware, is kept.
+that was interrupted resumes: what its file holds already, of the same hardware, is kept.
 
 Besides: how the area under the ROC curve falls with the share of outliers among the training rows,
 over the sets with enough of them; how one value of 1e6 in the training rows changes it; and which

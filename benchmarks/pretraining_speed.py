@@ -2,7 +2,7 @@
 
 python benchmarks/pretraining_speed.py                  # about 50 minutes on two cores
 python benchmarks/pretraining_speed.py --batch-sizes 128 --optimizers sgd --levels 784-1000
-python benchmarks/pretraining_speed.py --go-on          # keeps what the file already holds
+python benchmarks/pretraining_speed.py --resume         # keeps what the file already holds
 python benchmarks/pretraining_speed.py --quick          # tiny, to see that it runs
 
 Levels 784-1000 and 1000-1000, batches of 1, 20, 128 and 512, SGD and Adam; masking noise 0.3,
@@ -94,7 +94,7 @@ def arguments():
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--batch-sizes", nargs="+", type=int, choices=ROWS, default=list(ROWS))
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
-    _measuring.go_on_option(parser)
+    _measuring.resume_option(parser)
     return parser.parse_args()
 
 

@@ -2,7 +2,7 @@
 
 python benchmarks/scaling.py                        # about 15 minutes a repeat on two cores
 python benchmarks/scaling.py --only rows cache --repeats 1
-python benchmarks/scaling.py --go-on --only width   # keeps the others that the file holds
+python benchmarks/scaling.py --resume --only width   # keeps the others that the file holds
 python benchmarks/scaling.py --quick                # tiny, to see that it runs
 
 Synthetic rows of 784 float32 features, SGD, masking noise. Each point is a process of its own, so
@@ -59,7 +59,7 @@ COSTS = {
 def main():
     parser = _measuring.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=SERIES, default=list(SERIES))
-    _measuring.go_on_option(parser)
+    _measuring.resume_option(parser)
     parser.add_argument(
         "--scratch", help="folder for files of up to 8 GB; default: a temporary one"
     )

@@ -2,7 +2,7 @@
 
 python benchmarks/tables.py            # some 30 minutes on two cores, five seeds
 python benchmarks/tables.py --quick    # tiny, to see that it runs
-python benchmarks/tables.py --go-on    # keeps what the last run had measured
+python benchmarks/tables.py --resume   # keeps what the last run had measured
 
 Tables are those of `$KERAS_SDA_DATA/tables` (titanic, credit, california, pbmc), where it is set,
 and three of scikit-learn's own. For each seed a fifth of the rows, drawn at random (of classes in
@@ -64,7 +64,7 @@ RARE = 0.06
 
 def main():
     parser = _measuring.parser(__doc__, repeats=5)
-    _measuring.go_on_option(parser)
+    _measuring.resume_option(parser)
     parser.set_defaults(output=_measuring.HERE / "results")
     options = parser.parse_args()
     report = _measuring.new_report(options)

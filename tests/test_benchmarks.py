@@ -57,7 +57,7 @@ def test_end_to_end(tmp_path):
         assert all(0 <= error <= 1 for error in errors)
         assert content["summary"][name]["test_error"]["median"] == result["test_error"]
         assert content["summary"][name]["reached"].keys() == {"50 %", "20 %"}
-    again = run("end_to_end", tmp_path, "--go-on", "--ways", "plain Keras")
+    again = run("end_to_end", tmp_path, "--resume", "--ways", "plain Keras")
     assert again["runs"]["ours, TensorFlow"] == content["runs"]["ours, TensorFlow"]
     assert again["runs"]["plain Keras"] != content["runs"]["plain Keras"]
 
@@ -153,7 +153,7 @@ def test_tables(tmp_path):
     gain = scores["50"]["network"] - scores["50"]["linear model"]
     assert found["gain over linear model"]["mean"] == pytest.approx(gain)
     assert scores["50"]["network"] > 0.8
-    kept = run("tables", tmp_path, "--go-on")["figures"]["wine"]["0"]
+    kept = run("tables", tmp_path, "--resume")["figures"]["wine"]["0"]
     assert kept == scores  # its seconds, too: nothing was measured again
 
 
