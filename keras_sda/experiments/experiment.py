@@ -172,9 +172,10 @@ class Training:
         class_weight: `"balanced"` weights the rows of a classifier by the inverse frequency of
             their class, as in scikit-learn, for data in which a class is rare; `None` equally.
         head: What predicts from a pretrained stack: `"finetune"`, the whole network, trained on the
-            labels; `"linear"`, logistic or ridge regression on its inputs and its codes, which stay
-            as they are (`LinearOnCodes`); `"auto"`, the better of both by rows that were not learnt
-            from. `None`: `"auto"` for tables, and `"finetune"` for other data.
+            labels; `"linear"`, logistic or ridge regression on its inputs, its codes, which stay as
+            they are, and random Fourier features of both (`LinearOnCodes`); `"auto"`, the better
+            head by rows that were not learnt from. `None`: `"auto"` for tables, and `"finetune"`
+            for other data.
     """
 
     optimizer: str = "adam"

@@ -19,8 +19,9 @@ from keras_sda.sklearn.stacked import StackedEstimator
 
 SUPERVISED = """\
 head: What predicts: `"finetune"`, the whole network, trained on the labelled rows; `"linear"`,
-            logistic or ridge regression on the inputs and the codes of all levels, which stay as
-            pretraining left them (a `LinearOnCodes`), its penalty chosen by cross-validation: on
+            logistic or ridge regression on the inputs, the codes of all levels, which stay as
+            pretraining left them, and random Fourier features of both (a `LinearOnCodes`), its
+            penalty chosen by cross-validation: on
             tables with up to a few hundred labels mostly the better one; `"auto"`, the one with the
             lower error on labelled rows that are held out: five folds of up to 1,000, which takes
             five more trainings, or a fifth of more, which takes one. `None`: `"auto"` for a frame

@@ -26,7 +26,7 @@ def test_head_is_the_linear_model_on_codes(cancer):
     x, y, few = cancer
     classifier = SDAClassifier(**SMALL, head="linear").fit(x, np.where(few == -1, -1, few + 5))
     assert isinstance(classifier.model_, LinearOnCodes)
-    alone = LinearOnCodes(classifier.model_.stack, num_classes=2)
+    alone = LinearOnCodes(classifier.model_.stack, num_classes=2, seed=classifier.model_.seed)
     rows = classifier.scaling_(x)
     alone.solve(rows[::9], y[::9], all_rows=rows)
     expected = alone.predict(rows, verbose=0)
@@ -39,7 +39,8 @@ def test_targets_are_standardised_for_the_linear_model():
     x, y = load_diabetes(return_X_y=True)
     few = np.where(np.arange(len(y)) < 80, y, np.nan)
     regressor = SDARegressor(**SMALL, head="linear").fit(x, few)
-    alone = LinearOnCodes(regressor.model_.stack, head=keras.layers.Dense(1))
+    model = regressor.model_
+    alone = LinearOnCodes(model.stack, head=keras.layers.Dense(1), seed=model.seed)
     rows = regressor.scaling_(x)
     alone.solve(rows[:80], (y[:80] - y[:80].mean()) / y[:80].std(), all_rows=rows)
     expected = alone.predict(rows, verbose=0)[:, 0] * y[:80].std() + y[:80].mean()
@@ -81,16 +82,24 @@ def test_auto_of_a_regressor_takes_a_line_where_there_is_one():
     assert auto.score(x, y) > 0.99
 
 
-def test_auto_takes_the_network_where_a_line_is_not_enough():
+def test_linear_head_bends_by_its_waves():
     rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (300, 2))
+    x = rng.uniform(-1, 1, (600, 2))
     y = (x[:, 0] * x[:, 1] > 0).astype(int)  # exclusive or
-    options = {"hidden_units": (2,), "pretrain_epochs": 0, "activation": "tanh", "random_state": 0}
+    few = np.where(np.arange(600) < 200, y, -1)
+    classifier = SDAClassifier(**SMALL, head="linear").fit(x, few)
+    assert classifier.score(x[200:], y[200:]) > 0.9
+
+
+def test_auto_takes_the_network_where_it_errs_less():
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], (400, 12))
+    y = (np.prod(x[:, :3], axis=1) > 0).astype(int)  # parity of three of twelve
     auto = SDAClassifier(
-        **options, head="auto", epochs=100, learning_rate=0.03, finetune_noise_level=0.0
+        **SMALL | {"hidden_units": (16,)}, head="auto", epochs=100, learning_rate=0.03
     ).fit(x, y)
     assert auto.head_ == "finetune"
-    assert auto.score(x, y) > 0.7
+    assert auto.score(x, y) > 0.9
 
 
 def test_linear_head_takes_what_the_network_takes(cancer):
