@@ -72,7 +72,9 @@ def check_positive(name: str, value: Any, owner: str) -> float:
 
 def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> Any:
     """Returns `value` if it is one of `choices`."""
-    if not any(value is choice or value == choice for choice in choices):
+    # Arrays compare each of their entries.
+    is_array = isinstance(value, np.ndarray)
+    if is_array or not any(value is choice or value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
         raise _error(name, owner, f"be one of {listed}", value)
     return value

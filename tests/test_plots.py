@@ -226,7 +226,7 @@ def test_scores_counted_by_hand():
     figure.draw_without_rendering()
     plots.plot_scores([2.0, 2.0], 2.0).draw_without_rendering()
     assert plots.plot_scores(np.r_[np.full(60, 1.0), 5.0]).axes[0].get_yscale() == "symlog"
-    with pytest.raises(ValueError, match="must be finite numbers"):
+    with pytest.raises(ValueError, match="array of finite numbers"):
         plots.plot_scores([1.0, np.nan])
     with pytest.raises(ValueError, match="0 or 1 for each score"):
         plots.plot_scores([1.0, 2.0], labels=[1, 2])

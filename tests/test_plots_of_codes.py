@@ -177,7 +177,7 @@ def test_latent_refusals():
         plots.plot_manifold(ks.DenoisingAutoencoder(12, 2), (3, 4, 1))
     with pytest.raises(ValueError, match=r"rows of shape \(12,\): pass image_shape"):
         plots.plot_manifold(make_vae())
-    with pytest.raises(ValueError, match="`count` of at least 2"):
+    with pytest.raises(ValueError, match="`count` of plot_manifold.. must be at least 2"):
         plots.plot_manifold(make_vae(), (3, 4, 1), count=1)
     with pytest.raises(ValueError, match="expects a VariationalAutoencoder. Received a MLP"):
         plots.plot_traversals(ks.MLP(12, [2], num_classes=2))

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import check_fraction
+from keras_sda._validation import as_numbers
+from keras_sda.plots.accepted import check_arguments, refuse
 
 _BAR = "#0072B2"
 
@@ -48,9 +49,11 @@ def count_units(codes, activation="linear", tolerance=0.01, margin=0.05, share=0
     >>> count_units(codes, "sigmoid")
     {'units': 3, 'dead': 1, 'saturated': 1}
     """
-    for name, value in (("tolerance", tolerance), ("margin", margin), ("share", share)):
-        check_fraction(name, value, "count_units()")
-    codes = np.asarray(codes, dtype="float64")
+    owner = "count_units()"
+    check_arguments(owner, tolerance=tolerance, margin=margin, share=share)
+    if not isinstance(activation, str):
+        raise refuse("activation", activation, owner, "be the name of an activation")
+    codes = as_numbers(codes, owner, "codes").astype("float64")
     codes = codes.reshape(-1, codes.shape[-1])
     bounds = _BOUNDS.get(activation)
     span = bounds[1] - bounds[0] if bounds else np.abs(codes).max()
@@ -84,6 +87,7 @@ def plot_activations(model, x, level=None, bins=50):
     plots.plot_activations(sda, data.test.x).savefig("activations.png")
     ```
     """
+    check_arguments("plot_activations()", model=model, level=level, bins=bins)
     layers = getattr(model, "levels", None)
     if not hasattr(model, "encode") or layers == []:
         raise ValueError(

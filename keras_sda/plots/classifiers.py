@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from keras_sda._validation import as_numbers, check_same_length
+from keras_sda.plots.accepted import check_arguments
 from keras_sda.plots.images import class_colour, show_as_written
 
 # The colours of wrong and of right predictions.
@@ -33,6 +34,7 @@ def plot_confusion(labels, predicted, classes=None, title="Confusion"):
     >>> plot_confusion([0, 0, 1, 1], [0, 1, 1, 1]).axes[0].get_title()
     'Confusion: 25.00 % wrong, 1 of 4 rows'
     """
+    check_arguments("plot_confusion()", classes=classes, title=title)
     labels = as_numbers(labels, "plot_confusion()", "labels")
     predicted = as_numbers(predicted, "plot_confusion()", "predicted")
     check_same_length(labels, predicted, "plot_confusion()")
@@ -112,15 +114,17 @@ def plot_decision_surface(model, x, y=None, classes=None, points=150, feature_na
     plots.plot_decision_surface(mlp, x, y).savefig("surface.png")
     ```
     """
-    x = np.asarray(x)
-    if x.ndim != 2 or x.shape[1] != 2 or not len(x):
+    owner = "plot_decision_surface()"
+    check_arguments(owner, points=points, classes=classes, feature_names=feature_names)
+    x = as_numbers(x, owner, "x")
+    if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(
-            "plot_decision_surface() expects rows of two features. Received an array of shape "
+            f"{owner} expects rows of two features. Received an array of shape "
             f"{x.shape}: for more features, draw the codes of the model."
         )
     if y is not None:
-        y = np.asarray(y).ravel().astype(int)
-        check_same_length(x, y, "plot_decision_surface()")
+        y = as_numbers(y, owner, "y").ravel().astype(int)
+        check_same_length(x, y, owner)
     low, high = x.min(axis=0), x.max(axis=0)
     margin = np.where(high > low, 0.08 * (high - low), 1.0)
     low, high = low - margin, high + margin

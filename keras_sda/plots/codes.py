@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from keras_sda._validation import (
     as_numbers,
     check_choice,
-    check_positive_int,
     check_same_length,
+    shown,
 )
+from keras_sda.plots.accepted import check_arguments
 from keras_sda.plots.images import class_colour, show_as_written
 
 METHODS = ("pca", "tsne")
@@ -57,13 +58,14 @@ def plot_codes(
     >>> figure.axes[0].get_title(), len(figure.axes[0].texts)
     ('Codes', 50)
     """
+    owner = "plot_codes()"
     codes = _as_table(codes)
-    check_positive_int("count", count, "plot_codes()")
+    check_arguments(owner, count=count, seed=seed, classes=classes, title=title)
     if dimensions is None:
         dimensions = 3 if codes.shape[1] == 3 else 2
     if labels is not None:
-        labels = np.asarray(labels)
-        check_same_length(codes, labels, "plot_codes()")
+        labels = _as_labels(labels, classes, owner)
+        check_same_length(codes, labels, owner)
     if len(codes) > count:
         chosen = np.sort(np.random.default_rng(seed).choice(len(codes), count, replace=False))
         codes, labels = codes[chosen], None if labels is None else labels[chosen]
@@ -100,14 +102,32 @@ def project_codes(codes, method="pca", dimensions=2, seed=0):
     >>> project_codes(np.random.default_rng(0).normal(size=(20, 8)), dimensions=3).shape
     (20, 3)
     """
+    check_arguments("project_codes()", seed=seed)
     return _project(_as_table(codes), method, dimensions, seed)[0]
+
+
+def _as_labels(labels, classes, owner):
+    """Returns labels as an array; class numbers must be among the names, if there are names."""
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Argument `labels` of {owner} must be one class number, or name, for each row. "
+            f"Received: labels={shown(labels)}"
+        )
+    if classes is not None and labels.dtype.kind in "iu" and labels.max(initial=-1) >= len(classes):
+        raise ValueError(
+            f"Argument `classes` of {owner} must name every class. Received {len(classes)} names, "
+            f"and labels up to {labels.max()}."
+        )
+    return labels
 
 
 def _as_table(codes):
     codes = as_numbers(codes, "plot_codes()", "codes").astype("float64")
     if codes.ndim < 2:
         raise ValueError(
-            f"Codes are drawn from an array of shape (rows, units). Received shape {codes.shape}."
+            "Argument `codes` must be an array of shape (rows, units), of which codes are drawn. "
+            f"Received shape {codes.shape}."
         )
     return codes.reshape(len(codes), -1)
 

@@ -1,8 +1,13 @@
 """Learning curves."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+from keras_sda._validation import as_numbers
+from keras_sda.plots.accepted import refuse
 
 
 def plot_learning_curves(pretraining, finetuning=None):
@@ -17,8 +22,11 @@ def plot_learning_curves(pretraining, finetuning=None):
     Returns:
         The figure.
     """
-    pretraining = [getattr(history, "history", history) for history in pretraining]
-    finetuning = getattr(finetuning, "history", finetuning) or {}
+    owner = "plot_learning_curves()"
+    if not isinstance(pretraining, (list, tuple)):
+        raise refuse("pretraining", pretraining, owner, "list a history for each level")
+    pretraining = [_history_of(each, "pretraining", owner) for each in pretraining]
+    finetuning = {} if finetuning is None else _history_of(finetuning, "finetuning", owner)
     has_fit = bool(finetuning) or not pretraining
     panels = len(pretraining) + has_fit
     figure = Figure(figsize=(3.6 * max(1.2, panels), 3.4), layout="constrained")
@@ -46,6 +54,20 @@ def plot_learning_curves(pretraining, finetuning=None):
         _draw_curves(axes, finetuning, ("loss", "val_loss"))
         axes.set_ylabel("loss")
     return figure
+
+
+def _history_of(given, name, owner):
+    """Returns the numbers of each epoch by name, of a Keras `History` or as they are."""
+    history = getattr(given, "history", given)
+    if not isinstance(history, Mapping):
+        raise refuse(name, given, owner, "be what `fit` returns, or its dictionary")
+    for key in ("loss", "val_loss", "accuracy", "val_accuracy"):
+        values = history.get(key, [0.0])
+        if not isinstance(values, (list, tuple, np.ndarray)) or np.ndim(values) != 1:
+            raise refuse(name, history, owner, "hold a list of numbers for each figure")
+        if len(values):  # what diverged may be NaN
+            as_numbers(np.nan_to_num(np.asarray(values, "float64")), owner, name)
+    return history
 
 
 def _draw_curves(axes, history, names):

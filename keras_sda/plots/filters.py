@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import as_numbers, check_positive_int
+from keras_sda._validation import as_numbers
+from keras_sda.plots.accepted import check_arguments, refuse
 from keras_sda.plots.features import MOST_NAMES, check_names, shortened
 from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
@@ -39,8 +40,12 @@ def plot_filters(
     >>> figure.axes[0].get_title()
     'First-level filters: 16 of 16 units'
     """
-    kernel = as_numbers(kernel, "plot_filters()", "kernel")
-    check_positive_int("count", count, "plot_filters()")
+    owner = "plot_filters()"
+    check_arguments(owner, image_shape=image_shape, count=count, title=title)
+    check_arguments(owner, feature_names=feature_names)
+    kernel = as_numbers(kernel, owner, "kernel")
+    if kernel.ndim != 2:
+        raise refuse("kernel", kernel, owner, "be an array of shape (features, units)")
     strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:count]
     filters = kernel[:, np.sort(strongest)]
     units = f"{filters.shape[1]} of {kernel.shape[1]} units"
@@ -48,7 +53,7 @@ def plot_filters(
     axes = figure.subplots()
     if image_shape is None:
         if feature_names is not None:
-            check_names(feature_names, len(kernel), "plot_filters()")
+            check_names(feature_names, len(kernel), owner)
             rows = np.argsort(-np.linalg.norm(kernel, axis=1), kind="stable")[:MOST_NAMES]
             filters, rows = filters[np.sort(rows)], np.sort(rows)
             figure.set_size_inches(9, max(3.5, 1.3 + 0.2 * len(rows)))
@@ -98,6 +103,8 @@ def plot_level_filters(model, level=-1, image_shape=None, count=100, feature_nam
     plots.plot_level_filters(sda, level=1, image_shape=(28, 28, 1)).savefig("level_2.png")
     ```
     """
+    check_arguments("plot_level_filters()", model=model, level=level, image_shape=image_shape)
+    check_arguments("plot_level_filters()", count=count, feature_names=feature_names)
     kernels = level_kernels(model)
     level = _check_level(level, len(kernels), model)
     if any(kernel.ndim != 2 for kernel in kernels[: level + 1]):
@@ -134,8 +141,16 @@ def chain_kernels(kernels):
     >>> chain_kernels([np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0], [-1.0]])]).tolist()
     [[-1.0], [-1.0]]
     """
-    chained, *above = (np.asarray(kernel, dtype="float64") for kernel in kernels)
+    owner = "chain_kernels()"
+    if not isinstance(kernels, (list, tuple)) or not kernels:
+        raise refuse("kernels", kernels, owner, "list arrays of shape (features, units)")
+    chained, *above = (as_numbers(kernel, owner, "kernels").astype("float64") for kernel in kernels)
     for kernel in above:
+        if chained.ndim != 2 or kernel.ndim != 2 or chained.shape[1] != len(kernel):
+            raise ValueError(
+                f"Argument `kernels` of {owner} must list kernels that fit onto each other. "
+                f"Received one of shape {kernel.shape} above {chained.shape}."
+            )
         chained = chained @ kernel
     return chained
 

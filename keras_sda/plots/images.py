@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from keras_sda._validation import as_numbers, check_non_negative_int, check_positive_int
+from keras_sda._validation import as_numbers, check_non_negative_int
+from keras_sda.plots.accepted import check_arguments, check_size
 
 # Paul Tol's "muted" scheme, which colour-blind readers can tell apart, too. For text on white, cyan
 # and sand are a little darker here, and black and grey replace the pale grey and the olive.
@@ -33,6 +34,12 @@ def show_as_written(texts):
         text.set_parse_math(False)
 
 
+def note_rows(figure):
+    """Writes below a picture that rows of the data can be read from it, and returns it."""
+    figure.supxlabel("shows rows of the data", fontsize=7, color="0.4", x=0.99, ha="right")
+    return figure
+
+
 def tile_images(images, columns=None, gap=1, background=1.0):
     """Tiles images into one large image.
 
@@ -53,8 +60,7 @@ def tile_images(images, columns=None, gap=1, background=1.0):
     owner = "tile_images()"
     images = as_numbers(images, owner, "images")
     check_non_negative_int("gap", gap, owner)
-    if columns is not None:
-        check_positive_int("columns", columns, owner)
+    check_arguments(owner, columns=columns, background=background)
     if images.ndim != 3:
         raise ValueError(
             f"Argument `images` of {owner} must have the shape (count, height, width). "
@@ -63,7 +69,9 @@ def tile_images(images, columns=None, gap=1, background=1.0):
     count, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    tiled = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), background)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap)
+    check_size(*shape, owner)
+    tiled = np.full(shape, background)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         top, left = row * (height + gap), column * (width + gap)

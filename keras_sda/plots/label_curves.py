@@ -1,7 +1,11 @@
 """Errors over the number of labels."""
 
+from collections.abc import Mapping, Sequence
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from keras_sda.plots.accepted import check_arguments, refuse
 
 _MARKERS = "osD^vP*"
 
@@ -20,6 +24,11 @@ def plot_label_curves(panels, ylabel="error in %", columns=1):
     Returns:
         The figure.
     """
+    owner = "plot_label_curves()"
+    check_arguments(owner, panels=panels, ylabel=ylabel, columns=columns)
+    for title, methods in panels.items():
+        check_arguments(owner, panels=methods, title=title)
+        _check_curves(methods, owner)
     figure = Figure(figsize=(5.2 * len(panels), 5.6), layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
@@ -48,6 +57,23 @@ def plot_label_curves(panels, ylabel="error in %", columns=1):
     if low < high / 2:
         all_axes[0].set_ylim(bottom=0)
     return figure
+
+
+def _check_curves(methods, owner):
+    """Refuses curves that do not give three numbers, of which two may be `None`, to each count."""
+    for name, curve in methods.items():
+        is_curve = isinstance(curve, Mapping) and all(
+            isinstance(count, (int, float))
+            and count > 0
+            and isinstance(values, Sequence)
+            and len(values) == 3
+            and all(value is None or isinstance(value, (int, float)) for value in values)
+            and values[0] is not None
+            for count, values in curve.items()
+        )
+        if not is_curve:
+            expected = "give each number of labels mean, low and high, {count: (mean, low, high)}"
+            raise refuse("panels", {name: curve}, owner, expected)
 
 
 def _draw_curve(axes, name, curve, number):

@@ -5,7 +5,8 @@ import statistics
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import as_numbers
+from keras_sda.plots.accepted import check_arguments, check_size
 from keras_sda.plots.images import as_images, shape_of_images, tile_images
 
 
@@ -34,6 +35,7 @@ def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
     ```
     """
     owner = "plot_manifold()"
+    check_arguments(owner, image_shape=image_shape, count=count, coverage=coverage)
     if not hasattr(model, "traverse") or model.latent_dim != 2:
         units = getattr(model, "latent_dim", None)
         received = type(model).__name__ + ("" if units is None else f" with {units}")
@@ -41,12 +43,13 @@ def plot_manifold(model, image_shape=None, count=20, coverage=0.9):
             f"{owner} expects a VariationalAutoencoder with 2 latent units. Received a {received}: "
             "draw traversals of more units, or the codes of other models."
         )
-    if check_positive_int("count", count, owner) < 2 or not 0 < coverage < 1:
+    if count < 2:
         raise ValueError(
-            f"{owner} needs `count` of at least 2 and `coverage` between 0 and 1. "
-            f"Received: count={count!r}, coverage={coverage!r}"
+            f"Argument `count` of {owner} must be at least 2, tiles per row and per column. "
+            f"Received: count={count!r}"
         )
     shape = _image_shape(model, image_shape, owner)
+    check_size(count * shape[0], count * shape[1], owner)
     shares = np.linspace((1 - coverage) / 2, (1 + coverage) / 2, count)
     values = np.array([statistics.NormalDist().inv_cdf(share) for share in shares])
     # The first row of tiles is the top one.
@@ -96,13 +99,14 @@ def plot_traversals(model, start=None, units=None, values=None, image_shape=None
     ```
     """
     owner = "plot_traversals()"
+    check_arguments(owner, units=units, values=values, image_shape=image_shape, count=count)
     if not hasattr(model, "traverse"):
         raise ValueError(
             f"{owner} expects a VariationalAutoencoder. Received a {type(model).__name__}: draw "
             "its codes or its filters instead."
         )
     shape = _image_shape(model, image_shape, owner)
-    start = np.zeros(model.latent_dim) if start is None else np.asarray(start)
+    start = np.zeros(model.latent_dim) if start is None else as_numbers(start, owner, "start")
     values = np.linspace(-3, 3, 11) if values is None else np.asarray(values)
     candidates = range(model.latent_dim) if units is None else list(units)
     lines = {unit: as_images(model.traverse(start, unit, values), shape) for unit in candidates}

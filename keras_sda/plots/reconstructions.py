@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import as_numbers
+from keras_sda._validation import as_numbers, check_non_negative_int, shown
+from keras_sda.plots.accepted import check_arguments
 from keras_sda.plots.features import MOST_NAMES, check_names, shortened
 from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
@@ -30,12 +31,25 @@ def plot_reconstructions(
         ValueError: If an image does not have as many pixels as a row has values, or there are not
             as many names.
     """
+    owner = "plot_reconstructions()"
+    check_arguments(owner, image_shape=image_shape, title=title, feature_names=feature_names)
     strips = {"inputs": inputs, "corrupted": corrupted, "reconstructed": reconstructed}
-    strips = {name: table for name, table in strips.items() if table is not None}
+    strips = {
+        name: as_numbers(table, owner, name)
+        for name, table in strips.items()
+        if table is not None or name != "corrupted"
+    }
+    inputs = strips["inputs"]
+    for name, table in strips.items():
+        if table.shape != inputs.shape or table.ndim < 2:
+            raise ValueError(
+                f"Argument `{name}` of {owner} must have the shape of the inputs, (count, features)"
+                f". Received shape {table.shape} beside inputs of shape {inputs.shape}."
+            )
     low, high = float(np.min(inputs)), float(np.max(inputs))
     height = (1.1 if image_shape else 2) * len(strips) + (0.3 if title else 0)
     if feature_names is not None and image_shape is None:
-        check_names(feature_names, np.shape(inputs)[1], "plot_reconstructions()")
+        check_names(feature_names, np.shape(inputs)[1], owner)
         height += 1.5
     figure = Figure(figsize=(9, height), layout="constrained")
     all_axes = figure.subplots(len(strips), 1)
@@ -83,7 +97,9 @@ def plot_model_reconstructions(
     Returns:
         The figure.
     """
-    rows = as_numbers(rows, "plot_model_reconstructions()", "rows")
+    owner = "plot_model_reconstructions()"
+    check_arguments(owner, model=model, image_shape=image_shape, seed=seed, title=title)
+    rows = as_numbers(rows, owner, "rows")
     if hasattr(model, "check_rows"):  # a model of one's own may not
         model.check_rows(rows, "reconstruct()")
     noise = getattr(model, "noise", None)
@@ -119,6 +135,13 @@ def corrupt_rows(noise, rows, seed=0):
     >>> bool((corrupt_rows(noise, rows) == corrupt_rows(noise, rows)).all())
     True
     """
+    owner = "corrupt_rows()"
+    check_non_negative_int("seed", seed, owner)
+    if not isinstance(noise, keras.layers.Layer):
+        raise ValueError(
+            f"Argument `noise` of {owner} must be a Keras layer. Received: noise={shown(noise)}"
+        )
+    rows = as_numbers(rows, owner, "rows")
     before = [(value, keras.ops.convert_to_numpy(value)) for value in noise.variables]
     streams = [value for value in noise.variables if value.name == "seed_generator_state"]
     try:

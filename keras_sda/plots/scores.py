@@ -4,6 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from keras_sda._validation import as_numbers
+from keras_sda.plots.accepted import check_arguments
+
 _NORMAL, _OUTLIER = "#0072B2", "#D55E00"
 # Beside a higher bar, one of a single row is seen on a logarithmic scale only.
 _MOST_IN_LINE = 50
@@ -34,16 +37,13 @@ def plot_scores(scores, threshold=None, labels=None, bins=40, title="Scores"):
     >>> plots.plot_scores([1.0, 2.0, 9.0], threshold=5.0).axes[0].get_title()
     'Scores: 33.33 % flagged, 1 of 3 rows'
     """
-    scores = np.asarray(scores, "float64").ravel()
-    if not len(scores) or not np.isfinite(scores).all():
-        raise ValueError(
-            "Argument `scores` of plot_scores() must be finite numbers, one for each row. "
-            f"Received: {len(scores)} numbers, {np.isfinite(scores).sum()} of them finite."
-        )
+    owner = "plot_scores()"
+    check_arguments(owner, threshold=threshold, bins=bins, title=title)
+    scores = as_numbers(scores, owner, "scores").astype("float64").ravel()
     kinds = np.zeros(len(scores), int) if labels is None else np.asarray(labels).ravel()
     if len(kinds) != len(scores) or not np.isin(kinds, (0, 1)).all():
         raise ValueError(
-            "Argument `labels` of plot_scores() must be 0 or 1 for each score, 1 for an outlier. "
+            f"Argument `labels` of {owner} must be 0 or 1 for each score, 1 for an outlier. "
             f"Received: {len(kinds)} labels for {len(scores)} scores."
         )
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
