@@ -1,8 +1,11 @@
 """The commands that list recipes and train by them."""
 
+import sys
 from pathlib import Path
 
 import click
+
+from keras_sda_cli.place import Place
 
 
 @click.command("recipes")
@@ -23,11 +26,11 @@ def recipes() -> None:
     type=click.IntRange(min=1),
     help="How many seeds, from 0. [default: the recipe's own number]",
 )
-@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option("--data-dir", type=Place(), help="Folder with prepared data.")
 @click.option("--quick", is_flag=True, help="A form that runs in seconds, on small data.")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Place(),
     default="results",
     show_default=True,
     help="Folder to write: NAME.json, and pictures and models in NAME/.",
@@ -41,22 +44,31 @@ def reproduce(name, every, seeds, data_dir, quick, output, quiet):
     --all, recipes whose data are missing are skipped, and a line says why.
     """
     from keras_sda import recipes
+    from keras_sda.resuming.signals import Terminated, exit_status, terminable
 
     if every == (name is not None):
         raise click.UsageError("Name one recipe, or give --all; `keras-sda recipes` lists them.")
     chosen = recipes.names() if every else [recipes.get(name).name]
     verbose = 0 if quiet else 1
     reports = []
-    for each in chosen:
-        try:
-            report = recipes.reproduce(recipes.get(each), output, seeds, data_dir, quick, verbose)
-        except FileNotFoundError as error:
-            if not every:
-                raise
-            click.echo(f"{each} is skipped. {error}")
-            continue
-        reports.append(report)
-        click.echo(recipes.describe(report))
+    try:
+        with terminable():
+            for each in chosen:
+                recipe = recipes.get(each)
+                try:
+                    report = recipes.reproduce(recipe, output, seeds, data_dir, quick, verbose)
+                except FileNotFoundError as error:
+                    if not every:
+                        raise
+                    click.echo(f"{each} is skipped. {error}")
+                    continue
+                reports.append(report)
+                click.echo(recipes.describe(report))
+    except (KeyboardInterrupt, Terminated) as interruption:
+        if not str(interruption):  # not told yet, as between two fits
+            hint = f"Interrupted; the same command again resumes from {output}."
+            click.echo(hint, err=True)
+        sys.exit(exit_status(interruption))
     if every:
         path = Path(output) / ("table-quick.md" if quick else "table.md")
         path.write_text(recipes.table(reports) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from keras_sda_cli.parameters import PARAMETERS, Label
+from keras_sda_cli.place import Place
 
 
 class _Counts(click.ParamType):
@@ -79,8 +80,8 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
     help="How many draws of labels, from seed 0. [default: 5; quick: 2]",
 )
 @click.option("--quick", is_flag=True, help="Two numbers of labels and two seeds, to see it run.")
-@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
-@click.option("--output", type=click.Path(), help="Folder to write. [default: studies/DATA]")
+@click.option("--data-dir", type=Place(), help="Folder with prepared data.")
+@click.option("--output", type=Place(), help="Folder to write. [default: studies/DATA]")
 @click.option("--quiet", is_flag=True, help="Print the results only.")
 def study(data, target, unlabelled, labels, seeds, quick, data_dir, output, quiet, **table):
     """Compare methods over numbers of labels: how many do you need?

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import click
 
+from keras_sda_cli.place import Place
+
 _WIDEST = 40
 
 
 @click.command(short_help="Fill the gaps of a table.")
-@click.argument("run", type=click.Path())
-@click.argument("data", type=click.Path())
+@click.argument("run", type=Place())
+@click.argument("data", type=Place())
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Place(),
     help="File to write, .csv or .parquet. [default: DATA with -filled at the end of its name]",
 )
 def impute(run, data, output):
@@ -40,7 +42,7 @@ def impute(run, data, output):
 
 
 @click.command(short_help="Say which columns make rows strange.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.argument("data")
 @click.option(
     "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows."
@@ -53,7 +55,7 @@ def impute(run, data, output):
     help="How many columns of each row.",
 )
 @click.option(
-    "--output", type=click.Path(), help="File to write: .csv, .parquet or .json. [default: none]"
+    "--output", type=Place(), help="File to write: .csv, .parquet or .json. [default: none]"
 )
 @click.option(
     "--part",
@@ -62,7 +64,7 @@ def impute(run, data, output):
     show_default=True,
     help="Which rows of a named data set.",
 )
-@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option("--data-dir", type=Place(), help="Folder with prepared data.")
 def explain(run, data, top, columns, output, part, data_dir):
     """Print the strangest rows of DATA, and which columns make them so, by the denoiser in RUN.
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from keras_sda_cli.parameters import PARAMETERS, parse_setting, with_none, without_none
+from keras_sda_cli.place import Place
 
 
 def _with_shortcuts(command: Any) -> Any:
@@ -28,8 +29,8 @@ def _with_shortcuts(command: Any) -> Any:
     metavar="KEY=VALUE",
     help="An option of the model, or a key such as training.epochs; may be given several times.",
 )
-@click.option("--config", type=click.Path(), help="Start from the experiment in this TOML file.")
-@click.option("--like", metavar="RUN", type=click.Path(), help="Start from the experiment of RUN.")
+@click.option("--config", type=Place(), help="Start from the experiment in this TOML file.")
+@click.option("--like", metavar="RUN", type=Place(), help="Start from the experiment of RUN.")
 @click.option("--print-config", is_flag=True, help="Print the experiment as TOML, and end.")
 @_with_shortcuts
 @click.option(
@@ -42,10 +43,10 @@ def _with_shortcuts(command: Any) -> Any:
     help="Several devices of this machine, several machines (by TF_CONFIG or Slurm), or a TPU; "
     "--batch-size is that of all together.",
 )
-@click.option("--output", type=click.Path(), help="Run folder. [default: runs/DATA-seedSEED]")
+@click.option("--output", type=Place(), help="Run folder. [default: runs/DATA-seedSEED]")
 @click.option(
     "--resume",
-    type=click.Path(),
+    type=Place(),
     metavar="RUN",
     help="Resume the interrupted run in this folder, with its settings.",
 )
@@ -59,6 +60,11 @@ def _with_shortcuts(command: Any) -> Any:
     "--no-cross-validate",
     is_flag=True,
     help="Do not cross-validate the error where labels are few.",
+)
+@click.option(
+    "--no-rows",
+    is_flag=True,
+    help="Draw no rows of the data: leave out the picture of reconstructions.",
 )
 @click.option("--quiet", is_flag=True, help="Print the results only.")
 def train(
@@ -83,7 +89,7 @@ def train(
     detector` lists its options, such as contamination. A --target of 0 and 1 only measures it.
     """
     quiet, backup_steps = options.pop("quiet"), options.pop("backup_steps")
-    cross_validate = not options.pop("no_cross_validate")
+    cross_validate, rows = not options.pop("no_cross_validate"), not options.pop("no_rows")
     if resume is not None and output is not None:
         raise click.UsageError("Give --resume or --output: a run is resumed in its own folder.")
     sources = {"--config": config, "--like": like, "--resume": resume}
@@ -107,6 +113,7 @@ def train(
         how={
             "cross_validate": cross_validate,
             "compare": True,
+            "rows": rows,
             "backup": not no_backup,
             "backup_steps": backup_steps,
         },

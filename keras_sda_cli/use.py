@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from keras_sda_cli.place import Place
+
 # What `plot` draws: the kinds of `keras_sda.experiments.pictures`, for which help does not wait; a
 # test compares them.
 _PICTURES = (
@@ -27,7 +29,7 @@ def _on_rows(command):
         click.option(
             "--target", help="Label column of a .csv or .parquet file. [default: as in training]"
         ),
-        click.option("--data-dir", type=click.Path(), help="Folder with prepared data."),
+        click.option("--data-dir", type=Place(), help="Folder with prepared data."),
     ):
         command = decorator(command)
     return command
@@ -42,7 +44,7 @@ def _rows(run, data, target, part, data_dir):
 
 
 @click.command(short_help="Print the error on labelled rows.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.option("--data", help="Data set or file with labels. [default: the run's own]")
 @_on_rows
 def evaluate(run, data, data_dir, target, part):
@@ -66,11 +68,11 @@ def evaluate(run, data, data_dir, target, part):
 
 
 @click.command(short_help="Write the codes of rows.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.argument("data")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Place(),
     default="codes.npy",
     show_default=True,
     help="File to write: .npy, rows by units; .csv or .parquet, with names and ids.",
@@ -99,11 +101,11 @@ def encode(run, data, output, level, data_dir, target, part):
 
 
 @click.command(short_help="Write rows encoded and decoded again.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.argument("data")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Place(),
     default="reconstructions.npy",
     show_default=True,
     help="File to write: .npy, rows by inputs, scaled as the training data were; of a table .csv "
@@ -133,10 +135,10 @@ def reconstruct(run, data, output, data_dir, target, part):
 
 
 @click.command(short_help="Draw the pictures that suit a model.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.argument("kinds", nargs=-1, type=click.Choice(_PICTURES), metavar="[KIND]...")
 @click.option("--data", help="Data set or file of rows. [default: the run's own]")
-@click.option("--output", type=click.Path(), help="Folder to write. [default: RUN/pictures]")
+@click.option("--output", type=Place(), help="Folder to write. [default: RUN/pictures]")
 @click.option(
     "--level",
     type=int,
@@ -170,13 +172,37 @@ def reconstruct(run, data, output, data_dir, target, part):
     show_default=True,
     help="Of the noise, of the rows drawn among many, and of the projection.",
 )
+@click.option(
+    "--rows/--no-rows",
+    "show_rows",
+    default=True,
+    show_default=True,
+    help="Whether pictures may be drawn from which a row of the data could be read.",
+)
 @_on_rows
-def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data_dir, target, part):
+def plot(
+    run,
+    kinds,
+    data,
+    output,
+    level,
+    suffix,
+    method,
+    dimensions,
+    seed,
+    show_rows,
+    data_dir,
+    target,
+    part,
+):
     """Draw the model in RUN and what it does with rows, by default in every way that suits it.
 
     KIND is one or several of: filters, reconstructions, curves (of learning), codes, activations,
     confusion, surface (of decision, for two features), for a variational autoencoder manifold
     and traversals, and for a detector of outliers scores.
+
+    Reconstructions, codes, the surface and what a decoder draws show rows of the data, and say so.
+    Where rows are people, --no-rows leaves them out.
     """
     from keras_sda.experiments import load_run
     from keras_sda.experiments.pictures import RunPictures
@@ -187,7 +213,7 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
     def rows():
         return _rows(loaded, data, target, part, data_dir)
 
-    pictures = RunPictures(loaded, rows, level, method, dimensions, seed)
+    pictures = RunPictures(loaded, rows, level, method, dimensions, seed, show_rows)
     folder = Path(output) if output else Path(run) / "pictures"
     for name, figure in pictures.draw(kinds):
         path = writable_folder(folder) / f"{name}.{suffix}"
@@ -196,17 +222,15 @@ def plot(run, kinds, data, output, level, suffix, method, dimensions, seed, data
 
 
 @click.command(short_help="Write one HTML page on a run.")
-@click.argument("run", type=click.Path())
-@click.option(
-    "--output", type=click.Path(), help="File to write, .html. [default: report.html in RUN]"
-)
+@click.argument("run", type=Place())
+@click.option("--output", type=Place(), help="File to write, .html. [default: report.html in RUN]")
 @click.option(
     "--rows/--no-rows",
     default=True,
     show_default=True,
     help="Whether the page may show rows of the data: examples, reconstructions, codes.",
 )
-@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option("--data-dir", type=Place(), help="Folder with prepared data.")
 def report(run, output, rows, data_dir):
     """Write one HTML page on the finished run in RUN, to read, print or pass on.
 
@@ -224,7 +248,7 @@ def report(run, output, rows, data_dir):
 
 
 @click.command(short_help="Write a SavedModel, or an ONNX or LiteRT file.")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=Place())
 @click.option(
     "--format",
     default="savedmodel",
@@ -244,10 +268,10 @@ def report(run, output, rows, data_dir):
     type=click.FloatRange(0, 0.5, min_open=True),
     help="The same, with the threshold that this share of the training rows lies above.",
 )
-@click.option("--data-dir", type=click.Path(), help="Folder with prepared data.")
+@click.option("--data-dir", type=Place(), help="Folder with prepared data.")
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Place(),
     help="Folder, or .onnx or .tflite file, to write. [default: saved_model, model.onnx or "
     "model.tflite in RUN]",
 )

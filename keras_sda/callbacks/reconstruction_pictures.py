@@ -31,7 +31,8 @@ class ReconstructionPictures(keras.callbacks.Callback):
             are replaced. Names end with the number of epochs or steps done:
             `reconstructions-epoch0003.png`, in `pretrain`
             `reconstructions-level2-epoch0003.png`. `None` shows one picture in the output of a
-            notebook cell (one per level) and updates it during training.
+            notebook cell (one per level) and updates it during training. Every picture says that
+            it shows rows of the data: see who may read the folder.
         every_epochs: Epochs between two pictures; 1 if `every_steps` is not given either.
         every_steps: Steps between two pictures, counted across epochs.
         seed: Seed of the noise.
@@ -143,6 +144,7 @@ class ReconstructionPictures(keras.callbacks.Callback):
 
     def _draw(self, unit, number):
         from keras_sda import plots  # Matplotlib, which takes a while, when it is needed
+        from keras_sda.plots.images import note_rows
 
         title = f"{unit} {number}"
         if self._level is not None:
@@ -159,7 +161,7 @@ class ReconstructionPictures(keras.callbacks.Callback):
                 rows, corrupted, reconstructed, self.image_shape, title
             )
         picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=100)
+        note_rows(figure).savefig(picture, format="png", dpi=100)
         if self.folder is None:
             self._show(picture.getvalue())
         else:

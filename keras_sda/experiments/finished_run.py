@@ -295,7 +295,7 @@ class Run:
         if data is not None and not is_named(data):
             x, y = datasets.read_rows(data, target=target)
             return datasets.Split(self._shaped(x), self._numbered(y, data))
-        split = _part_of(self._load(data, **load), part)
+        split = _part_of(self._load(data, target, **load), part)
         return datasets.Split(self._shaped(split.x), split.y)
 
     def _numbered(self, y: np.ndarray | None, data: str) -> np.ndarray | None:
@@ -337,12 +337,15 @@ class Run:
         loaded = self._load_own(data_dir, columns=self.columns, keep_frames=keep_frames)
         return replace(loaded, scaling=self.scaling, classes=self.classes)
 
-    def _load(self, data: str | None = None, data_dir: str | None = None) -> datasets.Data:
+    def _load(
+        self, data: str | None = None, target: str | None = None, data_dir: str | None = None
+    ) -> datasets.Data:
         """Returns data of a name, or those of the experiment, with their own values."""
         if data is None:
             return self._load_own(data_dir, scale=None)
         own = self.experiment.data
-        return datasets.load(data, data_dir=data_dir or own.data_dir, split=own.split, scale=None)
+        where = data_dir or own.data_dir
+        return datasets.load(data, data_dir=where, split=own.split, scale=None, target=target)
 
     def _load_own(self, data_dir: str | None, **changes: Any) -> datasets.Data:
         experiment = self.experiment

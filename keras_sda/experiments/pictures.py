@@ -13,13 +13,19 @@ from keras_sda.experiments import detecting
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.finished_run import Run
 from keras_sda.experiments.run_folder import METRICS
+from keras_sda.plots.images import note_rows
 
 # Rows in a strip of reconstructions.
 _STRIP = 12
 
 
 def draw_overview(
-    model: Any, data: datasets.Data, metrics: Mapping[str, Any], folder: Path, title: str = ""
+    model: Any,
+    data: datasets.Data,
+    metrics: Mapping[str, Any],
+    folder: Path,
+    title: str = "",
+    rows: bool = True,
 ) -> None:
     """Writes learning curves, and filters and reconstructions where the model has them.
 
@@ -29,6 +35,7 @@ def draw_overview(
         metrics: Histories of `pretraining` and `training`.
         folder: Where to write. Reconstructions that are there already stay.
         title: What the filters are called.
+        rows: Whether rows may be seen; if not, no reconstructions are drawn.
     """
     curves = plots.plot_learning_curves(metrics["pretraining"], metrics["training"])
     _save(curves, folder / "learning_curves.png")
@@ -39,7 +46,7 @@ def draw_overview(
         names = _feature_names(data.columns, len(kernel)) if shape is None else None
         figure = plots.plot_filters(kernel, shape, title=name, feature_names=names)
         _save(figure, folder / "filters.png")
-    if model.reconstructs:
+    if rows and model.reconstructs:
         draw_reconstructions(model, data, folder)
 
 
@@ -52,7 +59,7 @@ def draw_reconstructions(model: Any, data: datasets.Data, folder: Path) -> None:
         figure = plots.plot_model_reconstructions(
             model, rows, data.image_shape, feature_names=names
         )
-        _save(figure, path)
+        _save(note_rows(figure), path)
 
 
 def _feature_names(columns: datasets.Columns | None, count: int) -> tuple[str, ...] | None:
@@ -94,6 +101,8 @@ class RunPictures:
         method: How codes of many units are drawn: `"pca"` or `"tsne"`.
         dimensions: 2 or 3, for codes; `None` for 3 if there are three units, else 2.
         seed: Seed of what is drawn at random: the noise, the rows among many, the projection.
+        show_rows: Whether pictures may be drawn in which a row could be found again; those that
+            are say so.
 
     Example:
 
@@ -113,6 +122,7 @@ class RunPictures:
         method: str = "pca",
         dimensions: int | None = None,
         seed: int = 0,
+        show_rows: bool = True,
     ) -> None:
         self.run = run
         self.model: Any = run.model
@@ -120,6 +130,7 @@ class RunPictures:
         self.method = method
         self.dimensions = dimensions
         self.seed = seed
+        self.show_rows = show_rows
         self._read_rows = read_rows
         self._rows: datasets.Split | None = None
 
@@ -142,10 +153,13 @@ class RunPictures:
                 )
         for kind, obstacle in obstacles.items():
             if not obstacle:
-                yield from _WAYS[kind][1](self)
+                for name, figure in _WAYS[kind][1](self):
+                    yield name, note_rows(figure) if kind in SHOWING_ROWS else figure
 
     def obstacle(self, kind: str) -> str:
         """Returns why there is no picture of a kind: nothing, an empty text, where there is one."""
+        if kind in SHOWING_ROWS and not self.show_rows:
+            return "a row of the data could be read from it, and rows are to be left out"
         return _WAYS[kind][0](self)
 
     @property

@@ -74,8 +74,14 @@ class Material:
         return name if is_named else Path(name).name
 
     @property
-    def what_is_left_out(self) -> str:
-        """Says what a report without rows lacks."""
+    def what_is_shown(self) -> str:
+        """Says whether rows of the data can be read from the report."""
+        if self.rows:
+            return (
+                "This page shows rows of the data, as examples and in pictures such as "
+                "reconstructions and codes. Where rows are people, pass it on only to those who "
+                "may see them: keras-sda report --no-rows writes a page without."
+            )
         return (
             "Rows of the data were left out of this report (--no-rows): it has no example rows and "
             "no pictures from which a row could be read, such as reconstructions and codes."

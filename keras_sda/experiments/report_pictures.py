@@ -60,7 +60,7 @@ def draw(material: Material) -> Iterator[Html]:
     which a row could be found again.
     """
     run = material.run
-    drawer = pictures.RunPictures(run, lambda: material.split)
+    drawer = pictures.RunPictures(run, lambda: material.split, show_rows=material.rows)
     nothing = True
     for kind, title in _TITLES.items():
         content = list(_draw_kind(material, drawer, kind))

@@ -119,9 +119,8 @@ def _page(material: Material) -> str:
             ".",
         ),
         tiles(_tiles(material)),
+        paragraph(material.what_is_shown, kind="note"),
     ]
-    if not material.rows:
-        lead.append(paragraph(material.what_is_left_out, kind="note"))
     worth = list(report_comparison.explain(material))
     strange = list(report_outliers.explain(material))
     sections = [

@@ -65,6 +65,7 @@ _CONFIG = {
         "rows?": {"*": _COUNTS},
         "backup_steps?": (None, int),
         "cross_validate?": bool,
+        "shows_rows?": bool,
         "replicas?": int,
         "versions?": {"*": str},
     },
@@ -139,26 +140,31 @@ def prepare_folder(folder: Path, experiment: Experiment) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in a folder while the block runs.
+def locked(folder: Path, name: str = LOCK, work: str = "training") -> Iterator[None]:
+    """Keeps other processes from the same work in a folder while the block runs.
 
     The system lifts the lock of a process that was killed. The file stays where a run can be
     resumed.
 
+    Args:
+        folder: The folder.
+        name: Name of the lock, if not all that is done in the folder excludes each other.
+        work: What the process does, in a word.
+
     Raises:
-        ValueError: If another process is training there, or the folder cannot be written.
+        ValueError: If another process does it there, or the folder cannot be written.
     """
-    path = writable_folder(folder) / LOCK
+    path = writable_folder(folder) / name
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
-            f"Another process is training in {folder}: wait until it ends, or name another folder."
+            f"Another process is {work} in {folder}: wait until it ends, or name another folder."
         ) from error
     except NotImplementedError:
         warnings.warn(
-            f"The file system of {folder} has no locks: see that no other process trains there.",
+            f"The file system of {folder} has no locks: see that no other process is {work} there.",
             stacklevel=2,
         )
     try:
@@ -298,6 +304,7 @@ def save_config(
     data: datasets.Data,
     backup_steps: int | None,
     cross_validate: bool,
+    shows_rows: bool = True,
 ) -> None:
     """Writes `config.json`: the experiment, and what its data turned out to be.
 
@@ -316,6 +323,7 @@ def save_config(
             "rows": count_rows(data),
             "backup_steps": backup_steps,
             "cross_validate": cross_validate,
+            "shows_rows": shows_rows,
             "replicas": num_replicas(),
             "versions": versions(),
         },
@@ -341,6 +349,11 @@ def read_backup_steps(folder: Path) -> int | None:
 def read_cross_validate(folder: Path) -> bool:
     """Returns whether a run was to be cross-validated where labels are few."""
     return read_config(folder)["found"].get("cross_validate", False)
+
+
+def read_shows_rows(folder: Path) -> bool:
+    """Returns whether the pictures of a run were to show rows of the data."""
+    return read_config(folder)["found"].get("shows_rows", True)
 
 
 def read_experiment(folder: Path) -> Experiment:

@@ -41,6 +41,7 @@ def run(
     prepare: Callable[[keras.Model], None] | None = None,
     cross_validate: bool = False,
     compare: bool = False,
+    rows: bool = True,
     backup: bool = True,
     backup_steps: int | None = None,
     states: str | Path | None = None,
@@ -67,6 +68,8 @@ def run(
         compare: Whether logistic regression, or for quantities ridge regression, and a random
             forest are trained on the same labelled rows and measured on the same test rows:
             `metrics["comparison"]`; see `comparison.compare`.
+        rows: Whether the folder gets a picture of rows and their reconstructions, where the model
+            has them. A run that was begun without one is resumed without.
         backup: Whether the state of training is saved after each epoch; see `callbacks.Backup`.
         backup_steps: Steps from one state to the next, besides those after each epoch.
         states: Folder of the states; by default `backup` in `folder`, and nowhere without one.
@@ -101,10 +104,12 @@ def run(
                 backup_steps = run_folder.read_backup_steps(folder)
             if state == "begun":
                 cross_validate = cross_validate and run_folder.read_cross_validate(folder)
+                rows = rows and run_folder.read_shows_rows(folder)
             states = folder / run_folder.BACKUP if states is None else states
         # Other workers, which read no folder, do what the chief does.
         cross_validate = bool(backend.from_chief(np.array([cross_validate], np.int32))[0])
-        saver = Saver(folder, Path(states) if backup and states else None, backup_steps, verbose)
+        states = Path(states) if backup and states else None
+        saver = Saver(folder, states, backup_steps, verbose, rows)
         try:
             return _carry_out(experiment, saver, measure, prepare, cross_validate, compare)
         except BaseException:
@@ -144,7 +149,8 @@ def _carry_out(
     model = build()
     duplicates = count_duplicates(data)
     if folder is not None:
-        run_folder.save_config(folder, experiment, model, data, saver.every, cross_validate)
+        how = (saver.every, cross_validate, saver.shows_rows)
+        run_folder.save_config(folder, experiment, model, data, *how)
     if saver.verbose != 0:
         print(_introduction(experiment, model, data, duplicates), flush=True)
     # The network learns targets of mean 0 and deviation 1, and then their own units.
@@ -162,7 +168,7 @@ def _carry_out(
             metrics[name] = measure(model, rows)
     if folder is not None:  # already, should cross-validation be interrupted
         run_folder.save_json(metrics, folder / run_folder.METRICS)
-        draw_overview(model, data, metrics, folder)
+        draw_overview(model, data, metrics, folder, rows=saver.shows_rows)
     result = Run.of_data(folder, experiment, model, metrics, data)
     compared = result.compare(data.test) if compare and data.test is not None else None
     if compared is not None:
@@ -184,13 +190,14 @@ def _carry_out_detection(experiment: Experiment, data: datasets.Data, saver: Sav
     detector, metrics = detecting.train_detector(experiment, data)
     metrics["duplicates"] = duplicates
     if folder is not None:
-        run_folder.save_config(folder, experiment, detector.model_, data, None, False)
+        how = (None, False, saver.shows_rows)
+        run_folder.save_config(folder, experiment, detector.model_, data, *how)
         run_folder.save_model(detector.model_, folder)
         detecting.save_detector(detector, folder)
     for name, part in data.held_out.items():
         metrics[name] = detecting.measure(detector, part)
     if folder is not None:
-        draw_overview(detector.model_, data, metrics, folder)
+        draw_overview(detector.model_, data, metrics, folder, rows=saver.shows_rows)
         run_folder.save_json(metrics, folder / run_folder.METRICS)
     return Run.of_data(folder, experiment, detector.model_, metrics, data, detector)
 
@@ -206,9 +213,10 @@ def _fit(
     metrics: dict[str, Any] = {"minutes": {}, "pretraining": [], "training": {}}
     if experiment.pretraining is not None:
         _pretrain(model, experiment.pretraining, data, metrics, saver)
-    if saver.model_folder and is_supervised(model) and hasattr(model, "pretrain"):
+    folder = saver.model_folder if saver.shows_rows else None
+    if folder is not None and is_supervised(model) and hasattr(model, "pretrain"):
         # Now, as a stack that is to keep no denoiser forgets how to reconstruct.
-        draw_reconstructions(model, data, saver.model_folder)
+        draw_reconstructions(model, data, folder)
     how = experiment.training
     if how is None or not has_target(model, data):
         return model, metrics

@@ -20,6 +20,7 @@ class Saver:
         states: Folder of the states of training, or `None` for none.
         every: Steps from one state to the next, besides those after each epoch.
         verbose: As for `run`.
+        shows_rows: Whether pictures may show rows of the data.
         fold: Number of the fold whose model is trained, from 1, or `None` for the run's own model.
         backups: The callbacks of the phase under way.
     """
@@ -28,6 +29,7 @@ class Saver:
     states: Path | None
     every: int | None
     verbose: Any
+    shows_rows: bool = True
     fold: int | None = None
     backups: list[Backup] = field(default_factory=list)
 

@@ -135,6 +135,7 @@ def _page(content: Mapping[str, Any], plot: Any) -> str:
             "worth."
         ),
         tiles(_tiles(content)),
+        paragraph("This page shows no row of the data, only counts and errors.", kind="small"),
     ]
     bands = "Bands are 95 % intervals; t" if _has_bands(content) else "T"
     caption = (

@@ -12,7 +12,7 @@ from keras_sda import datasets
 from keras_sda._validation import check_positive_int, did_you_mean
 from keras_sda.callbacks.level_progress import display, duration
 from keras_sda.datasets import Data, Split
-from keras_sda.experiments import study_report
+from keras_sda.experiments import run_folder, study_report
 from keras_sda.experiments.comparison import balance
 from keras_sda.experiments.contestants import Contestant, code_network, contestants
 from keras_sda.experiments.experiment import Data as DataSettings
@@ -99,8 +99,8 @@ def study(
         The `Study`.
 
     Raises:
-        ValueError: If the data have no labels to train and to test by, an argument is not valid, or
-            the folder holds something else.
+        ValueError: If the data have no labels to train and to test by, an argument is not valid,
+            the folder holds something else, or another process is studying in it.
 
     Example:
 
@@ -125,11 +125,12 @@ def study(
         **table,
     )
     folder = Path(output) if output is not None else default_folder(data, quick)
-    file = StudyFile.open(folder, settings, _facts(loaded))
-    _Loop(loaded, counts, range(seeds), entries, file, verbose).run()
-    file.content["summary"] = summarise(file.content)
-    file.save()
-    study_report.write(file.content, folder)
+    with run_folder.locked(folder, work="studying"):
+        file = StudyFile.open(folder, settings, _facts(loaded))
+        _Loop(loaded, counts, range(seeds), entries, file, verbose).run()
+        file.content["summary"] = summarise(file.content)
+        file.save()
+        study_report.write(file.content, folder)
     return Study(folder, file.content)
 
 

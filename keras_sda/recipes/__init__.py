@@ -5,7 +5,7 @@
 7.49
 """
 
-from keras_sda._validation import did_you_mean
+from keras_sda._validation import did_you_mean, shown
 from keras_sda.recipes.autoencoders import AUTOENCODERS
 from keras_sda.recipes.classifiers import CLASSIFIERS
 from keras_sda.recipes.comparison import COMPARISON
@@ -38,9 +38,9 @@ def get(name: str) -> Recipe:
     Raises:
         ValueError: If there is none of that name.
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(
-            f"There is no recipe {name!r}: {did_you_mean(name, RECIPES)}`keras-sda recipes` and "
-            "recipes.names() list all."
+            f"There is no recipe {shown(name)}: {did_you_mean(name, RECIPES)}`keras-sda recipes` "
+            "and recipes.names() list all."
         )
     return RECIPES[name]

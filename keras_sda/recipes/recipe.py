@@ -6,10 +6,20 @@ from typing import Any
 
 import keras
 
+from keras_sda._validation import shown
 from keras_sda.experiments import Data, Experiment
 
 MNIST = Data("mnist")
 MNIST_60000 = Data("mnist", split="full")
+
+
+def check_is_recipe(recipe: Any, owner: str) -> None:
+    """Refuses what is not a recipe, such as the name of one."""
+    if not isinstance(recipe, Recipe):
+        raise ValueError(
+            f"Argument `recipe` of {owner} must be a Recipe. Received: recipe={shown(recipe)}; "
+            "take one by recipes.get(name)."
+        )
 
 
 @dataclass(frozen=True, eq=False)

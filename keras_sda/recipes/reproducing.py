@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_sda import experiments
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import check_path, check_positive_int, check_seed
 from keras_sda.experiments import Run, run_folder
 from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.experiments.pictures import draw_overview
 from keras_sda.recipes import report as reports
-from keras_sda.recipes.recipe import Recipe
+from keras_sda.recipes.recipe import Recipe, check_is_recipe
 from keras_sda.recipes.tables import quick_folder
 
 # Results that differ in one of these do not belong together.
@@ -50,14 +50,31 @@ def reproduce(
         The content of the JSON file.
 
     Raises:
-        ValueError: If the output folder cannot be written, or if data are missing.
+        ValueError: If an argument is not valid, the output folder cannot be written, data are
+            missing, or another process is reproducing the recipe there.
     """
-    folder = run_folder.writable_folder(Path(output))
+    check_is_recipe(recipe, "reproduce()")
     if quick:
         recipe = recipe.quickened()
     name, count = recipe.name, recipe.seeds
     if seeds is not None:
         count = check_positive_int("seeds", seeds, "reproduce()")
+    folder = run_folder.writable_folder(Path(check_path("output", output, "reproduce()")))
+    with run_folder.locked(folder, f".{name}.lock", f"reproducing {name}"):
+        return _reproduce_seeds(recipe, count, folder, data_dir, quick=quick, verbose=verbose)
+
+
+def _reproduce_seeds(
+    recipe: Recipe,
+    count: int,
+    folder: Path,
+    data_dir: str | None,
+    *,
+    quick: bool,
+    verbose: Any,
+) -> dict[str, Any]:
+    """Trains by the seeds that are missing, and writes each result at once; see `reproduce`."""
+    name = recipe.name
     path = folder / f"{name}.json"
     content = reports.new_report(recipe, count)
     content["runs"] = _kept_runs(path, content)
@@ -105,6 +122,8 @@ def run(
         The `experiments.Run`, whose metrics hold `figure`, `baseline`, and the figure on validation
         rows, `valid`, too.
     """
+    check_is_recipe(recipe, "run()")
+    check_seed("seed", seed, "run()")
     measure, _ = FIGURES[recipe.figure]
     start = recipe.start
     with quick_folder(recipe, data_dir) as folder:
@@ -149,7 +168,7 @@ def _kept_runs(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
         warnings.warn(
             f"{path} holds results of {reports.difference(old, content, different[0])}: they are "
             f"kept as {kept}.",
-            stacklevel=3,
+            stacklevel=4,
         )
     return []
 

@@ -347,11 +347,17 @@ class Backup(keras.callbacks.Callback):
 
     def _interrupt(self):
         """Ends training after the signal that came."""
+        hint = self.resume_hint
         if self._saved:
             message = f"saved after {self._saved} in {self._files.folder}"
         else:
-            message = "before the first state was saved"
-        _say(f"Interrupted, {message}; {self.resume_hint}.")
+            message = (
+                f"before the first state of {self._place.rstrip(', ') or 'training'} was saved"
+            )
+            # Earlier levels may have left theirs.
+            if not any(path.is_file() for path in self.folder.rglob("*")):
+                hint = "start it again"
+        _say(f"Interrupted, {message}; {hint}.")
         raise interruption(self._signals.received or signal.SIGINT, message)
 
 

@@ -191,3 +191,32 @@ def test_the_command_knows_the_kinds():
     assert max(map(len, page.output.splitlines())) <= 100
     for kind in pictures.KINDS:
         assert kind in page.output
+
+
+def test_rows_are_shown_only_where_the_picture_says_so(run, tmp_path):
+    result = call("plot", run, "--no-rows", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    names = ["activations", "confusion", "curves", "filters-level1", "filters-level2"]
+    assert names_in(tmp_path) == [f"{name}.png" for name in names]
+    message = refused("plot", run, "codes", "--no-rows", "--output", tmp_path)
+    assert "No picture `codes`" in message
+    assert "rows are to be left out" in message
+    drawer = pictures.RunPictures(ks.experiments.load_run(run), lambda: None)
+    drawer._rows = ks.experiments.load_run(run).rows()
+    for name, figure in drawer.draw():
+        texts = [text.get_text() for text in figure.texts]
+        assert ("shows rows of the data" in texts) is (name in pictures.SHOWING_ROWS)
+
+
+def test_a_run_without_rows_stays_without(run, tmp_path):
+    folder = tmp_path / "run"
+    options = ("--units", "5", "--pretrain-epochs", "1", "--epochs", "0", "--quiet")
+    assert call("train", *options, "--no-rows", "--output", folder).exit_code == 0
+    assert (run / "reconstructions.png").exists()
+    assert (folder / "filters.png").exists()
+    assert not (folder / "reconstructions.png").exists()
+    # As if killed before its end, and resumed without the option.
+    (folder / "backup").mkdir()
+    assert call("train", "--resume", folder, "--quiet").exit_code == 0
+    assert not (folder / "backup").exists()
+    assert not (folder / "reconstructions.png").exists()

@@ -199,3 +199,19 @@ def test_without_backup_nothing_is_kept(tmp_path):
     assert result.exit_code == 143
     assert result.stderr.strip() == "Interrupted."
     assert not (folder / "backup").exists()
+
+
+def test_a_recipe_ends_with_one_line_between_two_fits(tmp_path):
+    command = ["reproduce", "xor", "--quick", "--seeds", "50", "--quiet", "--output", tmp_path]
+    results = tmp_path / "xor-quick.json"
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        results.unlink(missing_ok=True)
+        with as_soon_as(results, lambda it=number: os.kill(os.getpid(), it)):
+            result = call(*command)
+        assert result.exit_code == status, result.output
+        line = f"Interrupted; the same command again resumes from {tmp_path}."
+        assert result.stderr.strip() == line
+        done = json.loads(results.read_text())["runs"]
+        assert [run["seed"] for run in done] == list(range(len(done)))
+        assert 1 <= len(done) < 50
+        assert not list(tmp_path.glob(".*"))

@@ -49,6 +49,7 @@ def test_a_study_of_a_table(wine, tmp_path, monkeypatch):
     assert all(each["setting"] == 0 and not each["held_out"] for each in content["results"])
     page = pages.read((output / "report.html").read_text(encoding="utf-8"))
     assert "With 3 labels: " in page.text
+    assert "This page shows no row of the data" in page.text
     # The same again reads what is there.
     before = time.perf_counter()
     again = call("study", *options, "--output", output, "--quiet")

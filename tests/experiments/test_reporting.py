@@ -182,6 +182,7 @@ def test_what_is_known_beforehand_has_a_loss_of_one():
 def test_no_rows(table_run, vae_run, tmp_path):
     page = read_report(table_run, tmp_path / "new" / "page.html", rows=False)
     assert "Rows of the data were left out" in page.text
+    assert "This page shows rows of the data" in read_report(table_run).text
     assert headings(page) == ["Confusion", "Filters", "Activations"]
     values = set(pd.read_csv(table_run.parent / "rows.csv")[COLUMNS].to_numpy().ravel())
     shown = {float(number) for number in re.findall(r"-?\d+\.\d{3,}", page.text)}

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from studies import train_briefly
 
 import keras_sda as ks
-from keras_sda import experiments
+from keras_sda import experiments, recipes
 from keras_sda.callbacks import Backup
 from keras_sda.experiments import run_folder
 
@@ -107,3 +108,32 @@ def test_checking_leaves_nothing_behind(tmp_path):
     with pytest.raises(ValueError, match="steps_per_epoch"):
         model.fit(np.eye(8), steps_per_epoch=1, callbacks=[Backup(tmp_path / "a")], verbose=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_in_which_another_process_studies(tmp_path, monkeypatch):
+    train_briefly(monkeypatch, fine_tuning=1, pretraining=1)
+    with (
+        held_until_killed_in(tmp_path / "study", ".lock"),
+        pytest.raises(ValueError, match="Another process is studying in .*study: wait"),
+    ):
+        experiments.study("digits", labels=20, seeds=1, output=tmp_path / "study", verbose=0)
+    assert [path.name for path in (tmp_path / "study").iterdir()] == [".lock"]
+
+
+def test_a_recipe_that_another_process_reproduces(tmp_path):
+    recipe = recipes.get("xor")
+    with (
+        held_until_killed_in(tmp_path, ".xor-quick.lock"),
+        pytest.raises(ValueError, match="Another process is reproducing xor-quick in .*: wait"),
+    ):
+        recipes.reproduce(recipe, tmp_path, seeds=1, quick=True, verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == [".xor-quick.lock"]
+    # The lock of a process that is gone blocks nobody, and none stays.
+    recipes.reproduce(recipe, tmp_path, seeds=1, quick=True, verbose=0)
+    assert not list(tmp_path.glob(".*"))
+
+
+def held_until_killed_in(folder, name):
+    """As `held_until_killed`, in a folder that is made."""
+    folder.mkdir(exist_ok=True)
+    return held_until_killed(folder / name)
