@@ -5,6 +5,7 @@ no model class. Each level is an ordinary Keras model trained by Keras' own `fit
 """
 
 import copy
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,11 +138,7 @@ def pretrain_layers(
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Deep Learning Tutorials,
         "Stacked Denoising Autoencoders (SdA)".
     """
-    if not isinstance(layers, Sequence) or len(layers) == 0:
-        raise ValueError(
-            f"Argument `layers` of {OWNER} must list layers, at least one. "
-            f"Received: layers={shown(layers)}"
-        )
+    _check_layers(layers)
     check_choice("cache", cache, CACHES, owner=OWNER)
     plans = _plan_levels(
         layers,
@@ -174,6 +171,22 @@ def pretrain_layers(
                 codes = cached.encode(level, codes, "codes")
                 held_out = cached.encode(level, held_out, "held_out")
     return histories
+
+
+def _check_layers(layers):
+    """Refuses what are not built layers, each of which takes the codes of the one below."""
+    listed = isinstance(layers, Sequence) and not isinstance(layers, str) and len(layers) > 0
+    if not listed or not all(getattr(layer, "input_dim", None) for layer in layers):
+        raise ValueError(
+            f"Argument `layers` of {OWNER} must list built layers that decode with `reverse=True`, "
+            f"such as TiedDense, at least one. Received: layers={shown(layers)}"
+        )
+    for below, layer in itertools.pairwise(layers):
+        if layer.input_dim != below.units:
+            raise ValueError(
+                f"Argument `layers` of {OWNER} must list layers that take the codes of the one "
+                f"below. Received one of {layer.input_dim} inputs above one of {below.units} units."
+            )
 
 
 def _inputs_of_first_level(plan, x, validation_data):
