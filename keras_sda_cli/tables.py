@@ -105,14 +105,12 @@ def explain(run, data, top, columns, output, part, data_dir):
 
 def _as_text(lines, ids, what):
     """Yields the lines of each row under a line about the row."""
+    from keras_sda.experiments.explaining import short_text
+
     for number, of_row in lines.groupby("row", sort=False):
         first = of_row.iloc[0]
         named = "".join(f", {name} {first[name]}" for name in ids)
         yield f"Row {number}{named}: {what} {first['row_error']:.4g}"
         for line in of_row.itertuples():
-            found, expected = (_short(value) for value in (line.value, line.expected))
+            found, expected = (short_text(value)[:_WIDEST] for value in (line.value, line.expected))
             yield f"  {line.column}: {found}, expected {expected} (error {line.error:.4g})"
-
-
-def _short(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)[:_WIDEST]

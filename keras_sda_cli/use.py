@@ -61,6 +61,9 @@ def evaluate(run, data, data_dir, target, part):
     loaded = load_run(run)
     rows = _rows(loaded, data, target, part, data_dir)
     click.echo(f"{data or loaded.experiment.data.name}: {describe(loaded.measure(rows))}")
+    # Of the run's own parts, training has told.
+    if data is not None and (shared := loaded.describe_shared(rows)):
+        click.echo(shared)
     compared = loaded.compare(rows)
     if compared is not None:
         click.echo("With 95 % intervals by a bootstrap of the rows:")

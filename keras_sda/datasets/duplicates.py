@@ -1,13 +1,13 @@
 """Rows that are in two parts of the data, which flatters what is measured on one of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from keras_sda.datasets.catalog import Data
 
 _CHUNK_ROWS = 4096
-_WORDS = {"valid": "validation", "test": "test"}
+_WORDS = {"valid": "validation rows", "test": "test rows", "given": "rows"}
 
 
 def count_duplicates(data: Data) -> dict[str, dict[str, int]]:
@@ -27,10 +27,25 @@ def count_duplicates(data: Data) -> dict[str, dict[str, int]]:
     >>> count_duplicates(datasets.load("digits"))
     {'valid': {'rows': 180, 'in_training': 0}, 'test': {'rows': 360, 'in_training': 0}}
     """
-    hashes = {name: list(_hashes(part.x)) for name, part in data.held_out.items()}
+    return count_among(data.train.x, {name: part.x for name, part in data.held_out.items()})
+
+
+def count_among(train: np.ndarray, parts: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """Returns of how many rows of each part the inputs are those of a training row.
+
+    Args:
+        train: Inputs of the training rows.
+        parts: Inputs of the other rows.
+
+    Example:
+
+    >>> count_among(np.eye(3), {"test": np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])})
+    {'test': {'rows': 2, 'in_training': 1}}
+    """
+    hashes = {name: list(_hashes(x)) for name, x in parts.items()}
     wanted = {each for own in hashes.values() for each in own}
     # Training rows may be many, and are only looked at.
-    shared = {each for each in _hashes(data.train.x) if each in wanted} if wanted else set()
+    shared = {each for each in _hashes(train) if each in wanted} if wanted else set()
     return {
         name: {"rows": len(own), "in_training": sum(each in shared for each in own)}
         for name, own in hashes.items()
@@ -50,7 +65,7 @@ def describe_duplicates(found: dict[str, dict[str, int]]) -> str:
     '12 of 262 test rows are also training rows, input by input: ...'
     """
     told = [
-        f"{count['in_training']:,} of {count['rows']:,} {_WORDS[part]} rows"
+        f"{count['in_training']:,} of {count['rows']:,} {_WORDS[part]}"
         for part, count in found.items()
         if count["in_training"]
     ]

@@ -74,6 +74,18 @@ def _fills(run, frame):
     return fills_of(run.columns, frame, rebuilt)
 
 
+def short_text(value: Any) -> str:
+    """Returns a value as a person would write it: of numbers four digits count.
+
+    >>> short_text(21412.7), short_text(984.31), short_text("rent")
+    ('21,410', '984.3', 'rent')
+    """
+    if not isinstance(value, float):
+        return str(value)
+    # Powers of ten only where zeros would hide the digits.
+    return f"{float(f'{value:.4g}'):,.10g}" if abs(value) < 1e9 else f"{value:.4g}"
+
+
 def _written(value):
     return as_text(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
 

@@ -12,6 +12,7 @@ import numpy as np
 from keras_sda import datasets
 from keras_sda._validation import check_path, shown
 from keras_sda.datasets.catalog import is_named
+from keras_sda.datasets.duplicates import count_among, describe_duplicates
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
 from keras_sda.datasets.table_files import read_frame
@@ -254,6 +255,18 @@ class Run:
         if self.detector is not None:
             return detecting.measure(self.detector, rows)
         return figures.measure(self.model, rows)
+
+    def describe_shared(self, rows: datasets.Split) -> str:
+        """Returns a sentence if rows are also training rows, which flatters; else no text.
+
+        Args:
+            rows: Rows as `rows` returns them. Where the training rows cannot be read, no text.
+        """
+        try:
+            train = self.data.train
+        except (ValueError, OSError, ImportError):
+            return ""
+        return describe_duplicates(count_among(train.x, {"given": rows.x}))
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
         """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from keras_sda.experiments.explaining import short_text
 from keras_sda.experiments.html import Html, code, paragraph, table
 from keras_sda.experiments.report_data import PARTS
 from keras_sda.experiments.report_material import Material
@@ -27,7 +28,7 @@ def explain(material: Material) -> Iterator[Html]:
         score = reasons["row_error"].iloc[0]
         flagged = "yes" if score > run.detector.threshold_ else "no"
         words = "; ".join(
-            f"{each.column}: {_text(each.value)}, expected {_text(each.expected)}"
+            f"{each.column}: {short_text(each.value)}, expected {short_text(each.expected)}"
             for each in reasons.itertuples()
         )
         lines.append([rows.index[row], names[row], f"{score:.4f}", flagged, words])
@@ -39,7 +40,3 @@ def explain(material: Material) -> Iterator[Html]:
         *("rebuilt without it; of new rows, ", code("keras-sda explain"), " tells the same."),
         kind="small",
     )
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -104,7 +104,15 @@ def test_evaluate(run, table):
     np.savez(table, x=16 * raw["x"], y=raw["y"])
     model = keras.saving.load_model(run / "model.keras")
     wrong = int((model.predict(raw["x"], verbose=0).argmax(axis=1) != raw["y"]).sum())
-    assert f"{wrong} of 200 rows" in call("evaluate", run, "--data", table).output
+    output = call("evaluate", run, "--data", table).output
+    assert f"{wrong} of 200 rows" in output
+    train = {row.tobytes() for row in datasets.load("digits").train.x}
+    shared = sum(row.tobytes() in train for row in raw["x"].astype("float32"))
+    assert shared > 100
+    assert f"{shared} of 200 rows are also training rows, input by input:" in output
+    new = np.random.default_rng(0).uniform(0, 16, (20, 64))
+    np.savez(table, x=new, y=np.arange(20) % 10)
+    assert "also training rows" not in call("evaluate", run, "--data", table).output
 
 
 def test_encode_and_reconstruct(run, tmp_path):
