@@ -40,12 +40,18 @@ def standard_block(block):
 
 
 def by_hand(model, stack, x):
-    """Returns the features of the four models."""
+    """Returns the features of the six models."""
     inputs, *codes = blocks_of(stack, x)
     plain = np.hstack([x, stack.encode(x, level=0), stack.encode(x, level=1)])
     waves = np.cos(plain.astype("float64") @ np.array(model.waves.kernel) + model.waves.bias)
     slow, fast = (standard_block(half) for half in np.split(waves, 2, axis=1))
-    return [inputs, *(np.hstack([inputs, *each]) for each in (codes, [slow], [fast]))]
+    standard = standardised(x) * 3 / np.sqrt(x.shape[1])
+    return [
+        inputs,
+        *(np.hstack([inputs, *each]) for each in (codes, [slow], [fast])),
+        standard,
+        np.hstack([standard, *codes]),
+    ]
 
 
 def test_waves_make_a_gaussian_kernel(cancer):
@@ -99,7 +105,7 @@ def test_a_regressor_is_the_mean_of_ridge_regressions():
     penalties = model.solve(x[:80], targets[:80], all_rows=x)
     predicted = []
     for features, penalty in zip(by_hand(model, stack, x), penalties, strict=True):
-        ridge = RidgeCV(alphas=np.logspace(-3, 3, 13)).fit(features[:80], targets[:80])
+        ridge = RidgeCV(alphas=np.logspace(-1, 3, 9)).fit(features[:80], targets[:80])
         assert penalty == pytest.approx(ridge.alpha_)
         predicted.append(ridge.predict(features))
     expected = np.mean(predicted, axis=0)
@@ -118,7 +124,7 @@ def test_classes_without_a_label_are_never_predicted():
     single = np.flatnonzero(np.arange(len(y)) % 20 == 0)[:2]
     assert set(y[single]) == {0}
     lonely = np.append(single, len(y) - 1)  # a class of one row is in no cross-validation
-    assert model.solve(x[lonely], y[lonely]) == 4 * (1.0,)
+    assert model.solve(x[lonely], y[lonely]) == 6 * (1.0,)
 
 
 def test_weights_are_those_of_scikit_learn(cancer):
