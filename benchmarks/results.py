@@ -5,7 +5,8 @@ python benchmarks/few_labels.py
 python benchmarks/imputation.py
 python benchmarks/outliers.py
 python benchmarks/tables.py
-python benchmarks/pretraining_speed.py --output benchmarks/results/speed
+python benchmarks/end_to_end.py
+python benchmarks/pretraining_speed.py
 python benchmarks/results.py      # rewrites every block that its marks enclose
 """
 
@@ -135,6 +136,54 @@ def _ratio(ratio):
 def _spread(figure, digits):
     low, high = figure["lowest"], figure["highest"]
     return f"{figure['median']:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def end_to_end() -> str:
+    """Returns the tables of the time from a cold start to a validation error, in Markdown."""
+    content = _measuring.read(RESULTS / "speed" / "end_to_end.json")
+    blocks = []
+    for name, task in content["tasks"].items():
+        lines = [
+            f"{name[0].upper()}{name[1:]}, to {100 * task['mark']:g} % validation error: "
+            f"[`{task['recipe']}`](generated/recipes.md#{task['recipe']})",
+            "",
+            "| | s to the error | s of these after start-up | lowest error on validation rows, % "
+            "| error on test rows, % | seeds |",
+            "| --- |" + " --- |" * 5,
+        ]
+        for way, found in task["summary"].items():
+            count = len(found["seeds"])
+            missing = (
+                f"by {found['reached_by']} of {count}" if found["reached_by"] else "not reached"
+            )
+            times = [
+                missing if found[key] is None else _spread_or_one(found[key])
+                for key in ("reached", "reached_after_ready")
+            ]
+            errors = [f"{100 * found[key]['median']:.2f}" for key in ("valid_error", "test_error")]
+            lines.append(f"| {way} | {' | '.join([*times, *errors, str(count)])} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def end_to_end_ablation() -> str:
+    """Returns the table of what each change has gained in time to an error, in Markdown."""
+    content = _measuring.read(RESULTS / "speed" / "end_to_end.json")
+    lines = [
+        "| task | what is trained | s to the error | epochs of training | s pretraining |",
+        "| --- |" + " --- |" * 4,
+    ]
+    for name, task in content["tasks"].items():
+        for title, (run,) in task["ablation"].items():
+            reached, before = run["reached"], run["pretrained"] - run["ready"]
+            seconds = "not reached" if reached is None else f"{reached:.1f}"
+            cells = [name, title, seconds, str(len(run["epochs"])), f"{before:.1f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread_or_one(figure):
+    return _spread(figure, 1) if len(figure["values"]) > 1 else f"{figure['median']:.1f}"
 
 
 def small_data() -> str:
@@ -315,7 +364,11 @@ BLOCKS = {
     "docs/imputation.md": {"imputation": imputation},
     "docs/tables.md": {"recipes of tables": recipes_of_tables},
     "docs/strange_rows.md": {"outliers": outliers},
-    "docs/speed.md": {"speed": speed, "small data": small_data},
+    "docs/speed.md": {
+        "end to end": end_to_end,
+        "speed": speed,
+        "small data": small_data,
+    },
 }
 
 

@@ -1,5 +1,6 @@
 """Every benchmark runs in its quick form and writes its figures; how fast it is, is not tested."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -49,17 +50,44 @@ def test_pretraining_speed(tmp_path):
 
 @pytest.mark.full
 def test_end_to_end(tmp_path):
-    content = run("end_to_end", tmp_path)
-    for name in ("ours, TensorFlow", "plain Keras"):
-        (result,) = content["runs"][name]
-        seconds, errors = zip(*result["epochs"], strict=True)
-        assert 0 < result["pretrained"] < seconds[0] < seconds[-1] <= result["finished"]
-        assert all(0 <= error <= 1 for error in errors)
-        assert content["summary"][name]["test_error"]["median"] == result["test_error"]
-        assert content["summary"][name]["reached"].keys() == {"50 %", "20 %"}
-    again = run("end_to_end", tmp_path, "--resume", "--ways", "plain Keras")
-    assert again["runs"]["ours, TensorFlow"] == content["runs"]["ours, TensorFlow"]
-    assert again["runs"]["plain Keras"] != content["runs"]["plain Keras"]
+    chosen = ("--tasks", "all labels, an SdA", "digits, 50 labels")
+    ways = ("--ways", "ours, TensorFlow", "plain Keras", "SVM, scikit-learn")
+    content = run("end_to_end", tmp_path, *chosen, *ways)
+    stack, digits = (content["tasks"][name] for name in chosen[1:])
+    for task, names in ((stack, ways[1:3]), (digits, (ways[1], ways[3]))):
+        for name in names:
+            (result,) = task["runs"][name]
+            seconds, errors = zip(*result["epochs"], strict=True)
+            assert 0 < result["ready"] <= result["pretrained"] < seconds[0]
+            assert seconds[-1] <= result["finished"]
+            assert all(0 <= error <= 1 for error in errors)
+            within = [s for s, e in result["epochs"] if e <= task["mark"]]
+            assert result["reached"] == (within[0] if within else None)
+            assert task["summary"][name]["test_error"]["median"] == result["test_error"]
+    (pretrained,) = stack["runs"]["ours, TensorFlow"]
+    assert pretrained["pretrained"] > pretrained["ready"]
+    again = run("end_to_end", tmp_path, "--resume", "--ablation", "--tasks", "all labels")
+    assert again["tasks"]["all labels, an SdA"]["runs"] == stack["runs"]
+    assert again["tasks"]["digits, 50 labels"]["runs"] == digits["runs"]
+    steps = again["tasks"]["all labels"]["ablation"]
+    assert [len(runs) for runs in steps.values()] == [1, 1]
+
+
+def test_each_ablation_ends_with_the_recipe_of_its_task(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    end_to_end = importlib.import_module("end_to_end")
+    for task in end_to_end.TASKS.values():
+        trained = [end_to_end.experiment_of(*each) for each in _entries(task)]
+        assert not trained or end_to_end.experiment_of(task.recipe, False) in trained
+    # The last step but one of the stack lacks nothing but the width of the recipe.
+    steps = _entries(end_to_end.TASKS["all labels, an SdA"])
+    recipe, _, changes = steps[3]
+    narrower = end_to_end.experiment_of(recipe, False, {**changes, "hidden_units": [1000, 1000]})
+    assert narrower == end_to_end.experiment_of("sda-fast", False)
+
+
+def _entries(task):
+    return [(recipe, False, changes) for recipe, changes in task.ablation.values()]
 
 
 @pytest.mark.full
