@@ -332,7 +332,7 @@ def fit_column(
     rare = len(counts) - len(kept)
     if not kept:
         return Column(**column | {"kind": "ignored"}, note="no value is frequent")  # type: ignore[arg-type]
-    note = f"{rare} rare values are one" if rare else ""
+    note = f"{rare} rare {'value' if rare == 1 else 'values'} grouped" if rare else ""
     return Column(**column, categories=tuple(kept), note=note, has_other=rare > 0)  # type: ignore[arg-type]
 
 
