@@ -16,7 +16,7 @@ from keras_sda.experiments.experiment import Experiment
 from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
 from keras_sda.models.linear_on_codes import better_head
 
-Penalties = tuple[float, ...]
+Penalties = tuple[float | None, ...]
 
 # As many labelled validation rows tell which head is better without any further training.
 _ENOUGH_ROWS = 500

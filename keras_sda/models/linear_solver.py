@@ -1,6 +1,7 @@
 """Logistic and ridge regression by scikit-learn, their penalty by cross-validation."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _PENALTIES = np.logspace(-1, 3, 9)
 _LOGISTIC_PENALTIES = np.logspace(-3, 3, 7)
 # Few rows and a weak penalty are not settled by scikit-learn's own tolerance.
 _TOLERANCE = 1e-6
+# The least log-likelihood of a row that counts: no single one decides between models.
+_LEAST_LOG = -20.0
 # The logit of a class that no label has.
 _NEVER = -1e4
 
@@ -51,42 +54,61 @@ def solve(
     return coefficients.T, intercept
 
 
-def choose_penalty(
-    features: np.ndarray,
+def choose_penalties(
+    models: Sequence[np.ndarray],
     y: np.ndarray,
     weight: np.ndarray | None,
     num_classes: int | None,
     groups: np.ndarray | None,
-) -> float:
-    """Returns the penalty of least loss in cross-validation on at most 2,000 rows.
+) -> tuple[float | None, ...]:
+    """Returns the penalty of each model, or `None` for one that is clearly worse than the best.
 
-    From too few rows it is 1.
+    A penalty is the one of least loss in cross-validation on at most 2,000 rows, the same for all
+    models: of five folds, or for ridge regression without groups leaving out each row. A model is
+    left out if its loss is larger than the least by more than twice the standard error of the
+    difference. Too few rows to hold any out choose 1, and leave out none.
 
     Args:
-        features: As for `solve`, as all others.
+        models: The features of each model, as for `solve`.
         y: Class numbers, or numbers.
         weight: Weights of the rows.
         num_classes: Number of classes.
         groups: Groups of the rows, which no fold tears apart, or `None`.
     """
     rows = np.random.default_rng(0).permutation(len(y))[:_ROWS_TO_CHOOSE]
+    unknown: tuple[float | None, ...] = tuple(1.0 for _ in models)
     if num_classes is not None:
         classes, counts = np.unique(y[rows], return_counts=True)
         rows = rows[np.isin(y[rows], classes[counts > 1])]  # one row is not in all folds
         if (counts > 1).sum() < 2:
-            return 1.0
+            return unknown
     rows = np.sort(rows)
     y, groups = y[rows], None if groups is None else groups[rows]
     weight = None if weight is None else weight[rows]
     folds = make_folds(len(rows), None if num_classes is None else y, 0, groups)
     if folds is None:
-        return 1.0
-    features, _ = _shortened(features[rows])
-    with warnings.catch_warnings(), few_threads(features):
-        warnings.simplefilter("ignore")
-        if num_classes is None:
-            return _best_alpha(features, y.reshape(len(y), -1), weight, folds, groups)
-        return _best_strength(features, y, weight, folds)
+        return unknown
+    penalties, losses = [], []
+    for model in models:
+        features, _ = _shortened(model[rows])
+        with warnings.catch_warnings(), few_threads(features):
+            warnings.simplefilter("ignore")
+            if num_classes is None:
+                columns = y.reshape(len(y), -1)
+                chosen, of_rows = _best_alpha(features, columns, weight, folds, groups)
+            else:
+                chosen, of_rows = _best_strength(features, y, weight, folds)
+        penalties.append(chosen)
+        losses.append(of_rows)
+    kept = _not_clearly_worse(np.array(losses))
+    return tuple(each if keep else None for each, keep in zip(penalties, kept, strict=True))
+
+
+def _not_clearly_worse(losses: np.ndarray) -> np.ndarray:
+    """Returns which of several models, by their losses of each row, could be the best."""
+    differences = losses - losses[losses.mean(axis=1).argmin()]
+    errors = differences.std(axis=1) / np.sqrt(losses.shape[1])
+    return differences.mean(axis=1) <= 2 * errors
 
 
 def _shortened(features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -110,12 +132,15 @@ def _ridge(features, y, weight, penalty):
 
 
 def _best_alpha(features, y, weight, folds, groups):
+    """Returns the best penalty, and the squared errors of the rows, held out."""
     from sklearn.linear_model import Ridge, RidgeCV
-    from sklearn.model_selection import GridSearchCV
+    from sklearn.model_selection import GridSearchCV, cross_val_predict
 
     if groups is None:  # each row is left out once, at hardly any cost
-        search = RidgeCV(alphas=_PENALTIES).fit(features, y, sample_weight=weight)
-        return float(search.alpha_)
+        search = RidgeCV(alphas=_PENALTIES, store_cv_results=True)
+        search.fit(features, y, sample_weight=weight)
+        errors = search.cv_results_[..., _PENALTIES.tolist().index(search.alpha_)]
+        return float(search.alpha_), errors.reshape(len(y), -1).mean(axis=1)  # weighted
     search = GridSearchCV(
         Ridge(),
         {"alpha": _PENALTIES},
@@ -124,7 +149,10 @@ def _best_alpha(features, y, weight, folds, groups):
         refit=False,
     )
     search.fit(features, y, sample_weight=weight)
-    return float(search.best_params_["alpha"])
+    best, params = Ridge(**search.best_params_), _fit_params(weight)
+    predicted = cross_val_predict(best, features, y, cv=folds, params=params)
+    errors = ((predicted.reshape(y.shape) - y) ** 2).mean(axis=1)
+    return float(search.best_params_["alpha"]), errors if weight is None else errors * weight
 
 
 def _logistic(features, y, weight, penalty):
@@ -136,8 +164,9 @@ def _logistic(features, y, weight, penalty):
 
 
 def _best_strength(features, y, weight, folds):
+    """Returns the best penalty, and the negative log-likelihoods of the rows, held out."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
+    from sklearn.model_selection import GridSearchCV, cross_val_predict
 
     search = GridSearchCV(
         LogisticRegression(max_iter=300),
@@ -147,7 +176,21 @@ def _best_strength(features, y, weight, folds):
         refit=False,
     )
     search.fit(features, y, sample_weight=weight)
-    return 1 / float(search.best_params_["C"])
+    numbers = np.unique(y, return_inverse=True)[1]
+    logs = cross_val_predict(
+        LogisticRegression(max_iter=300, **search.best_params_),
+        features,
+        numbers,
+        cv=folds,
+        method="predict_log_proba",
+        params=_fit_params(weight),
+    )
+    losses = -np.maximum(logs[np.arange(len(y)), numbers], _LEAST_LOG)
+    return 1 / float(search.best_params_["C"]), losses if weight is None else losses * weight
+
+
+def _fit_params(weight):
+    return None if weight is None else {"sample_weight": weight}
 
 
 def _of_all(coefficients: Any, intercept: Any, found: Any, num_classes: int) -> Any:

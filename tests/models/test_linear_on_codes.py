@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 
 from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
 
@@ -77,6 +77,8 @@ def test_a_classifier_is_the_mean_of_logistic_regressions(every, cancer):
     penalties = model.solve(x[::every], y[::every], all_rows=x)
     logits = []
     for features, penalty in zip(by_hand(model, stack, x), penalties, strict=True):
+        if penalty is None:
+            continue
         # As in the solver, whose basis may be another one: weak penalties are settled in neither.
         search = GridSearchCV(
             LogisticRegression(max_iter=300),
@@ -103,13 +105,39 @@ def test_a_regressor_is_the_mean_of_ridge_regressions():
     model = LinearOnCodes(stack, head=keras.layers.Dense(2))
     targets = np.column_stack([y, -2 * y])
     penalties = model.solve(x[:80], targets[:80], all_rows=x)
-    predicted = []
-    for features, penalty in zip(by_hand(model, stack, x), penalties, strict=True):
+    predicted, errors = [], []
+    for features in by_hand(model, stack, x):
         ridge = RidgeCV(alphas=np.logspace(-1, 3, 9)).fit(features[:80], targets[:80])
-        assert penalty == pytest.approx(ridge.alpha_)
-        predicted.append(ridge.predict(features))
-    expected = np.mean(predicted, axis=0)
+        alone = cross_val_predict(Ridge(ridge.alpha_), features[:80], targets[:80], cv=80)
+        errors.append(((alone - targets[:80]) ** 2).mean(axis=1))
+        predicted.append((ridge.alpha_, ridge.predict(features)))
+    best = min(errors, key=np.mean)
+    kept = []
+    for penalty, (alpha, outputs), own in zip(penalties, predicted, errors, strict=True):
+        difference = own - best
+        if difference.mean() > 2 * difference.std() / np.sqrt(80):
+            assert penalty is None
+        else:
+            assert penalty == pytest.approx(alpha)
+            kept.append(outputs)
+    expected = np.mean(kept, axis=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-3)
+
+
+def test_models_that_are_clearly_worse_are_left_out():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (300, 2)).astype("float32")
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)  # exclusive or
+    model = LinearOnCodes(StackedDenoisingAutoencoder(2, [2, 2], seed=0), num_classes=2, seed=0)
+    penalties = model.solve(x[:150], y[:150], all_rows=x)
+    assert penalties[0] is None
+    assert penalties[4] is None, "inputs alone know nothing, standardised or not"
+    assert penalties[3] is not None, "fast waves do"
+    assert (model.predict(x[150:], verbose=0).argmax(axis=1) == y[150:]).mean() > 0.9
+    kernel = np.array(model.head.kernel)
+    again = LinearOnCodes(model.stack, num_classes=2, seed=0)
+    assert again.solve(x[:150], y[:150], all_rows=x, penalties=penalties) == penalties
+    np.testing.assert_array_equal(np.array(again.head.kernel), kernel)
 
 
 def test_classes_without_a_label_are_never_predicted():
