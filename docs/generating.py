@@ -54,6 +54,7 @@ BENCHMARKS = (
     "step_profile",
     "end_to_end",
     "scaling",
+    "large_data",
     "inference",
     "small_data",
     "ladder_step",

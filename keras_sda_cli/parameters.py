@@ -184,6 +184,14 @@ PARAMETERS = (
         metavar="NAME",
     ),
     Parameter(
+        "--storage",
+        ("data.storage",),
+        "Where the rows of a .parquet file are kept: in memory, or in temporary files (TMPDIR), "
+        "which are read and shuffled by blocks. auto: disk from 1 GiB on.",
+        "auto",
+        click.Choice(["auto", "memory", "disk"]),
+    ),
+    Parameter(
         "--units",
         ("model.hidden_units",),
         "Hidden units of each level.",

@@ -22,6 +22,7 @@ from keras_sda.datasets.number_maps import COLUMN_SCALES
 from keras_sda.datasets.placing import Places
 from keras_sda.datasets.prepared import IMAGE_SETS, load_image_set, load_tfds
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling
+from keras_sda.datasets.storing import in_file_order, store_inputs
 from keras_sda.datasets.synthetic import gaussian_clouds, xor
 from keras_sda.datasets.table_columns import choose_columns, plain_scaling
 
@@ -139,6 +140,7 @@ def load(
     split_column: str | None = None,
     groups: str | None = None,
     keep_frames: bool = False,
+    storage: str = "auto",
     seed: int = 0,
 ) -> Data:
     """Loads data by name or from a file, split into train, valid and test and scaled.
@@ -213,6 +215,12 @@ def load(
             as rows of one group tell of each other. It is not an input.
         keep_frames: Whether `Data.frames` holds the rows of a table as they are, which takes as
             much memory once more.
+        storage: Where the inputs made of a table are kept. `"memory"`. `"disk"`, for `.parquet`
+            files: in temporary files of `4 * rows * inputs` bytes, where `TMPDIR` says, which are
+            removed once nothing refers to the data; the table is read column by column, and then
+            some rows a time. Training shuffles such rows by blocks; see `StoredRows`.
+            `"auto"`: disk for a `.parquet` file of more than 1 GiB as float32, whatever memory is
+            free, so that the same data give the same weights everywhere.
         seed: Seed of random splits of files. The split of `digits` is always the same.
 
     Returns:
@@ -243,18 +251,26 @@ def load(
     check_choice("scale", scale, ("auto", *COLUMN_SCALES), _OWNER)
     seed = check_non_negative_int("seed", seed, _OWNER)
     places = Places(test, split_column, groups)
-    source = _open(name_or_path, data_dir, target, unlabelled, task, places)
+    source = _open(name_or_path, data_dir, target, unlabelled, task, places, storage)
     parts = divide(source, split, seed)
     if source.frame is not None:
         scale = "squash" if scale == "auto" else scale
+        parts = in_file_order(source, parts)
         if columns is None:
-            train = source.frame.iloc[parts["train"].x]
+            train = source.frame_of("train", parts["train"])
             how = (target, tuple(ids), kinds, scale, places.notes)
             columns = choose_columns(source.frame, train, *how)
+        stored = store_inputs(source, parts, columns)
+
+        def inputs(part: str, rows: Split) -> Any:
+            if part in stored:
+                return stored[part]
+            return _inputs(columns, source.frame_of(part, rows), part, places)
+
         return _finished(
             source,
             parts,
-            lambda part, rows: _inputs(columns, source.frame_of(part, rows), part, places),
+            inputs,
             scaling=plain_scaling(columns),
             columns=columns,
             groups=_groups(source, parts),
@@ -339,6 +355,7 @@ def _open(
     unlabelled: Any,
     task: str,
     places: Places,
+    storage: str,
 ) -> Source:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(
@@ -382,7 +399,7 @@ def _open(
                 f"the path of a file ({', '.join(FORMATS)}) or of an IDX folder."
             ) from error
         raise
-    return read_source(path, target, unlabelled, task, places)
+    return read_source(path, target, unlabelled, task, places, storage)
 
 
 def _digits() -> Source:

@@ -32,22 +32,36 @@ def infer_kind(read: Values) -> Kind:
     known = ~read.missing
     if not known.any():
         return Kind("ignored", "no value in any row")
+    if read.held != "text":
+        return _kind_of_numbers(read, known)
     distinct = set(read.values[known].tolist())
     if len(distinct) == 1 and known.all():
         return Kind("ignored", "the same value in every row")
-    is_text = read.held == "text" and not read.are_categories
-    if read.held == "date" or (is_text and to_days(read) is not None):
+    is_text = not read.are_categories
+    if is_text and to_days(read) is not None:
         return Kind("date")
-    if read.held == "boolean" or distinct == {0.0, 1.0}:
-        return Kind("binary") if len(distinct) == 2 else Kind("categorical")
     if is_text and _is_written_number(read):
         return infer_kind(Values("number", to_numbers(read)))  # type: ignore[arg-type]
-    if read.held == "number":
-        counts = known.all() and _counts_rows(read.values, len(distinct))
-        return Kind("ignored", "an id: it counts the rows") if counts else Kind("numeric")
     if len(distinct) == known.sum() and len(distinct) > 2:
         return Kind("ignored", "an id: text that differs in every row")
     return Kind("binary" if len(distinct) == 2 else "categorical")
+
+
+def _kind_of_numbers(read: Values, known: np.ndarray) -> Kind:
+    """Returns the kind of numbers, booleans or dates, of which some are known."""
+    values = read.values[known]
+    low, high = values.min(), values.max()
+    if low == high and known.all():
+        return Kind("ignored", "the same value in every row")
+    if read.held == "date":
+        return Kind("date")
+    if read.held == "boolean":
+        return Kind("binary" if low != high else "categorical")
+    if (low, high) == (0, 1) and np.isin(values, (0, 1)).all():
+        return Kind("binary")
+    if known.all() and _counts_rows(values):
+        return Kind("ignored", "an id: it counts the rows")
+    return Kind("numeric")
 
 
 def _is_written_number(read: Values) -> bool:
@@ -56,14 +70,15 @@ def _is_written_number(read: Values) -> bool:
     return to_numbers(read) is not None and not any(is_code)
 
 
-def _counts_rows(numbers: np.ndarray, num_distinct: int) -> bool:
+def _counts_rows(numbers: np.ndarray) -> bool:
     """Whether whole numbers all differ within a range of at most twice as many.
 
     Of a counter, a random part of the rows does as well; measurements of so narrow a range repeat.
     """
-    if len(numbers) < _ROWS_TO_COUNT or num_distinct < len(numbers):
+    if len(numbers) < _ROWS_TO_COUNT or np.ptp(numbers) + 1 > 2 * len(numbers):
         return False
-    return bool((numbers == np.floor(numbers)).all() and np.ptp(numbers) + 1 <= 2 * len(numbers))
+    is_whole = bool((numbers == np.floor(numbers)).all())
+    return is_whole and len(np.unique(numbers)) == len(numbers)
 
 
 def asked_kind(name: str, read: Values, kind: str) -> Kind:

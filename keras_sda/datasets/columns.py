@@ -11,7 +11,7 @@ from keras_sda._validation import check_choice, check_non_negative, listed, show
 from keras_sda.datasets.column import Column, InputGroup, fit_column, is_within_unit
 from keras_sda.datasets.column_kinds import Kind, asked_kind, infer_kind
 from keras_sda.datasets.frames import Values, num_rows, read_frame, read_values, to_datetime
-from keras_sda.datasets.number_maps import COLUMN_SCALES
+from keras_sda.datasets.number_maps import COLUMN_SCALES, UNIT_SCALES
 from keras_sda.datasets.table_arrays import TableArrays
 
 _OWNER = "Columns"
@@ -112,22 +112,22 @@ class Columns:
             )
         if num_rows(table) == 0:
             raise ValueError("Columns.fit needs at least one row.")
-        read = {
-            name: read_values(column, f"Column {shown(name)}")
-            for name, column in table.items()
-            if name not in left_out
-        }
-        found = {
-            name: asked_kind(name, values, kinds[name]) if name in kinds else _kind(name, values)
-            for name, values in read.items()
-        }
-        numeric = [read[name] for name, kind in found.items() if kind.name == "numeric"]
-        is_unit = all(map(is_within_unit, numeric))
-        fitted = (
-            fit_column(name, values, found[name], scale, min_frequency, is_unit=is_unit)
-            for name, values in read.items()
-        )
-        return cls(tuple(fitted), target, tuple(ids))
+        fitted, are_unit = {}, {}
+        for name in table:
+            if name in left_out:
+                continue
+            # One column at a time, as a table in a file may be larger than the memory.
+            values = read_values(table[name], f"Column {shown(name)}")
+            kind = asked_kind(name, values, kinds[name]) if name in kinds else _kind(name, values)
+            fitted[name] = fit_column(name, values, kind, scale, min_frequency)
+            if scale in UNIT_SCALES and kind.name == "numeric":
+                are_unit[name] = is_within_unit(values)
+        if all(are_unit.values()):  # then all numbers stay as they are
+            for name in are_unit:
+                values = read_values(table[name], f"Column {shown(name)}")
+                kind = Kind("numeric")
+                fitted[name] = fit_column(name, values, kind, scale, min_frequency, is_unit=True)
+        return cls(tuple(fitted.values()), target, tuple(ids))
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -178,7 +178,7 @@ class Columns:
                 x[rows, group.start : group.stop] = inputs
         return x
 
-    def _complete(self, frame: Any) -> dict[str, Any]:
+    def _complete(self, frame: Any) -> Mapping[str, Any]:
         """Returns the columns by name, all that are used among them."""
         table = self.read(frame)
         absent = [column.name for column in self.used if column.name not in table]
@@ -189,7 +189,7 @@ class Columns:
             )
         return table
 
-    def read(self, frame: Any) -> dict[str, Any]:
+    def read(self, frame: Any) -> Mapping[str, Any]:
         """Returns the columns of a frame, or of an array, by name; their values as they are."""
         if not isinstance(frame, np.ndarray):
             return read_frame(frame, _OWNER)

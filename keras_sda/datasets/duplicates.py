@@ -1,6 +1,7 @@
 """Rows that are in two parts of the data, which flatters what is measured on one of them."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def count_duplicates(data: Data) -> dict[str, dict[str, int]]:
     return count_among(data.train.x, {name: part.x for name, part in data.held_out.items()})
 
 
-def count_among(train: np.ndarray, parts: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
+def count_among(train: Any, parts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Returns of how many rows of each part the inputs are those of a training row.
 
     Args:
@@ -42,20 +43,24 @@ def count_among(train: np.ndarray, parts: Mapping[str, np.ndarray]) -> dict[str,
     >>> count_among(np.eye(3), {"test": np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])})
     {'test': {'rows': 2, 'in_training': 1}}
     """
-    hashes = {name: list(_hashes(x)) for name, x in parts.items()}
-    wanted = {each for own in hashes.values() for each in own}
+    hashes = {name: np.concatenate(list(_hashes(x))) for name, x in parts.items()}
     # Training rows may be many, and are only looked at.
-    shared = {each for each in _hashes(train) if each in wanted} if wanted else set()
+    wanted = np.unique(np.concatenate([*hashes.values(), np.zeros(0, np.int64)]))
+    shared = np.zeros(len(wanted), bool)
+    for own in _hashes(train) if len(wanted) else ():
+        places = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
+        shared[places[wanted[places] == own]] = True
     return {
-        name: {"rows": len(own), "in_training": sum(each in shared for each in own)}
+        name: {"rows": len(own), "in_training": int(shared[np.searchsorted(wanted, own)].sum())}
         for name, own in hashes.items()
     }
 
 
-def _hashes(x: np.ndarray) -> Iterator[int]:
+def _hashes(x: Any) -> Iterator[np.ndarray]:
+    """Yields the hashes of the rows, some rows a time."""
     for start in range(0, len(x), _CHUNK_ROWS):
-        for row in x[start : start + _CHUNK_ROWS] + 0:  # of -0.0, 0.0
-            yield hash(row.tobytes())
+        rows = x[start : start + _CHUNK_ROWS] + 0  # of -0.0, 0.0
+        yield np.array([hash(row.tobytes()) for row in rows], np.int64)
 
 
 def describe_duplicates(found: dict[str, dict[str, int]]) -> str:

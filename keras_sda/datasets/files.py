@@ -12,6 +12,7 @@ from keras_sda.datasets.idx import is_idx_folder, read_idx_part
 from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
 from keras_sda.datasets.memory import check_is_file
 from keras_sda.datasets.numpy_files import read_npy, read_npz
+from keras_sda.datasets.outside_memory import choose_rows
 from keras_sda.datasets.pickled import read_pickle
 from keras_sda.datasets.placing import (
     Places,
@@ -20,7 +21,8 @@ from keras_sda.datasets.placing import (
     group_numbers,
     rows_by_column,
 )
-from keras_sda.datasets.tables import as_numbers, read_table
+from keras_sda.datasets.table_in_file import open_table, take_rows
+from keras_sda.datasets.tables import as_numbers, read_table, split_labels
 from keras_sda.datasets.targets import as_kind_of, as_task
 
 # Characters of a path that a message shows.
@@ -47,7 +49,9 @@ class Split(NamedTuple):
         which = np.zeros(len(self.x), bool) if self.y is None else is_labelled(self.y)
         if which.all():
             return self
-        return Split(self.x[which], self.y[which]) if self.y is not None and which.any() else None
+        if self.y is None or not which.any():
+            return None
+        return Split(choose_rows(self.x, which), self.y[which])
 
 
 class Source(NamedTuple):
@@ -80,10 +84,14 @@ class Source(NamedTuple):
         """Returns the groups of rows of `frame`."""
         return None if self.groups is None else self.groups[rows.x]
 
+    def frame_with(self, part: str) -> Any:
+        """Returns the table that the rows of a part are in."""
+        is_other = part == "test" and self.test_frame is not None
+        return self.test_frame if is_other else self.frame
+
     def frame_of(self, part: str, rows: Split) -> Any:
         """Returns the rows of a part of a table."""
-        is_other = part == "test" and self.test_frame is not None
-        return (self.test_frame if is_other else self.frame).iloc[rows.x]
+        return take_rows(self.frame_with(part), rows.x)
 
 
 def find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -110,10 +118,11 @@ def read_source(
     unlabelled: Any = "auto",
     task: str = "auto",
     places: Places = Places(),  # noqa: B008  (a tuple, which nothing changes)
+    storage: str = "auto",
 ) -> Source:
     """Reads every part of a file or of an IDX folder, checks it and numbers its classes."""
     if is_table(path):
-        source = _read_tables(path, target, task, places)
+        source = _read_tables(path, target, task, places, storage)
         if target is not None and unlabelled == "auto":
             for rows in source.parts.values():
                 tell_of_class(rows.y, f"Column {shown(target)} of {path}")  # type: ignore[arg-type]
@@ -130,10 +139,10 @@ def read_source(
     return source._replace(parts=parts, classes=classes)
 
 
-def _read_tables(path: Path, target: str | None, task: str, places: Places) -> Source:
+def _read_tables(path: Path, target: str | None, task: str, places: Places, storage: str) -> Source:
     """Reads a table, and the one of its test rows if there is one."""
     places.check(target)
-    frame, labels = read_table(path, target)
+    frame, labels = split_labels(open_table(path, storage), target, path)
     places.check_frame(frame, str(path))
     parts = {"rows": np.arange(len(frame))}
     test = test_labels = groups = None
@@ -146,7 +155,7 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places) -> S
     labels = None if labels is None else _check_labels(frame, labels, str(path))
     if places.test is not None:
         other = _find_test(path, places)
-        test, test_labels = read_table(other, target)
+        test, test_labels = split_labels(open_table(other, storage), target, other)
         if places.groups is not None:
             check_test_groups(frame, test, places.groups, str(path), str(other))
         if test_labels is not None and labels is not None:

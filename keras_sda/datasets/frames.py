@@ -35,7 +35,7 @@ class Values(NamedTuple):
     def missing(self) -> np.ndarray:
         """Which values are missing."""
         if self.held == "text":
-            return np.array([value is None for value in self.values], bool)
+            return np.equal(self.values, None).astype(bool)
         return np.isnan(self.values)
 
 
@@ -62,17 +62,19 @@ def is_plain(frame: Any) -> bool:
     )
 
 
-def read_frame(frame: Any, owner: str) -> dict[str, Any]:
+def read_frame(frame: Any, owner: str) -> Mapping[str, Any]:
     """Returns the columns of a frame by name, as they are; `read_values` reads one of them.
 
     Args:
-        frame: A frame of pandas or polars, or a dictionary of columns.
+        frame: A frame of pandas or polars, a dictionary of columns, or a `TableInFile`.
         owner: The caller's name in error messages.
 
     Raises:
         ValueError: If it is nothing of these, or two columns have the same name.
         ImportError: If narwhals, which reads frames, is missing.
     """
+    if hasattr(frame, "by_name"):
+        return frame.by_name()
     if isinstance(frame, Mapping):
         lengths = {str(name): len(column) for name, column in frame.items()}
         if len(set(lengths.values())) > 1:
@@ -100,6 +102,8 @@ def read_frame(frame: Any, owner: str) -> dict[str, Any]:
 
 def num_rows(frame: Mapping[str, Any]) -> int:
     """Returns how many rows the columns have that `read_frame` has returned."""
+    if hasattr(frame, "num_rows"):  # of a table in a file
+        return frame.num_rows
     return len(next(iter(frame.values()), ()))
 
 
@@ -146,6 +150,11 @@ def _read_series(column: Any) -> Values | None:
         return Values(held, np.array(values, "float64")[: len(column)])
     if dtype in (nw.Categorical, nw.Enum):  # categories, even if they are numbers
         return _text_column(column.to_list())._replace(are_categories=True)
+    if dtype == nw.String:
+        return _text_column(column.to_list())
+    if dtype == nw.Datetime and len(column):
+        stamps = column.dt.timestamp("us").cast(nw.Float64).to_numpy()
+        return Values("date", np.asarray(stamps, "float64") / 1e6 / _SECONDS_A_DAY)
     return None
 
 
@@ -189,7 +198,12 @@ def _read_items(items: Sequence[Any], owner: str) -> Values:
 
 def _text_column(items: Sequence[Any]) -> Values:
     column = np.empty(len(items), object)
-    column[:] = [None if is_missing(item) else _text(item) for item in items]
+    if set(map(type, items)) <= {str, float, type(None)}:
+        # Each text is looked at once, however often it occurs; a float is a gap, or no text.
+        known = {item: None if is_missing(item) else _text(item) for item in set(items)}
+        column[:] = [known.get(item) for item in items]
+    else:
+        column[:] = [None if is_missing(item) else _text(item) for item in items]
     return Values("text", column)
 
 

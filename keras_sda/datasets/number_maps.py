@@ -9,6 +9,8 @@ import numpy as np
 from keras_sda._validation import check_choice
 from keras_sda.datasets.robust import robust_map
 
+# To a range that all numbers of a table may lie in already.
+UNIT_SCALES = ("unit", "symmetric")
 COLUMN_SCALES = ("squash", "quantile", "standard", "robust", "unit", "symmetric", None)
 
 # Squashed values lie between -3 and 3; skrub's SquashingScaler has the same bound.

@@ -1,6 +1,8 @@
 """Rows that are not in memory, but in a file, or computed when they are read."""
 
+import mmap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -55,13 +57,123 @@ class SparseRows(ComputedRows):
         return self.function(self.x[rows].toarray())
 
 
+# Rows in a file are shuffled among as many bytes at a time, which are read in blocks.
+_SHUFFLED_BYTES = 2**28
+_BLOCK_BYTES = 2**20
+# After so many bytes read, the pages of the file are given back.
+_MAPPED_BYTES = 2**26
+
+
+class StoredRows(ComputedRows):
+    """Rows of numbers in a file that may be larger than the memory.
+
+    What was read of the file does not stay in this process' memory. Before an epoch, blocks of 1
+    MiB are put in random order, and then rows in random order within every 256 blocks: so the file
+    is read in large pieces, and each row once.
+
+    Args:
+        path: File of nothing but the numbers, row by row, at least one row.
+        width: Numbers of a row.
+        dtype: Their dtype.
+        folder: What removes the file, once nothing refers to it.
+        chosen: Numbers of the rows of the file that count, increasing; `None` for all.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        dtype: str = "float32",
+        folder: Any = None,
+        chosen: np.ndarray | None = None,
+    ):
+        self._path = path
+        self._folder = folder
+        self._chosen = chosen
+        self.dtype = np.dtype(dtype)
+        with path.open("rb") as file:
+            self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._table = np.frombuffer(self._pages, self.dtype).reshape(-1, width)
+        count = len(self._table)
+        self.shape = (count if chosen is None else len(chosen), width)
+        self.ndim = 2
+        self.size = self.shape[0] * width
+        self._bytes_read = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        found = np.array(self._table[rows if self._chosen is None else self._chosen[rows]])
+        self._bytes_read += found.nbytes
+        if self._bytes_read > _MAPPED_BYTES:
+            self._give_back()
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    def _give_back(self):
+        """Takes the pages of the file out of this process' memory; the system may keep them."""
+        self._bytes_read = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._pages.madvise(mmap.MADV_DONTNEED)
+
+    def choose(self, rows: np.ndarray) -> "StoredRows":
+        """Returns some of the rows without reading them.
+
+        Args:
+            rows: Their numbers, increasing.
+        """
+        chosen = rows if self._chosen is None else self._chosen[rows]
+        return StoredRows(self._path, self.shape[1], str(self.dtype), self._folder, chosen)
+
+    def order(self, generator: Any) -> np.ndarray:
+        """Returns the numbers of all rows, int32, in the order of a new epoch.
+
+        Args:
+            generator: What draws, such as `numpy.random`.
+        """
+        size = max(1, _BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
+        blocks = generator.permutation(-(-len(self) // size))
+        at_once = max(1, _SHUFFLED_BYTES // _BLOCK_BYTES)
+        order = []
+        for start in range(0, len(blocks), at_once):
+            firsts = size * blocks[start : start + at_once]
+            rows = [np.arange(f, min(f + size, len(self)), dtype=np.int32) for f in firsts]
+            order.append(generator.permutation(np.concatenate(rows)))
+        return np.concatenate(order)
+
+
+def choose_rows(rows: Any, which: np.ndarray) -> Any:
+    """Returns the rows of an array that are true in `which`; those in a file stay there."""
+    if isinstance(rows, StoredRows):
+        return rows.choose(np.flatnonzero(which))
+    return rows[which]
+
+
+def epoch_order(rows: Any, generator: Any) -> np.ndarray:
+    """Returns the numbers of all rows in the order of a new epoch.
+
+    Args:
+        rows: An array, in memory or not.
+        generator: What draws, such as `numpy.random`.
+    """
+    given = rows
+    while isinstance(given, ComputedRows) and not isinstance(given, StoredRows):
+        given = given.x
+    if isinstance(given, StoredRows):
+        return given.order(generator)
+    return generator.permutation(len(rows))
+
+
 def is_outside_memory(rows: Any) -> bool:
     """Whether `rows` is an array that is read or computed piece by piece."""
     return isinstance(rows, (np.memmap, ComputedRows))
 
 
 class RowBatches(keras.utils.PyDataset):
-    """Batches of rows that are not in memory, shuffled row by row before every epoch.
+    """Batches of rows that are not in memory, shuffled before every epoch; see `epoch_order`.
 
     Args:
         *tables: `x`, `y` and `sample_weight`, of which the last ones may be missing or `None`.
@@ -83,7 +195,7 @@ class RowBatches(keras.utils.PyDataset):
         rows: Any = slice(index * self.batch_size, (index + 1) * self.batch_size)
         if self.shuffle:
             if self.order is None:
-                self.order = np.random.permutation(len(self.tables[0]))
+                self.order = epoch_order(self.tables[0], np.random)
             rows = self.order[rows]
         return keras.utils.pack_x_y_sample_weight(*(_take(table, rows) for table in self.tables))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.scaling import SCALES, Scaling
-from keras_sda.datasets.tables import as_numbers
+from keras_sda.datasets.tables import are_numbers
 
 
 def choose_columns(
@@ -31,7 +31,7 @@ def choose_columns(
     """
     kinds = dict(kinds or {}) | dict.fromkeys(notes, "ignore")
     rest = frame.drop(columns=[name for name in (*ids, *notes) if name in frame.columns])
-    if scale in SCALES and as_numbers(rest) is not None:
+    if scale in SCALES and are_numbers(rest):
         # As other data are scaled: all columns, constants, too.
         kinds = dict.fromkeys(rest.columns, "numeric") | kinds
     fitted = Columns.fit(train, None, ids, kinds, scale).columns

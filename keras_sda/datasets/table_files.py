@@ -18,6 +18,7 @@ from keras_sda.datasets.memory import (
 # Each is looked at by itself: a million would take minutes before training.
 _MOST_COLUMNS = 100_000
 _ROWS_AT_ONCE = 2**16
+_BUFFER_BYTES = 2**18
 
 
 def read_names(path: Path) -> list[str]:
@@ -61,6 +62,26 @@ def read_frame(path: Path) -> Any:
             table = read_csv(path)
     table.columns = [str(column) for column in table.columns]
     return table
+
+
+@contextmanager
+def parquet_file(path: Path) -> Iterator[Any]:
+    """Opens a `.parquet` file to be read piece by piece; what is damaged in it is told."""
+    with _reading(path):
+        import pyarrow.parquet
+
+        # Unless it is buffered, whole columns of a row group are read at once.
+        with pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
+            yield file
+
+
+def num_values(path: Path) -> int:
+    """Returns how many cells a table has; 0 if it is not a `.parquet` file, which says so."""
+    if not _is_parquet(path):
+        return 0
+    with parquet_file(path) as file:
+        _check_width(path, file.metadata.num_columns)
+        return file.metadata.num_rows * file.metadata.num_columns
 
 
 def _is_parquet(path: Path) -> bool:

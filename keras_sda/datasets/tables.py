@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_sda._validation import listed, shown
 from keras_sda.datasets.table_files import read_frame, read_names
+from keras_sda.datasets.table_in_file import TableInFile
 
 
 def read_column_names(path: Path, target: str | None) -> list[str]:
@@ -60,6 +61,13 @@ def split_labels(table: Any, target: str | None, path: Path) -> tuple[Any, np.nd
     return table, None if labels is None else _labels(labels, path.suffix.lower() == ".csv")
 
 
+def are_numbers(table: Any) -> bool:
+    """Whether all of a frame, or of a `TableInFile`, are finite numbers."""
+    if isinstance(table, TableInFile):
+        return all(as_numbers(table[name].to_frame()) is not None for name in table.columns)
+    return as_numbers(table) is not None
+
+
 def as_numbers(table: Any) -> np.ndarray | None:
     """Returns a frame as float64 if all of it are finite numbers, or `None`."""
     import pandas as pd
@@ -85,6 +93,8 @@ def _labels(column: Any, in_text: bool) -> np.ndarray:
         column = known.reindex(column.index)
     if column.isna().any():
         return column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "if":
+        return column.to_numpy().astype("int64" if column.dtype.kind == "i" else "float64")
     # Via a list, since pandas has integer types that NumPy lacks.
     return np.asarray(column.tolist())
 

@@ -15,6 +15,7 @@ from keras_sda._validation import (
     did_you_mean,
     shown,
 )
+from keras_sda.datasets.table_in_file import STORAGES
 from keras_sda.experiments.objects import first_other_key, from_plain, to_plain
 from keras_sda.training.optimizers import SCHEDULES
 
@@ -57,6 +58,8 @@ class Data:
         test: File of the test rows, where that of the others has none; see `datasets.load`.
         split_column: Column of a table that says of each row `train`, `valid` or `test`.
         groups: Column of a table of whose values none is in two parts, nor in two folds.
+        storage: Where the inputs made of a table are kept while a network trains: `"memory"`,
+            `"disk"`, or `"auto"`, by the size of the table; see `datasets.load`.
     """
 
     name: str = "digits"
@@ -74,9 +77,11 @@ class Data:
     test: str | None = None
     split_column: str | None = None
     groups: str | None = None
+    storage: str = "auto"
 
     def __post_init__(self) -> None:
         _check_types(self, "data")
+        check_choice("data.storage", self.storage, STORAGES, _OWNER)
         for name in ("ids", "categorical", "numeric", "ignore"):
             value = getattr(self, name)
             names = (value,) if isinstance(value, str) else value

@@ -16,6 +16,7 @@ from keras_sda.datasets.duplicates import count_among, describe_duplicates
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.labels import UNLABELLED, number_new_rows
 from keras_sda.datasets.table_files import read_frame
+from keras_sda.datasets.table_in_file import TableInFile
 from keras_sda.datasets.tables import split_labels
 from keras_sda.datasets.targets import as_task
 from keras_sda.experiments import comparison, detecting, explaining, figures, zoo
@@ -304,7 +305,8 @@ class Run:
             loaded = self._load_table(**load, keep_frames=True)
             labels = _part_of(loaded, part).y
             assert loaded.frames is not None  # noqa: S101  (for the type checker)
-            return datasets.Split(loaded.frames[part], labels)
+            frame = loaded.frames[part]
+            return datasets.Split(frame.read() if isinstance(frame, TableInFile) else frame, labels)
         if data is not None and not is_named(data):
             x, y = datasets.read_rows(data, target=target)
             return datasets.Split(self._shaped(x), self._numbered(y, data))
@@ -392,6 +394,7 @@ def load_data_of(
         "test": own.test,
         "split_column": own.split_column,
         "groups": own.groups,
+        "storage": own.storage,
     }
     loaded = datasets.load(own.name, **options | changes)
     return loaded if own.labels is None else loaded.keep_labels(own.labels, experiment.seed)

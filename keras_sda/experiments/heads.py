@@ -12,6 +12,7 @@ from keras_sda.datasets import Data, Split
 from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.folds import FEW_ROWS, folds_to_compare_by
 from keras_sda.datasets.labels import UNLABELLED, balanced_weights, is_labelled
+from keras_sda.datasets.outside_memory import choose_rows
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
 from keras_sda.models.linear_on_codes import better_head
@@ -59,10 +60,10 @@ def _solve(
     """Solves for the layer by labelled training rows, and returns its penalties."""
     labels = np.asarray(data.train.y)
     rows = np.flatnonzero(is_labelled(labels))
-    labels = labels[rows]
+    x, labels = choose_rows(data.train.x, is_labelled(labels)), labels[rows]
     weight = balanced_weights(labels, labels) if balanced else None
     groups = None if data.groups is None else data.groups["train"][rows]
-    return linear.solve(data.train.x[rows], labels, weight, data.train.x, groups, penalties)
+    return linear.solve(x, labels, weight, data.train.x, groups, penalties)
 
 
 def learn(

@@ -62,11 +62,11 @@ def train_rivals(
     """
     from sklearn.base import clone
 
-    x, y = train.x.reshape(len(train.x), -1), np.asarray(train.y)
+    y = np.asarray(train.y)
     y = y if is_classifier else y.reshape(len(y), -1)[:, 0]
-    most = max(100, min(_MOST_ROWS, _MOST_VALUES // x.shape[1]))
-    rows = _drawn(len(x), most)
-    given, x, y = len(x), x[rows], y[rows]
+    given, width = len(train.x), train.x.size // len(train.x)
+    rows = _drawn(given, max(100, min(_MOST_ROWS, _MOST_VALUES // width)))
+    x, y = train.x[rows].reshape(len(rows), -1), y[rows]
     x_few, y_few = x[:_ROWS_TO_CHOOSE], y[:_ROWS_TO_CHOOSE]
     few_groups = None if groups is None else groups[rows][:_ROWS_TO_CHOOSE]
     classes = y_few if is_classifier else None

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sda.datasets.outside_memory import ComputedRows
+from keras_sda.datasets.outside_memory import ComputedRows, StoredRows
 
 # Of larger tables only some rows are read, evenly spread: a checksum must not take as long as an
 # epoch.
@@ -29,9 +29,9 @@ def of_data(data: Any) -> Any:
         return [of_data(part) for part in data]
     if data is None:
         return None
-    if isinstance(data, ComputedRows):
+    if isinstance(data, ComputedRows) and not isinstance(data, StoredRows):
         return {"shape": list(data.shape), "dtype": str(data.dtype)}
-    if isinstance(data, np.ndarray):
+    if isinstance(data, (np.ndarray, StoredRows)):
         values = _checksum(data)
         return {"shape": list(data.shape), "dtype": str(data.dtype), "values": values}
     if hasattr(data, "element_spec"):
@@ -42,7 +42,7 @@ def of_data(data: Any) -> Any:
 
 def _checksum(array):
     digest = hashlib.sha256()
-    if array.nbytes > _WHOLE_BYTES:
+    if array.size * array.dtype.itemsize > _WHOLE_BYTES:
         array = array[np.linspace(0, len(array) - 1, _SAMPLED_ROWS).astype("int64")]
     rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes)) if array.ndim else 1
     for start in range(0, len(array), rows) if array.ndim else ():

@@ -1,16 +1,13 @@
 """The codes that a trained level hands to the next one: where they are kept."""
 
-import contextlib
 import errno
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from filelock import FileLock, Timeout
 
 from keras_sda import backend
 from keras_sda.datasets.batches import (
@@ -23,12 +20,11 @@ from keras_sda.datasets.batches import (
     shuffles_itself,
 )
 from keras_sda.datasets.memory import available_memory, gibibytes
-from keras_sda.datasets.outside_memory import ComputedRows
+from keras_sda.datasets.outside_memory import ComputedRows, StoredRows
+from keras_sda.datasets.scratch import ScratchFolder, remove_left_behind
 
 OWNER = "pretrain()"
 _PREFIX = "keras_sda_codes_"
-_LOCK = "in_use.lock"
-_SECONDS_TO_LOCK = 2
 CACHES = ("auto", "memory", "disk", "recompute")
 
 
@@ -38,8 +34,9 @@ class CodeCache:
     A context manager: what it wrote is removed on leaving, also after an error.
 
     Args:
-        kind: `"memory"`, `"disk"`, `"recompute"`, or `"auto"`: memory if the codes take at most
-            half of what is available now, else disk.
+        kind: `"memory"`, `"disk"`, `"recompute"`, or `"auto"`: recompute if the inputs are rows
+            that `load` keeps in a file; else memory if the codes take at most half of what is
+            available now, else disk.
         folder: Where `"disk"` makes a folder of its own; by default where temporary files go.
         layers: All layers of the stack; the codes of all but the last are needed.
         tables: The inputs of the first level and, if any, those held out for validation.
@@ -56,6 +53,9 @@ class CodeCache:
         self._tables = tables
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
         needed = self._bytes_at_once()
+        if kind == "auto" and any(isinstance(table, StoredRows) for table in tables):
+            # Such rows are many: writing and reading their codes takes longer than computing them.
+            kind = "recompute"
         if kind == "auto":
             fits = 2 * (needed or 0) <= available_memory()
             # The chief's memory decides, so that all workers go the same way.
@@ -65,7 +65,7 @@ class CodeCache:
             self._check_recomputable()
         if kind == "disk" and len(layers) > 1:
             self._check_room(needed)
-        self._own_folder: tempfile.TemporaryDirectory[str] | None = None
+        self._own_folder: ScratchFolder | None = None
 
     def _bytes_at_once(self):
         """Returns how much the codes of two levels take, or `None` if rows cannot be counted."""
@@ -98,20 +98,14 @@ class CodeCache:
             )
 
     def __enter__(self):
-        _remove_left_behind(self._folder)
+        remove_left_behind(_PREFIX, self._folder)
         if self.kind == "disk" and len(self._layers) > 1:
-            self._own_folder = tempfile.TemporaryDirectory(
-                prefix=_PREFIX, dir=self._folder, ignore_cleanup_errors=True
-            )
-            self._lock = FileLock(Path(self._own_folder.name) / _LOCK)
-            with contextlib.suppress(NotImplementedError):  # a file system without locks
-                self._lock.acquire(timeout=0)
+            self._own_folder = ScratchFolder(_PREFIX, self._folder)
         return self
 
     def __exit__(self, *error):
         if self._own_folder is not None:
-            self._lock.release()
-            self._own_folder.cleanup()
+            self._own_folder.close()
 
     def encode(self, level: int, inputs: Any, name: str) -> Any:
         """Returns the codes of a level, in a form that `fit` takes; frees those it read from.
@@ -138,7 +132,7 @@ class CodeCache:
 
     def _on_disk(self, layer, inputs, level, name):
         assert self._own_folder is not None  # noqa: S101  # made by `__enter__`
-        folder = Path(self._own_folder.name)
+        folder = self._own_folder.path
         path = folder / f"{name}_{level + 1}"
         # Written as a file, not through memory: there, a full disk would kill the process.
         try:
@@ -158,16 +152,6 @@ class CodeCache:
         (folder / f"{name}_{level}").unlink(missing_ok=True)
         rows = path.stat().st_size // (batch.itemsize * layer.units)
         return np.memmap(path, dtype=batch.dtype, mode="r", shape=(rows, layer.units))
-
-
-def _remove_left_behind(folder: Path) -> None:
-    """Removes the codes of processes that were killed: the system has lifted their locks."""
-    for path in folder.glob(f"{_PREFIX}*/{_LOCK}"):
-        with contextlib.suppress(OSError, NotImplementedError, Timeout):
-            # A process that has just begun may be about to take its lock.
-            if time.time() - path.stat().st_mtime > _SECONDS_TO_LOCK:
-                with FileLock(path).acquire(timeout=0):
-                    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _in_parallel(layer, inputs):

@@ -9,7 +9,12 @@ import keras
 import numpy as np
 
 from keras_sda import backend
-from keras_sda.datasets.outside_memory import ComputedRows, RowBatches, is_outside_memory
+from keras_sda.datasets.outside_memory import (
+    ComputedRows,
+    RowBatches,
+    epoch_order,
+    is_outside_memory,
+)
 
 # The arguments of `fit` that hold one entry per row.
 TABLES = ("x", "y", "sample_weight")
@@ -96,7 +101,11 @@ class FitPlan:
         """Returns the numbers of all rows in the order of a new epoch, on all workers the same."""
         if not self.shuffle:
             return np.arange(self.num_rows, dtype=np.int32)
-        order = backend.shuffling_generator().permutation(self.num_rows)
+        generator = backend.shuffling_generator()
+        if self.by_pieces:
+            order = epoch_order(keras.tree.flatten(self.data)[0], generator)
+        else:
+            order = generator.permutation(self.num_rows)
         return backend.from_chief(order.astype(np.int32))
 
     def orders(self, epochs: int) -> np.ndarray:
