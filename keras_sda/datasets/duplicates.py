@@ -43,9 +43,11 @@ def count_among(train: Any, parts: Mapping[str, Any]) -> dict[str, dict[str, int
     >>> count_among(np.eye(3), {"test": np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])})
     {'test': {'rows': 2, 'in_training': 1}}
     """
-    hashes = {name: np.concatenate(list(_hashes(x))) for name, x in parts.items()}
+    hashes = {
+        name: np.concatenate([np.zeros(0, np.int64), *_hashes(x)]) for name, x in parts.items()
+    }
     # Training rows may be many, and are only looked at.
-    wanted = np.unique(np.concatenate([*hashes.values(), np.zeros(0, np.int64)]))
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *hashes.values()]))
     shared = np.zeros(len(wanted), bool)
     for own in _hashes(train) if len(wanted) else ():
         places = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)

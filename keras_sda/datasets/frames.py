@@ -35,7 +35,7 @@ class Values(NamedTuple):
     def missing(self) -> np.ndarray:
         """Which values are missing."""
         if self.held == "text":
-            return np.equal(self.values, None).astype(bool)
+            return np.asarray(self.values == None, bool)  # noqa: E711  (of each value)
         return np.isnan(self.values)
 
 
