@@ -61,7 +61,7 @@ def test_waves_make_a_gaussian_kernel(cancer):
     inputs, *codes = blocks_of(stack, x)
     rows = np.hstack([inputs, *(block / 2 for block in codes)])[:40]
     squares = ((rows[:, None] - rows) ** 2).sum(axis=2)
-    features = np.array(model.features(x[:40]))[:, -512:].astype("float64")
+    features = keras.ops.convert_to_numpy(model.features(x[:40]))[:, -512:].astype("float64")
     for waves, scale in zip(np.split(features, 2, axis=1), (6, 3), strict=True):
         kernel = np.exp(-squares / (2 * scale**2))
         difference = waves @ waves.T / 128 - kernel
