@@ -98,6 +98,9 @@ class LadderNetwork(SemiSupervised):
         Rasmus et al., "Semi-supervised learning with ladder networks", NIPS 2015.
     """
 
+    # Besides its matrix products a step has hundreds of small operations, which XLA joins.
+    most_rows_for_xla = 512
+
     def __init__(
         self,
         input_dim,

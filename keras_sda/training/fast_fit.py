@@ -58,9 +58,9 @@ class FastFit(GuardedLoss):
     Attributes:
         steps_per_call: How many steps a call has taken in the latest `fit`; `None`: Keras' own way.
         compiled_by_xla: Whether XLA compiled the loop over the steps of a call in the latest `fit`:
-            under JAX always, under TensorFlow on processors for batches of at most 64 rows, if
-            there are steps enough to make up for it. Noise is the same, and results agree to
-            rounding.
+            under JAX always, under TensorFlow on processors for batches of at most 64 rows (of a
+            `LadderNetwork` 512), if there are steps enough to make up for it. Noise is the same,
+            and results agree to rounding.
         rows_an_epoch: How many rows the latest `fit` was given; `None`: not known, as of datasets.
         can_resume_mid_epoch: Whether the latest `fit` can be resumed from within an epoch.
     """

@@ -162,6 +162,37 @@ def test_when_it_is_taken(digits, at_once, options, fit_options, expected):
     assert model.compiled_by_xla is expected
 
 
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_a_ladder_takes_it_with_more_rows(digits, at_once, is_foreign):
+    class Foreign(ks.LadderNetwork):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    found = []
+    for _ in range(2):
+        model = (Foreign if is_foreign else ks.LadderNetwork)(64, [16], 10, seed=0)
+        model.compile(keras.optimizers.Adam(0.001))
+        found.append(trained(model, digits, batch_size=100))
+        at_once()
+    (weights, history, at_first), (by_xla, xla_history, then) = found
+    assert (at_first, then) == (False, not is_foreign)
+    for one, other in zip(weights, by_xla, strict=True):
+        np.testing.assert_allclose(other, one, rtol=2e-4, atol=2e-5)
+    for key, values in history.items():
+        np.testing.assert_allclose(xla_history[key], values, rtol=1e-4)
+
+
+def test_it_draws_the_numbers_of_tensorflow():
+    import tensorflow as tf
+
+    from keras_sda.backend.tensorflow import draws
+
+    seed = tf.constant([3, 4])
+    drawn = tf.function(lambda: draws.normal((200, 1001), seed), jit_compile=True)()
+    expected = tf.random.stateless_normal((200, 1001), seed, alg="philox")
+    np.testing.assert_allclose(drawn, expected, atol=2e-6)
+
+
 def test_it_is_taken_where_compiling_pays(digits):
     model = classifier()
     x, y = digits[0][:1000], digits[1][:1000]

@@ -11,7 +11,8 @@ from keras_sda.backend.common import convolves, whole_batches
 from keras_sda.backend.tensorflow.patches import draws_as_without_xla
 
 # XLA spares what TensorFlow's operations cost besides computing, which is most of a step on few
-# rows: 1.6 times as fast with 20 rows and 784 x 1000 weights, as fast with 128.
+# rows: 1.6 times as fast with 20 rows and 784 x 1000 weights, as fast with 128. A model that gains
+# more says so by its `most_rows_for_xla`.
 _MOST_ROWS = 64
 # Compiling takes about a second longer than tracing; each step gains 0.1 ms, and 1 ms per million
 # weights.
@@ -22,7 +23,7 @@ _WEIGHTS_LIKE_A_STEP = 50_000
 _CANNOT_COMPILE = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 
 
-def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
+def is_worth_compiling(model: Any, batch_size: int, steps: int) -> bool:
     """Whether training is faster in a loop that XLA compiles: on processors, if batches are small.
 
     Args:
@@ -31,17 +32,21 @@ def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
         steps: Training steps to come, over all epochs.
     """
     is_left_to_us = model._given_jit_compile == "auto" and not model.jit_compile
-    # Its logs would not be those of its metrics.
-    has_own_step = type(model).train_step is not keras.Model.train_step
     return (
-        batch_size <= _MOST_ROWS
+        batch_size <= getattr(model, "most_rows_for_xla", _MOST_ROWS)
         and steps * (model.count_params() + _WEIGHTS_LIKE_A_STEP) >= _LEAST_WORK
         and is_left_to_us
-        and not (has_own_step or model.run_eagerly)
+        and not (_has_foreign_step(model) or model.run_eagerly)
         and all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
         and all(layer.supports_jit for layer in model._flatten_layers())
         and not convolves(model)
     )
+
+
+def _has_foreign_step(model):
+    """Whether a user's class has a `train_step`, whose logs may not be those of the metrics."""
+    owner = next(each for each in type(model).__mro__ if "train_step" in vars(each))
+    return owner.__module__.partition(".")[0] not in ("keras", "keras_sda")
 
 
 def steps(
