@@ -86,7 +86,8 @@ def train(
     a run that was never interrupted. So does the same command again, if it has an `--output`.
 
     `--task outliers` trains a detector of strange rows instead, without labels: `keras-sda models
-    detector` lists its options, such as contamination. A --target of 0 and 1 only measures it.
+    detector` lists its options, such as contamination. A --target of 0 and 1 only measures it. It
+    saves no states: resumed, it begins anew, to the same result.
     """
     quiet, backup_steps = options.pop("quiet"), options.pop("backup_steps")
     cross_validate, rows = not options.pop("no_cross_validate"), not options.pop("no_rows")

@@ -52,15 +52,20 @@ def evaluate(run, data, data_dir, target, part):
 
     Beside those of a classifier or regression stand those of a linear model and a random forest,
     trained on the same rows as the run, where these can be read. Of a detector of outliers it is
-    the share of rows flagged, and with labels, 1 for outliers, how well the scores tell them.
+    the share of rows flagged, and with labels, 1 for outliers and 0 for other rows, how well the
+    scores tell them.
     """
     from keras_sda.experiments import load_run
     from keras_sda.experiments.comparison import describe as describe_comparison
+    from keras_sda.experiments.detecting import check_labels
     from keras_sda.experiments.figures import describe
 
     loaded = load_run(run)
     rows = _rows(loaded, data, target, part, data_dir)
-    click.echo(f"{data or loaded.experiment.data.name}: {describe(loaded.measure(rows))}")
+    name = data or loaded.experiment.data.name
+    if loaded.detector is not None and (target or loaded.experiment.data.target):
+        check_labels([rows], name)
+    click.echo(f"{name}: {describe(loaded.measure(rows))}")
     # Of the run's own parts, training has told.
     if data is not None and (shared := loaded.describe_shared(rows)):
         click.echo(shared)

@@ -1,5 +1,9 @@
 """Calls of the command line in this process."""
 
+import contextlib
+import threading
+import time
+
 from click.testing import CliRunner
 
 from keras_sda_cli.program import program
@@ -26,3 +30,23 @@ def refused(*arguments):
     assert lines[0].startswith("Error: ")
     assert "Traceback" not in result.output
     return lines[0].removeprefix("Error: ")
+
+
+@contextlib.contextmanager
+def as_soon_as(path, action):
+    """Does something in another thread once a file is there."""
+    over = threading.Event()
+
+    def wait():
+        while not path.exists() and not over.is_set():
+            time.sleep(0.001)
+        if not over.is_set():
+            action()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,6 +1,7 @@
 """The detector of outliers in a run: trained, kept without pickle, and measured."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def train_detector(
         ValueError: If an option, the rows or the labels do not suit it.
     """
     if experiment.data.target is not None:
-        check_labels(data)
+        check_labels((data.train, data.valid, data.test), data.name, data.classes)
     start = time.perf_counter()
     detector = new_detector(experiment).fit(data.train.x)
     minutes = {"training": (time.perf_counter() - start) / 60}
@@ -44,16 +45,24 @@ def train_detector(
     return detector, metrics | {"training": detector.history_}
 
 
-def check_labels(data: datasets.Data) -> None:
-    """Raises a `ValueError` if there are labels, and they do not say which rows are outliers."""
-    parts = [part for part in (data.train, data.valid, data.test) if part is not None]
-    labels = [np.asarray(part.labelled.y) for part in parts if part.labelled is not None]
-    strange = data.classes or [y for each in labels for y in np.unique(each) if y not in (0, 1)]
+def check_labels(
+    parts: Iterable[datasets.Split | None], data: str, classes: Iterable[Any] | None = None
+) -> None:
+    """Raises a `ValueError` if there are labels, and they do not say which rows are outliers.
+
+    Args:
+        parts: Rows of the data with their labels.
+        data: The name of the data.
+        classes: The names of the classes that the labels number, if they do.
+    """
+    labelled = [part.labelled for part in parts if part is not None]
+    labels = [np.unique(np.asarray(part.y)).tolist() for part in labelled if part is not None]
+    strange = classes or dict.fromkeys(y for each in labels for y in each if y not in (0, 1))
     if strange:
-        shown = ", ".join(map(str, strange[:4]))
+        shown = ", ".join(map(str, list(strange)[:4]))
         raise ValueError(
             f"The labels of outliers must be 1, and those of other rows 0. Received {shown} in "
-            f"{data.name}: change them, or leave the target out."
+            f"{data}: change them, or leave the target out."
         )
 
 

@@ -300,7 +300,7 @@ def save_table(columns: Mapping[str, Any], output: str | Path) -> str:
 def save_config(
     folder: Path,
     experiment: Experiment,
-    model: keras.Model,
+    model: keras.Model | None,
     data: datasets.Data,
     backup_steps: int | None,
     cross_validate: bool,
@@ -315,7 +315,7 @@ def save_config(
     config = {
         **experiment.to_dict(),
         "found": {
-            "num_classes": model.num_classes,
+            "num_classes": None if model is None else model.num_classes,
             "classes": data.classes,
             "image_shape": data.image_shape,
             "scaling": None if data.scaling is None else data.scaling.to_dict(),

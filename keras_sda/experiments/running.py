@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from keras_sda.experiments.fitting import compile_for, has_target, is_supervised
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
 from keras_sda.experiments.regression import TargetScale, is_regression, with_linear_head
 from keras_sda.experiments.saving import Saver
+from keras_sda.resuming.signals import Terminated
 from keras_sda.training.optimizers import make_optimizer
 
 # A wider table is not printed column by column.
@@ -187,19 +188,38 @@ def _carry_out_detection(experiment: Experiment, data: datasets.Data, saver: Sav
     duplicates = count_duplicates(data)
     if saver.verbose != 0:
         print(_introduction(experiment, None, data, duplicates), flush=True)
-    detector, metrics = detecting.train_detector(experiment, data)
-    metrics["duplicates"] = duplicates
+    with _begun_anew_after_interruption(saver.states):
+        if folder is not None:
+            how = (None, False, saver.shows_rows)
+            run_folder.save_config(folder, experiment, None, data, *how)
+        detector, metrics = detecting.train_detector(experiment, data)
+        metrics["duplicates"] = duplicates
+        if folder is not None:
+            run_folder.save_model(detector.model_, folder)
+            detecting.save_detector(detector, folder)
+        for name, part in data.held_out.items():
+            metrics[name] = detecting.measure(detector, part)
+        if folder is not None:
+            draw_overview(detector.model_, data, metrics, folder, rows=saver.shows_rows)
+            run_folder.save_json(metrics, folder / run_folder.METRICS)
     if folder is not None:
-        how = (None, False, saver.shows_rows)
-        run_folder.save_config(folder, experiment, detector.model_, data, *how)
-        run_folder.save_model(detector.model_, folder)
-        detecting.save_detector(detector, folder)
-    for name, part in data.held_out.items():
-        metrics[name] = detecting.measure(detector, part)
-    if folder is not None:
-        draw_overview(detector.model_, data, metrics, folder, rows=saver.shows_rows)
-        run_folder.save_json(metrics, folder / run_folder.METRICS)
+        run_folder.finish(folder)
     return Run.of_data(folder, experiment, detector.model_, metrics, data, detector)
+
+
+@contextlib.contextmanager
+def _begun_anew_after_interruption(states: Path | None) -> Iterator[None]:
+    """Marks a run that is interrupted as one to resume, which then begins anew.
+
+    A detector is trained in seconds, so that saving states would not pay; the seed sees to it that
+    the result is that of a run which was never interrupted.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        if states is not None:
+            states.mkdir(exist_ok=True)
+        raise
 
 
 def _fit(

@@ -6,14 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from commands import call
+from commands import as_soon_as, call
 
 from keras_sda import datasets
 
@@ -44,26 +42,6 @@ def undisturbed(tmp_path_factory):
 
 def is_same(one, other):
     return all(map(np.array_equal, one[0], other[0])) and one[1] == other[1]
-
-
-@contextlib.contextmanager
-def as_soon_as(path, action):
-    """Does something in another thread once a file is there."""
-    over = threading.Event()
-
-    def wait():
-        while not path.exists() and not over.is_set():
-            time.sleep(0.001)
-        if not over.is_set():
-            action()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
+from signal import SIGINT
 
 import numpy as np
 import pages
 import pytest
-from commands import call, refused
+from commands import as_soon_as, call, refused
 from sklearn.datasets import load_wine
 from sklearn.metrics import average_precision_score
 
@@ -105,6 +108,15 @@ def test_figures_are_those_of_the_labels(folder):
     assert f": {100 * flagged.mean():.2f} % flagged" in told
     frame.assign(strange=0).to_csv(folder.parent / "new.csv", index=False)
     assert "ROC-AUC" not in call("evaluate", folder, "--data", folder.parent / "new.csv").output
+    # What labels of other values mean is not known.
+    for values, told in ((["yes", "no"], "no, yes"), ([2, 1], "2")):
+        frame.assign(strange=np.where(labels == 1, *values)).to_csv(
+            folder.parent / "new.csv", index=False
+        )
+        assert refused("evaluate", folder, "--data", folder.parent / "new.csv") == (
+            f"The labels of outliers must be 1, and those of other rows 0. Received {told} in "
+            f"{folder.parent / 'new.csv'}: change them, or leave the target out."
+        )
 
 
 def test_table_with_text_and_gaps(mixed):
@@ -172,6 +184,31 @@ def test_report_shows_scores_and_figures(folder, tmp_path, rows):
     assert "Scores" in drawn
     assert ("Codes" in drawn) is rows
     assert "run.detector.predict(x)" in page.code[0]
+
+
+def test_an_interrupted_detector_begins_anew_to_the_same_result(folder, tmp_path):
+    train = ("train", "--task", "outliers", "--data", folder.parent / "wine.csv", "--quiet")
+    train = (*train, "--set=epochs=200", "--set=calibration=training", "--output", tmp_path / "run")
+    # A process of its own: what compiles a graph in this one must not be cut off in the middle.
+    command = [sys.executable, "-m", "keras_sda_cli", *map(str, train)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with as_soon_as(tmp_path / "run" / "config.json", lambda: process.send_signal(SIGINT)):
+        _, told = process.communicate()
+    assert process.returncode == 130, told
+    resume = f"keras-sda train --resume {tmp_path / 'run'}"
+    assert told.strip().splitlines()[-1] == f"Interrupted; to resume: {resume}."
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.json",
+        "backup",
+        ".lock",
+    }
+    assert call("train", "--resume", tmp_path / "run", "--quiet").exit_code == 0
+    assert not (tmp_path / "run" / "backup").exists()
+    undisturbed = (*train[:-1], tmp_path / "other")
+    assert call(*undisturbed).exit_code == 0
+    resumed, other = (experiments.load_run(tmp_path / name) for name in ("run", "other"))
+    assert all(map(np.array_equal, resumed.model.get_weights(), other.model.get_weights()))
+    assert resumed.detector.threshold_ == other.detector.threshold_
 
 
 def test_refusals(folder, tmp_path):
