@@ -1,7 +1,5 @@
 """The outlier detector: rows that a stack of denoising autoencoders rebuilds badly."""
 
-import functools
-import itertools
 import math
 import numbers
 from dataclasses import dataclass, replace
@@ -9,39 +7,25 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
 
-from keras_sda._validation import (
-    check_fraction,
-    check_non_negative_int,
-    check_positive_int,
-)
+from keras_sda._validation import check_fraction, check_non_negative_int
 from keras_sda.datasets.batches import run_in_batches
-from keras_sda.datasets.filling import settled
-from keras_sda.datasets.outside_memory import SparseRows
 from keras_sda.datasets.scaling import Scaling
 from keras_sda.exporting import export_model
-from keras_sda.models.leaving_out import leave_out_columns
 from keras_sda.sklearn.docstrings import documented
+from keras_sda.sklearn.outlier_reasons import explain
 from keras_sda.sklearn.parameters import Check, check_parameters, one_of, or_word
 from keras_sda.sklearn.stacked import StackedEstimator
+from keras_sda.sklearn.trimming import best_rebuilt, duration, stages, take
 
 _OWNER = "SDAOutlierDetector"
 _ROW_ERRORS = ("absolute_error", "squared_error", "reconstruction_loss")
 _CALIBRATIONS = ("auto", "training", "cross")
-# By default training takes 3,000 updates, or 30 epochs if that is less: a long, narrow table would
-# otherwise be learnt so well that its outliers are rebuilt too.
-_MOST_UPDATES, _MOST_EPOCHS, _FEWEST_EPOCHS = 3000, 30, 3
-# At which shares of the epochs the rows to leave out are chosen anew.
-_TRIMMED_AT = (0.3, 0.5, 0.7, 0.9)
 # With fewer rows a feature than this, rows that were trained on score visibly better than new ones.
 _ROWS_PER_FEATURE = 20
 _FOLDS = 5
-# How often a feature that is explained is rebuilt from the others: on rows with one shuffled, the
-# second and third time bring what is expected nearer to what was there.
-_ROUNDS = 3
 
 _LOSS_REASON = """ Squared error by default,
             whatever the data: cross-entropy takes only values in [0, 1], and outliers may lie
@@ -287,49 +271,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         Raises:
             ImportError: If pandas is missing.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                f"{_OWNER}.explain() returns a pandas frame, and pandas is not installed: "
-                'pip install "keras-sda[tables]", or use feature_errors().'
-            ) from error
-        check_positive_int("features", features, f"{_OWNER}.explain()")
-        rows = np.asarray(self._scorable_rows(X, "explain")[:])
-        expected, costs = self._without_each(rows)
-        expected = self._unscaled(expected)
-        if self.columns_ is None:
-            values = X.toarray() if issparse(X) else np.asarray(X)
-            names = getattr(self, "feature_names_in_", np.arange(costs.shape[1]))
-        else:
-            expected = expected.to_numpy(dtype=object)
-            names = np.array([column.name for column in self.columns_.used], dtype=object)
-            table = self.columns_.read(X)
-            values = pd.DataFrame({name: list(table[name]) for name in names}).to_numpy(object)
-        top = np.argsort(-costs, axis=1, kind="stable")[:, :features]
-        row = np.repeat(np.arange(len(costs)), top.shape[1])
-        column = top.ravel()
-        errors = self._row_errors(rows)
-        return pd.DataFrame(
-            {
-                "row": row,
-                "feature": names[column],
-                "value": values[row, column],
-                "expected": expected[row, column],
-                "error": costs[row, column],
-                "share": costs[row, column] / np.maximum(errors[row], 1e-12),
-            }
-        )
-
-    def _without_each(self, rows):
-        """Returns scaled rows as they are expected, each feature without itself, and the costs."""
-        if self.columns_ is None:
-            groups = [(place, place + 1) for place in range(rows.shape[1])]
-        else:
-            groups = [(group.start, group.stop) for group in self.columns_.groups]
-        settle = None if self.columns_ is None else functools.partial(settled, self.columns_)
-        functions = self.model_.autoencoder, self._summed_errors
-        return leave_out_columns(*functions, rows, groups, self._neutral, _ROUNDS, settle)
+        return explain(self, X, features)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Writes the detector for another runtime; it then takes raw rows, or `columns_(frame)`.
@@ -376,36 +318,21 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     def _train_together(self, rows):
         """Trains all levels, from 30 % of the epochs on without the rows rebuilt worst."""
         count = len(rows)
-        epochs, most = self._duration(count)
+        epochs, most = duration(count, self.batch_size)
+        if self.epochs != "auto":
+            epochs, most = self.epochs, count
         if not epochs:
             return
         self.model_.compile(self._fresh_optimizer(self.learning_rate))
         draw = np.random.default_rng(self._seed)
-        cuts = [round(share * epochs) for share in _TRIMMED_AT] if self.trim else []
-        stages = sorted({0, *cuts, epochs})
-        if count > most:  # each epoch has rows of its own
-            stages = list(range(epochs + 1))
         kept = np.arange(count)
-        for start, end in itertools.pairwise(stages):
-            if start in cuts and start > 0:
-                kept = self._best_rebuilt(rows)
+        for start, end, chooses in stages(epochs, self.trim > 0, count > most):
+            if chooses:
+                kept = best_rebuilt(self.model_, rows, self.trim)
+            # Each epoch of a long table has rows of its own.
             chosen = draw.permutation(kept)[:most] if count > most else kept
-            part = rows if len(chosen) == count else _take(rows, np.sort(chosen))
+            part = rows if len(chosen) == count else take(rows, np.sort(chosen))
             self._train(part, epochs=end, initial_epoch=start)
-
-    def _duration(self, count):
-        """Returns the number of epochs, and how many rows one of them takes at most."""
-        if self.epochs != "auto":
-            return self.epochs, count
-        most = _MOST_UPDATES // _FEWEST_EPOCHS * self.batch_size
-        updates = math.ceil(min(count, most) / self.batch_size)
-        return int(np.clip(_MOST_UPDATES // updates, _FEWEST_EPOCHS, _MOST_EPOCHS)), most
-
-    def _best_rebuilt(self, rows):
-        """Returns the numbers of the rows to keep, those with the smallest loss."""
-        errors = self.model_.reconstruction_error(rows)
-        keep = max(1, len(errors) - int(self.trim * len(errors)))
-        return np.sort(np.argpartition(errors, keep - 1)[:keep])
 
     def _cross_fitted(self, X):
         """Returns each row's error by a detector that was not trained on it."""
@@ -463,10 +390,3 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         rows = self._checked_rows(X)
         self.model_.autoencoder.check_bounds(rows, f"{_OWNER}.{method}()")
         return rows
-
-
-def _take(rows: Any, numbers: np.ndarray) -> Any:
-    """Returns some of the rows, sparse ones without making them dense."""
-    if isinstance(rows, SparseRows):
-        return SparseRows(rows.x[numbers], rows.function)
-    return rows[numbers]
