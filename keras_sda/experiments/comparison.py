@@ -183,10 +183,11 @@ def verdict(comparison: Mapping[str, Any]) -> list[str]:
     elif high < 0:
         said = f"The network lost: {words}. Take the {best}."
     else:
-        lead = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
+        chance = "but not beyond chance"
+        lead = f"ahead, {chance}" if gain > 0 else f"behind, {chance}" if gain < 0 else "a tie"
         said = (
-            f"The network was not clearly worth it: {words}, {lead}, but not beyond chance on "
-            f"{comparison['rows']:,} rows. The {best} is simpler."
+            f"The network was not clearly worth it: {words}, {lead} on {comparison['rows']:,} "
+            f"rows. The {best} is simpler."
         )
     sentences = [said]
     lost = {

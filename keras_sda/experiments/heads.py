@@ -169,7 +169,10 @@ def _choice(by: str, linear: np.ndarray, finetune: np.ndarray) -> dict[str, Any]
 
 def describe(record: Mapping[str, Any]) -> str:
     """Returns in a line which head predicts, and why."""
-    names = {"linear": "linear, on the inputs and frozen codes", "finetune": "fine-tuned network"}
+    names = {
+        "linear": "linear, on inputs, frozen codes and Fourier features",
+        "finetune": "fine-tuned network",
+    }
     chosen = names[record["chosen"]]
     if "by" not in record:
         return f"Head: {chosen}"

@@ -37,7 +37,7 @@ def test_a_linear_run_can_all_that_a_run_can(wine, tmp_path, capsys):
     run = experiments.run(wine.but({"training.head": "linear"}), tmp_path / "run")
     assert isinstance(run.model, LinearOnCodes)
     assert run.metrics["head"] == {"chosen": "linear"}
-    assert "Head: linear, on the inputs and frozen codes" in capsys.readouterr().out
+    assert "Head: linear, on inputs, frozen codes and Fourier features" in capsys.readouterr().out
     assert run.metrics["test"]["error"] < 0.1
     assert run.metrics["training"] == {}
     again = experiments.load_run(tmp_path / "run")
@@ -50,7 +50,7 @@ def test_a_linear_run_can_all_that_a_run_can(wine, tmp_path, capsys):
     assert (tmp_path / "run" / "filters.png").exists()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["head"]
     text = experiments.report(again).read_text()
-    assert "Head: linear, on the inputs and frozen codes." in text
+    assert "Head: linear, on inputs, frozen codes and Fourier features." in text
     assert "keras_sda.LinearOnCodes" in text
 
 
