@@ -1,7 +1,7 @@
 """Measures `keras-sda train` on large tables: seconds, memory, and rows a second.
 
 python benchmarks/large_data.py                    # about 40 minutes on two cores, 20 GB of disk
-python benchmarks/large_data.py --only mixed --go-on
+python benchmarks/large_data.py --only mixed --resume
 python benchmarks/large_data.py --quick            # tiny, to see that it runs
 
 `rows`: tables of 100 float32 columns and a label in `.parquet`, from 10,000 to 10 million rows,
@@ -17,6 +17,7 @@ Each run is a process of its own. Reported are
 - `ready`: seconds until the rows are there, the start of Python and all libraries included;
 - `trained`: seconds from then until the model is saved;
 - `whole`: all seconds, with the measuring and the simple models that a run is compared with;
+- `processor`: processor seconds of all cores together, which other load hardly changes;
 - `rows a second` in training, all levels and fine-tuning, validation included;
 - `memory`: the peak of the resident memory (VmHWM) less that of a run of 1,000 rows, in MiB.
 
@@ -36,6 +37,7 @@ from typing import Any
 
 import _measuring
 import numpy as np
+from matplotlib.figure import Figure
 
 NAME = "large_data"
 COLUMNS = 100
@@ -43,19 +45,19 @@ SIZES = (10**4, 10**5, 10**6, 10**7)
 MIXED_ROWS = 10**6
 QUICK_SIZES, QUICK_MIXED_ROWS = (2_000, 4_000), 2_000
 START = 1_000
-# With 10 million rows, what is read and what the backend copies.
-MOST_IN_MEMORY = 10**7
+STORAGES = ("disk", "memory")
 PIECE = 100_000
 TRAIN = ("--target", "y", "--pretrain-epochs", "1", "--epochs", "1", "--quiet")
 NARROW = ("--units", "64,32", "--head", "finetune")
-FIGURES = ("ready", "trained", "whole", "rows a second", "memory")
+FIGURES = ("ready", "trained", "whole", "processor", "rows a second", "memory")
 
 
 def main():
     parser = _measuring.parser(__doc__, repeats=1)
     parser.add_argument("--only", nargs="+", choices=("rows", "mixed"), default=["rows", "mixed"])
     parser.add_argument("--sizes", nargs="+", type=int, help="rows of the tables of numbers")
-    _measuring.go_on_option(parser)
+    parser.add_argument("--storages", nargs="+", choices=STORAGES, default=STORAGES)
+    _measuring.resume_option(parser)
     parser.add_argument("--scratch", help="folder for tables of up to 4 GB")
     options = parser.parse_args()
     sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
@@ -70,46 +72,44 @@ def main():
             if "mixed" in options.only:
                 count = QUICK_MIXED_ROWS if options.quick else MIXED_ROWS
                 measure_mixed(report, count, Path(folder), repeat, options)
+    _measuring.save(report, options.output, NAME, plot(report))
     print_tables(report)
 
 
 def measure_rows(report, sizes, folder, repeat, options):
     """Measures training on tables of numbers of growing size, on disk and from memory."""
-    content = report.setdefault("rows", {}) if repeat else {}
+    content = report.setdefault("rows", {})
     content |= _measuring.source(report)
-    report["rows"] = content
     start = measured_start(write_numbers, folder, NARROW)
     for size in sizes:
         path = folder / "numbers.parquet"
         write_numbers(path, size)
-        for storage in ("disk", "memory"):
-            if storage == "memory" and size > MOST_IN_MEMORY:
-                continue
+        for storage in options.storages:
             how = (*NARROW, "--storage", storage)
-            keep(content, f"{size} {storage}", trained_on(path, folder, how, start))
+            keep(content, f"{size} {storage}", trained_on(path, folder, how, start), repeat)
             print(f"  {size:,} rows, {storage}: {content[f'{size} {storage}'][-1]}", flush=True)
-            report["exponents"] = exponents(content, sizes)
+            report["exponents"] = exponents(content)
             _measuring.save(report, options.output, NAME)
         path.unlink()
 
 
 def measure_mixed(report, rows, folder, repeat, options):
     """Measures training on a table of numbers, text, dates and gaps."""
-    content = report.setdefault("mixed", {}) if repeat else {}
+    content = report.setdefault("mixed", {})
     content |= _measuring.source(report) | {"size": rows}
-    report["mixed"] = content
     start = measured_start(write_mixed, folder, ())
     for suffix in (".parquet", ".csv"):
         path = folder / f"mixed{suffix}"
         write_mixed(path, rows)
-        keep(content, suffix, trained_on(path, folder, (), start))
+        keep(content, suffix, trained_on(path, folder, (), start), repeat)
         print(f"  mixed, {suffix}: {content[suffix][-1]}", flush=True)
         _measuring.save(report, options.output, NAME)
         path.unlink()
 
 
-def keep(content, name, figures):
-    content.setdefault(name, []).append(figures)
+def keep(content, name, figures, repeat):
+    """Adds the figures of a run; those of the first repeat take the place of older ones."""
+    content[name] = [*(content[name] if repeat else []), figures]
 
 
 def measured_start(write, folder, how):
@@ -146,25 +146,30 @@ def trained_on(path, folder, how, start):
         "trained": trained - ready,
         "whole": ended - begun,
         "rows a second": epochs * counts["rows"] / (60 * minutes),
+        "processor": usage.ru_utime + usage.ru_stime,
         "memory": memory - (start["peak"] if start else memory),
         "peak": memory,
         "beyond start": trained - begun - (start["ready"] + start["trained"] if start else 0),
     }
 
 
-def exponents(content, sizes):
+def exponents(content):
     """Returns how the seconds until a trained model grow with the rows, from disk and memory."""
     found = {}
-    for storage in ("disk", "memory"):
-        runs = {size: content.get(f"{size} {storage}", []) for size in sizes}
-        medians = [
-            (size, statistics.median(each["beyond start"] for each in found_runs))
-            for size, found_runs in runs.items()
-            if found_runs
-        ]
-        if len(medians) > 1 and all(value > 0 for _, value in medians):
-            found[storage] = _measuring.exponent(*zip(*medians, strict=True))
+    for storage in STORAGES:
+        known = points(content, storage, "beyond start")
+        if len(known) > 1 and all(seconds > 0 for _, seconds in known):
+            found[storage] = _measuring.exponent(*zip(*known, strict=True))
     return found
+
+
+def points(content, storage, figure):
+    """Returns rows, and the median of a figure, of each run with its rows there."""
+    return sorted(
+        (int(name.split()[0]), statistics.median(run[figure] for run in runs))
+        for name, runs in content.items()
+        if name.endswith(f" {storage}")
+    )
 
 
 def write_numbers(path, rows):
@@ -181,7 +186,7 @@ def write_numbers(path, rows):
         y = (causes[:, 0] + causes[:, 1] ** 2 > 1).astype("int64")
         return pa.table({**{f"c{i}": x[:, i] for i in range(COLUMNS)}, "y": y})
 
-    write(path, rows, table)
+    write(path, rows, table, use_dictionary=["y"], compression="none")
 
 
 def write_mixed(path, rows):
@@ -215,7 +220,7 @@ def write_mixed(path, rows):
     write(path, rows, table)
 
 
-def write(path, rows, table):
+def write(path, rows, table, **options):
     """Writes a table of so many rows, made a part at a time."""
     import pyarrow.csv
     import pyarrow.parquet
@@ -226,9 +231,23 @@ def write(path, rows, table):
         if writer is None:
             is_csv = path.suffix == ".csv"
             kind = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
-            writer = kind(path, part.schema)
+            writer = kind(path, part.schema, **({} if is_csv else options))
         writer.write_table(part)
     writer.close()
+
+
+def plot(report):
+    """Draws seconds and memory over the rows, on disk and from memory."""
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("beyond start", "memory"), strict=True):
+        for storage in STORAGES:
+            known = points(report.get("rows", {}), storage, name)
+            if known:
+                axes.plot(*zip(*known, strict=True), "o-", label=storage)
+        axes.set(xscale="log", xlabel="rows")
+        axes.set_ylabel("MiB beyond start" if name == "memory" else "seconds until trained")
+    axes.legend()
+    return figure
 
 
 def print_tables(report):

@@ -102,6 +102,17 @@ def test_scaling(tmp_path):
 
 
 @pytest.mark.full
+def test_large_data(tmp_path):
+    content = run("large_data", tmp_path)
+    for size in ("2000", "4000"):
+        for storage in ("disk", "memory"):
+            (figures,) = content["rows"][f"{size} {storage}"]
+            assert min(figures["ready"], figures["trained"], figures["rows a second"]) > 0
+            assert figures["whole"] > figures["ready"] + figures["trained"]
+    assert content["mixed"].keys() >= {".parquet", ".csv"}
+
+
+@pytest.mark.full
 def test_small_data(tmp_path):
     content = run("small_data", tmp_path)
     assert content["tasks"].keys() >= {"first fit", "later fit", "grid search", "one row"}

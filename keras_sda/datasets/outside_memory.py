@@ -152,6 +152,19 @@ def choose_rows(rows: Any, which: np.ndarray) -> Any:
     return rows[which]
 
 
+def rows_to_describe(rows: Any, most: int = 2**18) -> np.ndarray:
+    """Returns rows that tell how values are distributed: all, or of rows in a file some.
+
+    Args:
+        rows: An array, in memory or not.
+        most: How many rows of a file are read at most, evenly spaced, as it may be in some order.
+    """
+    if isinstance(rows, StoredRows):
+        count = min(len(rows), most)
+        return rows[np.linspace(0, len(rows) - 1, count).astype("int64")]
+    return rows
+
+
 def epoch_order(rows: Any, generator: Any) -> np.ndarray:
     """Returns the numbers of all rows in the order of a new epoch.
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_sda import plots
+from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.experiments.html import Html, code, folded, join, paragraph, table
 from keras_sda.experiments.report_material import Material
 from keras_sda.losses import ColumnwiseLoss
@@ -74,7 +75,7 @@ def _measured(material: Material) -> dict[str, list[str]]:
     noise = getattr(model, "noise_layers", [getattr(model, "noise", None)])[0]
     found: dict[str, list[str]] = {}
     if hasattr(noise, "effective_rate") and len(material.data.train.x) > 1:
-        rates = noise.effective_rate(material.data.train.x)
+        rates = noise.effective_rate(rows_to_describe(material.data.train.x))
         if len(rates) == len(columns.used):
             found["Changed by noise"] = [f"{100 * rate:.1f} %" for rate in rates]
     loss = getattr(_denoiser(model), "reconstruction_loss", None)

@@ -279,7 +279,7 @@ class CheckedModel(KeepsArguments, TakesData):
         check_ends(x, arguments.get("steps"), owner, by="steps")
         x = arguments["x"] = as_table(x, owner)
         self.check_rows(x, "predict()")
-        if batch_size is None and isinstance(x, np.ndarray) and len(self.row_shape) == 1:
+        if batch_size is None and not is_streamed(x) and len(self.row_shape) == 1:
             batch_size = arguments["batch_size"] = BATCH_SIZE
         if is_outside_memory(x):
             arguments |= {"x": RowBatches(x, batch_size=batch_size or 32), "batch_size": None}

@@ -15,6 +15,7 @@ from keras_sda.datasets.batches import (
     peek,
     row_batches,
 )
+from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.layers.ladder import (
     LadderDecoder,
     LadderEncoder,
@@ -346,7 +347,10 @@ class LadderNetwork(SemiSupervised):
         """Replaces `denoising_weights="auto"` by what fits the variance of the rows."""
         if self.denoising_weights != "auto":
             return
-        rows = x[:_ROWS_TO_LOOK_AT] if is_table(x) else np.asarray(inputs_of(peek(x)))
+        if is_table(x):
+            rows = rows_to_describe(x, _ROWS_TO_LOOK_AT)[:_ROWS_TO_LOOK_AT]
+        else:
+            rows = np.asarray(inputs_of(peek(x)))
         variance = float(np.var(np.asarray(rows, "float64"), axis=0).mean())
         first, *others = _AUTO_WEIGHTS
         scale = _VARIANCE_OF_PIXELS / variance if np.isfinite(variance) and variance > 0 else 1.0

@@ -1,7 +1,6 @@
 """The levels of a stack, made from arguments that are one value or one per level."""
 
 import keras
-import numpy as np
 
 from keras_sda import initializers, losses
 from keras_sda._validation import (
@@ -10,14 +9,11 @@ from keras_sda._validation import (
     get_activation,
     per_level,
 )
-from keras_sda.datasets.outside_memory import StoredRows
+from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.layers import ColumnSwapNoise
 from keras_sda.layers.noise import copy_noise, get_noise
 from keras_sda.layers.tied_dense import TiedDense
 from keras_sda.regularizers import UNIT_ACTIVATIONS
-
-# Of rows in a file, how many are read for what a loss has to know of the columns.
-_ROWS_TO_DESCRIBE = 2**18
 
 
 def check_hidden_units(hidden_units, owner, each="level", remedy=""):
@@ -162,6 +158,4 @@ def losses_by_columns(groups, x, num_levels):
         x: Their inputs on training rows, NumPy array of shape `(rows, inputs)`.
         num_levels: Number of levels.
     """
-    if isinstance(x, StoredRows):  # of which so many tell as well
-        x = x[np.linspace(0, len(x) - 1, min(len(x), _ROWS_TO_DESCRIBE)).astype("int64")]
-    return [losses.ColumnwiseLoss.fit(groups, x)] + ["auto"] * (num_levels - 1)
+    return [losses.ColumnwiseLoss.fit(groups, rows_to_describe(x))] + ["auto"] * (num_levels - 1)

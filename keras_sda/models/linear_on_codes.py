@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.classifier import make_head
@@ -166,7 +167,7 @@ class LinearOnCodes(CheckedModel):
         """
         self.check_data(x, y, "solve()")
         rows = x if all_rows is None else all_rows
-        rows = rows[:ROWS_TO_LOOK_AT]
+        rows = rows_to_describe(rows, ROWS_TO_LOOK_AT)[:ROWS_TO_LOOK_AT]
         plain = run_in_batches(self._inputs_and_codes, rows).astype("float64")
         self._draw_waves(*_standardisation(plain, [self.input_dim, *self.hidden_units]))
         looked_at = run_in_batches(self.features, rows).astype("float64")
