@@ -7,10 +7,13 @@ have the weights and the history of the undisturbed one, bit for bit, the same f
 them broken.
 
 Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam, and the patience
-rule that stops fine-tuning and puts the best weights back.
+rule that stops fine-tuning and puts the best weights back. Other ways to train are those of
+`_killed_ways.py`: other noise and precision, states between epochs, a ladder network, a table, and
+from Python a memory map, codes on disk, and batches of a dataset.
 
     python benchmarks/kill_test.py --runs 30      # SIGKILL; about half an hour on two busy cores
     python benchmarks/kill_test.py --runs 6 --signal INT TERM
+    python benchmarks/kill_test.py --runs 12 --ways all
 """
 
 import argparse
@@ -29,17 +32,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import _killed_ways
 import _measuring
 import h5py
 import numpy as np
 
-OPTIONS = [
-    *("--units", "64,32", "--noise", "masking", "--noise-level", "0.3", "--batch-size", "10"),
-    *("--pretrain-epochs", "10", "--pretrain-optimizer", "adam"),
-    *("--pretrain-learning-rate", "0.001", "--epochs", "20", "--optimizer", "adam"),
-    *("--learning-rate", "0.003", "--schedule", "constant", "--patience", "5"),
-]
-QUICK = ["--pretrain-epochs", "3", "--epochs", "4"]
 STATUSES = {"KILL": -signal.SIGKILL, "INT": 130, "TERM": 143}
 MOST_ATTEMPTS = 20
 
@@ -57,15 +54,26 @@ def main() -> None:
         default=["KILL"],
         help="one for all runs, or several in turns; default: KILL",
     )
+    parser.add_argument(
+        "--ways",
+        choices=[*_killed_ways.WAYS, "all"],
+        nargs="+",
+        default=["usual"],
+        help="one for all runs, or several in turns; all: all but the usual; default: usual",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     parser.add_argument("--quick", action="store_true", help="a few epochs only")
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parent / "results" / "resuming"
     )
     arguments = parser.parse_args()
+    if "all" in arguments.ways:
+        arguments.ways = [way for way in _killed_ways.WAYS if way != "usual"]
     folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    path = arguments.output / "-".join(["kill_test", *map(str.lower, arguments.signal)])
+    parts = ["kill_test", *map(str.lower, arguments.signal)]
+    parts += [] if arguments.ways == ["usual"] else ["ways"]
+    path = arguments.output / "-".join(parts)
     path = path.with_suffix(".json")
     try:
         for report in kill_test(arguments, folder):
@@ -81,24 +89,25 @@ def main() -> None:
 
 def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """Yields, after each run, what became of all so far."""
-    options = [*OPTIONS, *(QUICK if arguments.quick else [])]
     draw = random.Random(arguments.seed)  # noqa: S311  # no secret
-    whole = folder / "undisturbed"
-    attempt = Attempt([*options, "--output", str(whole)])
-    status = attempt.end()
-    if status != 0:
-        raise RuntimeError(f"The undisturbed run ended with {status}: {attempt.errors}")
-    seconds, lines = attempt.seconds, len(attempt.lines)
+    undisturbed = {}
+    for way in arguments.ways[: arguments.runs]:
+        whole = folder / f"undisturbed {way}"
+        attempt = Attempt(way, folder, whole, arguments.quick)
+        status = attempt.end()
+        if status != 0:
+            raise RuntimeError(f"The undisturbed run ended with {status}: {attempt.errors}")
+        undisturbed[way] = (whole, attempt.seconds, len(attempt.lines))
     runs = []
     for number in range(arguments.runs):
         run = folder / f"run{number}"
         name = arguments.signal[number % len(arguments.signal)]
+        way = arguments.ways[number % len(arguments.ways)]
+        whole, seconds, lines = undisturbed[way]
         moments: list[dict[str, Any]] = []
         problems: list[str] = []
         for _ in range(MOST_ATTEMPTS):
-            has_begun = (run / "config.json").exists()
-            where = ["--resume", str(run)] if has_begun else [*options, "--output", str(run)]
-            attempt = Attempt(where)
+            attempt = Attempt(way, folder, run, arguments.quick)
             if len(moments) < arguments.kills:
                 delay = draw.uniform(0, 2 * seconds / lines)
                 status = attempt.end(draw.randint(1, lines), delay, name)
@@ -115,24 +124,25 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
             moments.append({"seconds": round(attempt.seconds, 3), "after": attempt.lines[-1:]})
             lines_told = attempt.errors.strip().splitlines()
             told = [line for line in lines_told if not line.startswith("Resuming after ")]
-            if name != "KILL" and not is_done and (len(told) != 1 or "--resume" not in told[0]):
+            is_command = name != "KILL" and way in _killed_ways.COMMANDS
+            if is_command and not is_done and (len(told) != 1 or "--resume" not in told[0]):
                 problems.append(f"not one line that says how to go on: {attempt.errors[-500:]}")
-        runs.append(
-            {"signal": name, "moments": moments, "problems": problems, **compare(whole, run)}
-        )
+        result = {"way": way, "signal": name, "moments": moments, "problems": problems}
+        runs.append({**result, **compare(whole, run)})
         print(f"run {number + 1} of {arguments.runs}: {runs[-1]}", flush=True)
         shutil.rmtree(run, ignore_errors=True)
-        yield _report(arguments, options, whole, seconds, runs)
+        yield _report(arguments, undisturbed, runs)
 
 
-def _report(arguments, options, whole, seconds, runs):
+def _report(arguments, undisturbed, runs):
+    commands = {way: _killed_ways.COMMANDS.get(way) for way in arguments.ways}
     report = {
         "command": " ".join(["python", "benchmarks/kill_test.py", *sys.argv[1:]]),
         "hardware": _measuring.hardware(),
-        "versions": json.loads((whole / "config.json").read_text())["found"]["versions"],
-        "options": options,
+        "versions": _measuring.versions(),
+        "options": commands,
         "signals": arguments.signal,
-        "undisturbed_seconds": round(seconds, 1),
+        "undisturbed_seconds": {way: round(s, 1) for way, (_, s, _) in undisturbed.items()},
         "runs": len(runs),
         "kills": sum(len(run["moments"]) for run in runs),
         "bit_equal": sum(run["bit_equal"] for run in runs),
@@ -146,10 +156,17 @@ def _report(arguments, options, whole, seconds, runs):
 
 
 class Attempt:
-    """One process of `keras-sda train`; its clock starts with its first line of output."""
+    """One process that trains or resumes; its clock starts with its first line of output."""
 
-    def __init__(self, options: list[str]):
-        program = [sys.executable, "-m", "keras_sda_cli", "train", *options]
+    def __init__(self, way: str, folder: Path, run: Path, quick: bool):
+        if way in _killed_ways.IN_PYTHON:
+            program = [_killed_ways.__file__, way, str(run), *(["--quick"] if quick else [])]
+        elif (run / "config.json").exists():
+            program = ["-m", "keras_sda_cli", "train", "--resume", str(run)]
+        else:
+            options = _killed_ways.options(way, folder, quick)
+            program = ["-m", "keras_sda_cli", "train", *options, "--output", str(run)]
+        program = [sys.executable, "-u", *program]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as this
         # Where this script runs in the background, Ctrl-C would be ignored.
         self.process = subprocess.Popen(  # noqa: S603  # our own program
