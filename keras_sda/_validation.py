@@ -206,6 +206,27 @@ def check_path(name: str, value: Any, owner: str) -> Any:
     return value
 
 
+def check_text(name: str, value: Any, owner: str) -> str:
+    """Returns `value` if it is text, not empty."""
+    if not isinstance(value, str) or not value:
+        raise _error(name, owner, "be text, not empty", value)
+    return value
+
+
+def check_verbose(value: Any, owner: str) -> Any:
+    """Returns `value` if it says how much training tells: `"auto"`, 0, 1 or 2."""
+    return check_choice("verbose", value, ("auto", 0, 1, 2), owner)
+
+
+def check_image_shape(name: str, value: Any, owner: str) -> None:
+    """Checks that `value` is a height and a width and, if there is a third number, channels."""
+    is_shape = isinstance(value, (list, tuple)) and len(value) in (2, 3)
+    for size in value if is_shape else (0,):
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
+            expected = "be the shape of an image, such as (28, 28) or (28, 28, 1)"
+            raise _error(name, owner, expected, value)
+
+
 def check_rows(
     x: np.ndarray,
     owner: str,

@@ -1,9 +1,11 @@
 """Initial values of kernels."""
 
+import numbers
+
 import keras
 import numpy as np
 
-from keras_sda._validation import get_initializer
+from keras_sda._validation import check_seed, get_initializer
 from keras_sda.backend import usable_seed
 
 __all__ = ["SigmoidGlorotUniform"]
@@ -35,6 +37,8 @@ class SigmoidGlorotUniform(keras.initializers.VarianceScaling):
     """
 
     def __init__(self, seed=None):
+        if isinstance(seed, (numbers.Number, str)):
+            check_seed("seed", seed, "SigmoidGlorotUniform")
         # Glorot's bound is sqrt(3 * scale / ((fan_in + fan_out) / 2)) with scale 1; 4 ** 2 = 16.
         super().__init__(scale=16.0, mode="fan_avg", distribution="uniform", seed=seed)
 

@@ -7,7 +7,7 @@ smaller.
 import keras
 from keras import ops
 
-from keras_sda._validation import check_choice
+from keras_sda._validation import check_bool, check_choice
 from keras_sda.backend import loss_dtype
 from keras_sda.columnwise_loss import ColumnwiseLoss
 
@@ -43,7 +43,7 @@ class SummedBinaryCrossentropy(keras.losses.Loss):
 
     def __init__(self, from_logits=False, name="summed_binary_crossentropy", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.from_logits = from_logits
+        self.from_logits = check_bool("from_logits", from_logits, "SummedBinaryCrossentropy")
 
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)

@@ -27,12 +27,13 @@ def impute(run, data, output):
     from keras_sda.datasets.filling import describe_fills
     from keras_sda.experiments import load_run
     from keras_sda.experiments.explaining import impute_file
-    from keras_sda.experiments.run_folder import save_table
+    from keras_sda.experiments.run_folder import check_output, save_table
 
     path = Path(data)
     output = Path(output) if output else path.with_name(f"{path.stem}-filled{path.suffix}")
     if not is_table(output):
         raise click.UsageError("A table is written as .csv or .parquet: give such an --output.")
+    check_output(output, ".csv", ".parquet")
     loaded = load_run(run)
     filled, counts = impute_file(loaded, data)
     for line in loaded.remarks(data):
@@ -73,11 +74,13 @@ def explain(run, data, top, columns, output, part, data_dir):
     """
     from keras_sda.experiments import load_run
     from keras_sda.experiments.explaining import read_whole
-    from keras_sda.experiments.run_folder import save_table
+    from keras_sda.experiments.run_folder import check_output, save_table
 
     suffix = Path(output).suffix.lower() if output else None
     if suffix not in (None, ".csv", ".parquet", ".json"):
         raise click.UsageError("Explanations are written as .csv, .parquet or .json.")
+    if output:
+        check_output(output, suffix or "")
     loaded = load_run(run)
     is_table = loaded.columns is not None
     rows = (

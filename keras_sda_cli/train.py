@@ -295,7 +295,7 @@ def _nothing_printed_nor_kept() -> Iterator[Path]:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 256),
     default=2,
     show_default=True,
     help="How many processes.",
@@ -309,5 +309,11 @@ def launch(workers, arguments):
     is passed on.
     """
     from keras_sda_cli import launching
+    from keras_sda_cli.program import program
 
+    known = [name for name in program.commands if name != "launch"]
+    if arguments[0] not in known:
+        raise click.UsageError(
+            f"What comes after -- must be a command: {', '.join(known)}. Received: {arguments[0]}"
+        )
     return launching.launch(arguments, workers)

@@ -15,6 +15,9 @@ _PICTURES = (
     *("manifold", "traversals", "scores"),
 )
 
+# What rows and codes are written as.
+_TABLES = (".npy", ".csv", ".parquet")
+
 
 def _on_rows(command):
     """Adds what the commands that read rows of data have in common."""
@@ -95,9 +98,10 @@ def encode(run, data, output, level, data_dir, target, part):
     """Write the codes of DATA, a data set or a file, by the model in RUN."""
     from keras_sda.datasets.files import is_table
     from keras_sda.experiments import load_run
-    from keras_sda.experiments.run_folder import save_array, save_table
+    from keras_sda.experiments.run_folder import check_output, save_array, save_table
 
     loaded = load_run(run)
+    check_output(output, *_TABLES)
     rows = _rows(loaded, data, target, part, data_dir)
     codes = loaded.encode(rows.x, level)
     if is_table(output):
@@ -124,12 +128,13 @@ def reconstruct(run, data, output, data_dir, target, part):
     """Write DATA, a data set or a file, encoded and decoded again by the model in RUN."""
     from keras_sda.datasets.files import is_table
     from keras_sda.experiments import load_run
-    from keras_sda.experiments.run_folder import save_array, save_table
+    from keras_sda.experiments.run_folder import check_output, save_array, save_table
 
     loaded = load_run(run)
     columns = loaded.columns
     if is_table(output) and columns is None:
         raise ValueError("Only the run of a table is written as one: give an --output in .npy.")
+    check_output(output, *_TABLES)
     rows = _rows(loaded, data, target, part, data_dir)
     reconstructions = loaded.reconstruct(rows.x)
     raw = loaded.raw_rows(data, target, part, data_dir=data_dir)

@@ -20,6 +20,7 @@ from bad_inputs import (
     of_models,
     spoilt,
 )
+from bad_inputs_rest import of_the_rest
 from click.testing import CliRunner
 
 import keras_sda as ks
@@ -416,6 +417,8 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("unknown option", "--nosuch", "nosuch"),
         ("no file", "--config nowhere.toml", "nowhere.toml"),
         ("no file", "--like nowhere", "nowhere"),
+        ("empty name", "--like ''", "like"),
+        ("above", "--seed 4294967296", "seed"),
         ("seed", "--seed -1", "seed"),
     ),
     "evaluate": (
@@ -438,7 +441,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("above", "{run} digits --level 9 --output {out}", "level"),
         ("not a number", "{run} digits --level top --output {out}", "level"),
         ("unknown option", "{run} digits --nosuch", "nosuch"),
-        ("taken", "{run} digits --output /proc/codes.npz", "/proc"),
+        ("taken", "{run} digits --output /proc/codes.npy", "/proc"),
         ("not that file", "{run} {file} --output {out}", "{file}"),
     ),
     "reconstruct": (
@@ -516,6 +519,17 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("unknown option", "--nosuch", "nosuch"),
         ("order", "--data digits --target a", "target"),
     ),
+    "launch": (
+        ("missing value", "", "ARGUMENTS"),
+        ("zero", "--workers 0 -- train", "workers"),
+        ("negative", "--workers -1 -- train", "workers"),
+        ("above", "--workers 100000 -- train", "workers"),
+        ("fraction", "--workers 1.5 -- train", "workers"),
+        ("not a number", "--workers many -- train", "workers"),
+        ("unknown name", "-- nosuch", "nosuch"),
+        ("unknown option", "--nosuch", "nosuch"),
+        ("order", "-- launch -- train", "must be a command"),
+    ),
     "reproduce": (
         ("unknown name", "nosuch", "nosuch"),
         ("missing value", "", "name"),
@@ -533,7 +547,7 @@ def of_commands() -> Iterator[BadInput]:
     """Yields what the commands refuse."""
     import shlex
 
-    places = {"run": RUN, "file": __file__, "out": "codes.npz"}
+    places = {"run": RUN, "file": __file__, "out": "codes.npy"}
     for command, lines in COMMANDS.items():
         for cause, line, says in lines:
             arguments = [part.format(**places) for part in shlex.split(line)]
@@ -550,5 +564,6 @@ def table() -> list[BadInput]:
         *of_constructors(),
         *of_estimators(),
         *of_functions(),
+        *of_the_rest(),
         *of_commands(),
     ]

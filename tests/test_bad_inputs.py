@@ -15,7 +15,17 @@ from keras_sda_cli.program import program
 
 TABLE = table()
 # Commands that take nothing that could be wrong but an unknown name or option.
-WITHOUT_INPUT = ("recipes", "datasets", "models", "launch")
+WITHOUT_INPUT = ("recipes", "datasets", "models")
+
+
+# Entries of one argument or two, with which less than eight things can be wrong.
+OF_FEW_ARGUMENTS = {
+    "callbacks.LevelProgress",
+    "experiments.Model",
+    "initializers.SigmoidGlorotUniform",
+    "layers.Sampling",
+    "losses.SummedBinaryCrossentropy",
+}
 
 
 def test_every_bad_input_is_refused_in_one_sentence(tmp_path, monkeypatch):
@@ -48,14 +58,16 @@ def test_every_entry_has_eight_causes():
     few = {
         entry: count
         for entry, count in lines.items()
-        if count < 8 and not entry.endswith((".compile", ".encode", "SDAImputer.transform"))
+        if count < 8
+        and entry not in OF_FEW_ARGUMENTS
+        and not entry.endswith((".compile", ".encode", "SDAImputer.transform"))
     }
     assert not few
 
 
 def test_no_public_model_estimator_or_command_is_left_out():
     models = {name for name in dir(ks) if inspect.isclass(getattr(ks, name)) and name[0].isupper()}
-    # Not in the table yet: LinearOnCodes, which is made of a fitted stack.
+    # LinearOnCodes, which is made of a fitted stack, is in the last part of the table.
     assert {*MODELS, "LinearOnCodes"} == {
         name for name in models if issubclass(getattr(ks, name), CheckedModel)
     }

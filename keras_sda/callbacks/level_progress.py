@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_sda._validation import check_bool, check_text
+
 _FRAMES_PER_SECOND = 8
 _BAR_WIDTH = 10
 
@@ -43,8 +45,8 @@ class LevelProgress(keras.callbacks.Callback):
 
     def __init__(self, details=False, title="fit"):
         super().__init__()
-        self.details = details
-        self._title = title
+        self.details = check_bool("details", details, "LevelProgress")
+        self._title = check_text("title", title, "LevelProgress")
         self._later_work = 0.0
         self._display: Any = None
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_sda._validation import check_image_shape, check_non_negative_int, check_path
+
 _COLUMNS = 10
 
 
@@ -47,6 +49,11 @@ class LevelTensorBoard(keras.callbacks.TensorBoard):
                 "LevelTensorBoard needs TensorFlow, which is not installed: "
                 "`pip install tensorflow`, or use keras.callbacks.CSVLogger."
             )
+        owner = "LevelTensorBoard"
+        check_path("log_dir", log_dir, owner)
+        check_non_negative_int("histogram_freq", histogram_freq, owner)
+        if image_shape is not None:
+            check_image_shape("image_shape", image_shape, owner)
         # The graph of a step would be traced once more just to be drawn.
         kwargs = {"write_graph": False, **kwargs}
         super().__init__(log_dir=str(log_dir), histogram_freq=histogram_freq, **kwargs)

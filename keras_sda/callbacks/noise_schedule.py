@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_sda._validation import check_non_negative
+from keras_sda._validation import check_non_negative, shown
 
 
 class NoiseSchedule(keras.callbacks.Callback):
@@ -39,7 +39,7 @@ class NoiseSchedule(keras.callbacks.Callback):
         if not callable(schedule) and not is_pair:
             raise ValueError(
                 "Argument `schedule` of NoiseSchedule must be a function of the epoch or a pair "
-                f"(first, last). Received: schedule={schedule!r}"
+                f"(first, last). Received: schedule={shown(schedule)}"
             )
         if is_pair:
             for value in schedule:

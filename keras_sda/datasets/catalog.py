@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_sda._validation import (
+    check_bool,
     check_choice,
     check_non_negative_int,
     check_positive_int,
@@ -250,6 +251,7 @@ def load(
     check_choice("split", split, _SPLITS, _OWNER)
     check_choice("scale", scale, ("auto", *COLUMN_SCALES), _OWNER)
     seed = check_non_negative_int("seed", seed, _OWNER)
+    flatten = check_bool("flatten", flatten, _OWNER)
     places = Places(test, split_column, groups)
     source = _open(name_or_path, data_dir, target, unlabelled, task, places, storage)
     parts = divide(source, split, seed)

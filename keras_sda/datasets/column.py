@@ -24,6 +24,8 @@ HALFWAY = 0.5
 
 _HELD = ("number", "boolean", "date", "text")
 _YEAR, _WEEK = 365.2425, 7.0
+# Squares and ranges of larger numbers overflow, and all others of their column would become 0.
+_LARGEST = 1e150
 
 
 class InputGroup(NamedTuple):
@@ -314,6 +316,12 @@ def fit_column(
         numbers = to_days(read) if kind.name == "date" else to_numbers(read)
         assert numbers is not None  # noqa: S101  (checked with the kind)
         known = numbers[~np.isnan(numbers)]
+        if len(known) and np.abs(known).max() > _LARGEST:
+            raise ValueError(
+                f"Column {shown(name)} must hold numbers up to {_LARGEST:g}, of which a scale can "
+                f"be computed. Received one of {np.abs(known).max():g}: correct it, or give the "
+                "logarithms."
+            )
         return Column(
             **column,  # type: ignore[arg-type]
             number=fit_number_map(numbers, scale, is_unit=is_unit),

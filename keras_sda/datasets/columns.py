@@ -269,7 +269,12 @@ class Columns:
         """
         import pandas as pd
 
-        x = np.asarray(x)
+        try:
+            x = np.asarray(x)
+        except ValueError:  # of rows of different lengths
+            x = np.asarray(None)
+        if x.dtype.kind not in "biuf":
+            raise ValueError(f"Columns.inverse needs numbers in `x`. Received: x={shown(x)}")
         if x.ndim != 2 or x.shape[1] != len(self.input_names):
             raise ValueError(
                 f"Columns.inverse expects the shape (rows, {len(self.input_names)}). "

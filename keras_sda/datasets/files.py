@@ -250,6 +250,10 @@ def read_rows(path: str | os.PathLike[str], target: str | None = None) -> Split:
     >>> x.shape, y
     ((3, 3), None)
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(
+            f"Argument `path` of read_rows() must be the path of a file. Received: {shown(path)}"
+        )
     found = find(path)
     if is_table(found):
         frame, y = read_table(found, target)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_choice, check_rows, lies_within_unit
+from keras_sda._validation import check_choice, check_rows, lies_within_unit, shown
 from keras_sda.datasets.robust import robust_map
 
 SCALES = ("unit", "symmetric", "standard", "robust", None)
@@ -52,11 +52,14 @@ class Scaling:
         for name in ("offset", "factor", "low", "high"):
             if getattr(self, name) is None and name in ("low", "high"):
                 continue
-            values = np.asarray(getattr(self, name))
+            try:
+                values = np.asarray(getattr(self, name))
+            except ValueError:  # of rows of different lengths
+                values = np.asarray(None)
             if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
                 raise ValueError(
                     f"Argument `{name}` of Scaling must be a finite number, or one per column. "
-                    f"Received: {name}={getattr(self, name)!r}"
+                    f"Received: {name}={shown(getattr(self, name))}"
                 )
             # `tolist` returns plain Python floats, whatever was passed.
             plain = values.astype("float64").tolist()

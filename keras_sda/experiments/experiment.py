@@ -13,6 +13,7 @@ from keras_sda._validation import (
     check_positive,
     check_positive_int,
     did_you_mean,
+    listed,
     shown,
 )
 from keras_sda.datasets.table_in_file import STORAGES
@@ -33,6 +34,9 @@ class Model:
 
     name: str = "sda"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model")
 
 
 @dataclass(frozen=True)
@@ -323,8 +327,18 @@ class Experiment:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_non_negative_int("seed", self.seed, _OWNER)
+        if check_non_negative_int("seed", self.seed, _OWNER) >= 2**32:  # NumPy's own bound
+            raise ValueError(
+                f"Argument `seed` of {_OWNER} must be below 2**32. Received: seed={self.seed}"
+            )
         check_choice("dtype", self.dtype, _DTYPES, _OWNER)
+        for name, kind in _PARTS.items():
+            part = getattr(self, name)
+            if not isinstance(part, kind) and not (part is None and name in _OPTIONAL):
+                raise ValueError(
+                    f"Argument `{name}` of {_OWNER} must be a {kind.__name__}. Received: "
+                    f"{name}={shown(part)}"
+                )
 
     def but(self, changes: Mapping[str, Any]) -> "Experiment":
         """Returns this experiment with some values changed.
@@ -338,6 +352,11 @@ class Experiment:
         Raises:
             ValueError: If there is no such key, or a value lies outside its range.
         """
+        if not isinstance(changes, Mapping):
+            raise ValueError(
+                f"Argument `changes` of {_OWNER}.but() must be a dictionary of new values by key. "
+                f"Received: changes={shown(changes)}"
+            )
         values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for key, plain in changes.items():
             value = from_plain(plain)
@@ -465,4 +484,4 @@ def _part_from_dict(part: str, values: Any) -> dict[str, Any]:
 
 def _unknown(key: str, known: Sequence[str]) -> str:
     hint = did_you_mean(key, known)
-    return f"An experiment has no key {key!r}: {hint}Expected one of {', '.join(known)}."
+    return f"An experiment has no key {shown(key)}: {hint}Expected one of {listed(known, 12)}."

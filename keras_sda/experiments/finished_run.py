@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_sda import datasets
-from keras_sda._validation import check_path, shown
+from keras_sda._validation import check_choice, check_path, shown
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.duplicates import count_among, describe_duplicates
 from keras_sda.datasets.files import find, is_table
@@ -115,6 +115,7 @@ class Run:
         Raises:
             ValueError: If there are no such rows, or they do not fit the model.
         """
+        _check_which(data, part)
         own = self.experiment.data.target
         if data is None and target is not None and target != own:
             raise ValueError(
@@ -299,6 +300,7 @@ class Run:
         Raises:
             ValueError: If there are no such rows.
         """
+        _check_which(data, part)
         if self.columns is not None and data is not None:
             return datasets.Split(*self._read_table(data, target))
         if self.columns is not None:
@@ -368,6 +370,13 @@ class Run:
             # What was a class in training is one still.
             experiment = experiment.but({"data.unlabelled": None})
         return load_data_of(experiment, data_dir, **changes)
+
+
+def _check_which(data: Any, part: Any) -> None:
+    """Checks which rows are asked for."""
+    if data is not None and not isinstance(data, (str, Path)):
+        check_path("data", data, "Run.rows()")
+    check_choice("part", part, ("train", "valid", "test"), "Run.rows()")
 
 
 def _part_of(data: datasets.Data, part: str) -> datasets.Split:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_sda._validation import check_bool, check_path
 from keras_sda.experiments import (
     heads,
     report_comparison,
@@ -66,16 +67,18 @@ def report(
     ks.experiments.report("runs/digits-seed0", rows=False)
     ```
     """
+    check_bool("rows", rows, "report()")
     if not isinstance(run, Run):
+        check_path("run", run, "report()")
         _check_finished(Path(run))
         run = load_run(run)
     elif run.folder is not None:
         _check_finished(run.folder)
     target = _target(run, path)
+    run_folder.writable_folder(target.parent)
     material = Material.of(run, rows, data_dir)
     text = _page(material)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:

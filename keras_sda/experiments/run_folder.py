@@ -267,12 +267,27 @@ def _plain(value):
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
+def check_output(path: str | Path, *suffixes: str) -> Path:
+    """Returns the path of a file to write, before what is to be written takes its time.
+
+    Args:
+        path: The file; its folder is made if need be.
+        *suffixes: What its name may end in.
+
+    Raises:
+        ValueError: If it has another ending, or its folder cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in suffixes:
+        names = " or ".join(suffixes)
+        raise ValueError(f"The output must be a file name that ends in {names}. Received: {path}")
+    writable_folder(target.parent)
+    return target
+
+
 def save_array(array: np.ndarray, path: str) -> str:
     """Writes an array as `.npy` and returns a line that says so."""
-    target = Path(path)
-    if target.suffix != ".npy":
-        raise ValueError(f"The output must be a file name that ends in .npy. Received: {path}")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = check_output(path, ".npy")
     with replacing(target) as partial:
         np.save(partial, array)
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"

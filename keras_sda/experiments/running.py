@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_sda import backend, datasets
+from keras_sda._validation import check_path, check_positive_int, check_verbose, shown
 from keras_sda.datasets.catalog import is_named
 from keras_sda.datasets.duplicates import count_duplicates, describe_duplicates
 from keras_sda.experiments import (
@@ -92,6 +93,12 @@ def run(
     >>> sorted(result.metrics["test"])
     ['error', 'errors', 'interval', 'rows']
     """
+    if not isinstance(experiment, Experiment):
+        raise ValueError(
+            "Argument `experiment` of experiments.run() must be an Experiment. Received: "
+            f"experiment={shown(experiment)}; start from experiments.default(name)."
+        )
+    _check_how(folder, backup_steps, verbose)
     zoo.check(experiment)
     _check_optimizer(experiment.training)
     with contextlib.ExitStack() as stack:
@@ -355,6 +362,15 @@ def _pretrain(
     )
     metrics["pretraining"] = [history.history for history in histories]
     metrics["minutes"]["pretraining"] = saver.minutes_since(start)
+
+
+def _check_how(folder: Any, backup_steps: Any, verbose: Any) -> None:
+    """Checks where and how a run is carried out."""
+    if folder is not None:
+        check_path("folder", folder, "experiments.run()")
+    if backup_steps is not None:
+        check_positive_int("backup_steps", backup_steps, "experiments.run()")
+    check_verbose(verbose, "experiments.run()")
 
 
 def _check_optimizer(how: Training | None) -> None:

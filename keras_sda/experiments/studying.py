@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_sda import datasets
-from keras_sda._validation import check_positive_int, did_you_mean
+from keras_sda._validation import check_positive_int, check_verbose, did_you_mean
 from keras_sda.callbacks.level_progress import display, duration
 from keras_sda.datasets import Data, Split
 from keras_sda.experiments import run_folder, study_report
@@ -109,6 +109,7 @@ def study(
     print(result)
     ```
     """
+    check_verbose(verbose, _OWNER)
     table = _table_options(table)
     loaded = _load(data, target, unlabelled, data_dir, **table)
     counts = _counts(loaded, labels, quick)

@@ -116,10 +116,10 @@ def get(name: str) -> Entry:
     Raises:
         ValueError: If there is no model of that name.
     """
-    if name not in ZOO:
+    if not isinstance(name, str) or name not in ZOO:
         hint = did_you_mean(name, ZOO)
         raise ValueError(
-            f"There is no model {name!r}: {hint}Expected one of {', '.join(ZOO)}, which "
+            f"There is no model {shown(name)}: {hint}Expected one of {', '.join(ZOO)}, which "
             "`keras-sda models` lists with their options."
         )
     return ZOO[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_sda._validation import check_choice, check_positive
+from keras_sda._validation import check_choice, check_path, check_positive
 from keras_sda.exporting.formats import FORMATS, Format
 from keras_sda.exporting.graph import ExportGraph
 from keras_sda.exporting.parity import largest_differences, rows_to_compare
@@ -65,6 +65,7 @@ def export_model(
     """
     owner = f"{type(model).__name__}.export()"
     check_choice("format", format, (*FORMATS, *_OTHER_FORMATS), owner)
+    check_path("filepath", filepath, owner)
     if format in _OTHER_FORMATS:
         if any(argument is not None for argument in (scaling, columns, threshold, rows)):
             raise ValueError(

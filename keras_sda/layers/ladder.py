@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_sda._validation import check_positive_int, get_activation
+from keras_sda._validation import check_positive_int, get_activation, get_initializer
 
 # The authors' own, in place of Keras' 1e-3.
 _EPSILON = 1e-10
@@ -107,7 +107,9 @@ class LadderEncoder(_Normalizing):
         super().__init__(**kwargs)
         self.units = check_positive_int("units", units, type(self).__name__)
         self.activation = get_activation("activation", activation, "LadderEncoder")
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = get_initializer(
+            "kernel_initializer", kernel_initializer, type(self).__name__
+        )
         self.scale = None
 
     def build(self, input_shape):
@@ -191,7 +193,9 @@ class LadderDecoder(_Normalizing):
         super().__init__(**kwargs)
         self.units = check_positive_int("units", units, type(self).__name__)
         self.is_top = is_top
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = get_initializer(
+            "kernel_initializer", kernel_initializer, type(self).__name__
+        )
 
     def build(self, input_shape):
         if not self.is_top:

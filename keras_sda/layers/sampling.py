@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_sda._validation import check_seed
 from keras_sda.backend import usable_seed
 
 
@@ -38,7 +39,7 @@ class Sampling(keras.layers.Layer):
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = check_seed("seed", seed, "Sampling")
         self.seed_generator = keras.random.SeedGenerator(usable_seed(seed))
         self.built = True
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_sda._validation import (
     as_numbers,
     check_fraction,
+    check_image_shape,
     check_number,
     check_positive_int,
     check_seed,
@@ -66,13 +67,6 @@ def _check_names(name: str, value: Any, owner: str) -> None:
         raise refuse(name, value, owner, "be a list of names")
 
 
-def _check_image_shape(name: str, value: Any, owner: str) -> None:
-    is_shape = isinstance(value, (list, tuple)) and len(value) in (2, 3)
-    if not is_shape or not all(_is_whole(size) and size > 0 for size in value):
-        expected = "be the shape of an image, such as (28, 28) or (28, 28, 1)"
-        raise refuse(name, value, owner, expected)
-
-
 def _check_level(name: str, value: Any, owner: str) -> None:
     if not _is_whole(value):
         raise refuse(name, value, owner, "be a whole number, from 0, or -1 for the last")
@@ -122,7 +116,7 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "count": check_positive_int,
     "coverage": check_share,
     "feature_names": _check_names,
-    "image_shape": _check_image_shape,
+    "image_shape": check_image_shape,
     "level": _check_level,
     "margin": check_fraction,
     "model": _check_model,

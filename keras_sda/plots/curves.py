@@ -1,12 +1,12 @@
 """Learning curves."""
 
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from keras_sda._validation import as_numbers
 from keras_sda.plots.accepted import refuse
 
 
@@ -65,8 +65,8 @@ def _history_of(given, name, owner):
         values = history.get(key, [0.0])
         if not isinstance(values, (list, tuple, np.ndarray)) or np.ndim(values) != 1:
             raise refuse(name, history, owner, "hold a list of numbers for each figure")
-        if len(values):  # what diverged may be NaN
-            as_numbers(np.nan_to_num(np.asarray(values, "float64")), owner, name)
+        if not all(isinstance(value, numbers.Real) for value in values):
+            raise refuse(name, history, owner, "hold a list of numbers for each figure")
     return history
 
 

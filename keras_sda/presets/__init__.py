@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import keras
 
-from keras_sda._validation import check_path
+from keras_sda._validation import check_path, check_text
 from keras_sda.presets.model_file import read_model
 
 __all__ = ["catalog", "find", "load", "names"]
@@ -49,6 +49,8 @@ def find(name: str, sha256: str | None = None) -> Path:
         ValueError: If there is no such model here, or its SHA-256 is not the expected one.
     """
     name = str(check_path("name", name, "presets.load()"))
+    if sha256 is not None:
+        check_text("sha256", sha256, "presets.load()")
     if urlsplit(name).scheme in ("http", "https", "file"):
         return _download(name, sha256)
     if name in catalog():

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_sda._validation import shown
+from keras_sda._validation import check_text, shown
 from keras_sda.experiments import Data, Experiment
 
 MNIST = Data("mnist")
@@ -73,7 +73,12 @@ class Recipe:
             title: Its title.
             changes: Changes to the experiment, by the keys of `Experiment.but`.
             **fields: New values of other fields; those of `quick` are merged with the old ones.
+
+        Raises:
+            ValueError: If a change is not valid; see `Experiment.but`.
         """
+        check_text("name", name, "Recipe.but()")
+        check_text("title", title, "Recipe.but()")
         if "quick" in fields:
             fields["quick"] = {**self.quick, **fields["quick"]}
         experiment = self.experiment.but(changes or {})

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from keras_sda import backend
+from keras_sda._validation import shown
 from keras_sda.experiments import json_files, run_folder
 from keras_sda.experiments.figures import FIGURES
 from keras_sda.recipes.recipe import Recipe
@@ -93,8 +94,26 @@ def mean_and_half_width(figures: Sequence[float]) -> tuple[float, float | None]:
     return mean, float(t.ppf(0.975, len(figures) - 1)) * deviation / math.sqrt(len(figures))
 
 
+def _check(report: Any, owner: str) -> None:
+    """Refuses what is not the content of a recipe's JSON file, with a run at least."""
+    runs = report.get("runs") if isinstance(report, Mapping) else None
+    if not isinstance(runs, list) or not runs or "title" not in report:
+        raise ValueError(
+            f"{owner} takes what reproduce() returns, a dictionary of a recipe and its runs. "
+            f"Received: {shown(report)}"
+        )
+
+
 def describe(report: Mapping[str, Any]) -> str:
-    """Returns published and measured figure side by side, in a few lines."""
+    """Returns published and measured figure side by side, in a few lines.
+
+    Args:
+        report: What `reproduce` has returned.
+
+    Raises:
+        ValueError: If it is something else, or has no run.
+    """
+    _check(report, "describe()")
     mean, half = summary(report)
     seeds = len(report["runs"])
     interval = "one seed"
@@ -139,7 +158,16 @@ def measured(report: Mapping[str, Any]) -> str:
 
 
 def table(reports: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the table of reports in Markdown."""
+    """Returns the table of reports in Markdown.
+
+    Args:
+        reports: What `reproduce` has returned, of each recipe.
+
+    Raises:
+        ValueError: If one is something else, or has no run.
+    """
+    for report in reports if isinstance(reports, (list, tuple)) else [reports]:
+        _check(report, "table()")
     lines = [
         "| recipe | figure on test data | published | at most | measured, mean and 95 % interval "
         "| seeds | epochs | minutes a run |",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sda import experiments
-from keras_sda._validation import check_path, check_positive_int, check_seed
+from keras_sda._validation import check_path, check_positive_int, check_seed, check_verbose
 from keras_sda.experiments import Run, run_folder
 from keras_sda.experiments.figures import BASELINES, FIGURES
 from keras_sda.experiments.pictures import draw_overview
@@ -54,6 +54,7 @@ def reproduce(
             missing, or another process is reproducing the recipe there.
     """
     check_is_recipe(recipe, "reproduce()")
+    check_verbose(verbose, "reproduce()")
     if quick:
         recipe = recipe.quickened()
     name, count = recipe.name, recipe.seeds
@@ -124,6 +125,7 @@ def run(
     """
     check_is_recipe(recipe, "run()")
     check_seed("seed", seed, "run()")
+    check_verbose(verbose, "run()")
     measure, _ = FIGURES[recipe.figure]
     start = recipe.start
     with quick_folder(recipe, data_dir) as folder:

@@ -363,7 +363,7 @@ def test_level_model_can_be_saved_by_a_callback(digits, tmp_path):
 
 
 BAD = {
-    "no layers": (dict(layers=[]), "must list layers, at least one"),
+    "no layers": (dict(layers=[]), "must list built layers"),
     "width": (dict(x=np.zeros((5, 3))), r"`x` of shape \(rows, 64\). Received shape \(5, 3\)"),
     "empty": (dict(x=np.zeros((0, 64))), "at least one row"),
     "NaN": (dict(x=np.full((9, 64), np.nan)), "row 0 holds NaN or infinity"),
