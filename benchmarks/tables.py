@@ -10,8 +10,8 @@ proportion), tests; 50, 100 and 200 of the others keep their label, and the netw
 The rivals learn from the labelled rows, of the same `Columns`. All are as they come:
 
 - `SDAClassifier` and `SDARegressor` with default options, which pretrain on all training rows and
-  choose by cross-validation between fine-tuning and a linear model on inputs, codes and random
-  Fourier features of both;
+  choose by cross-validation between a linear model on inputs, codes and random Fourier features of
+  both, and fine-tuning;
 - logistic or ridge regression, its penalty and whether inputs are standardised by cross-validation;
 - a random forest of 300 trees, the rows of a leaf by cross-validation.
 

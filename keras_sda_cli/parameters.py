@@ -293,8 +293,8 @@ PARAMETERS = (
         "--head",
         ("training.head",),
         "What predicts from a pretrained stack: finetune, the whole network; linear, logistic or "
-        "ridge regression on inputs, frozen codes and Fourier features; auto, the better one. "
-        "[default: auto for tables, else finetune]",
+        "ridge regression on inputs, frozen codes and Fourier features; auto, the latter unless "
+        "fine-tuning is clearly better. [default: auto for tables, else finetune]",
         kind=click.Choice(["finetune", "linear", "auto"]),
     ),
     Parameter(

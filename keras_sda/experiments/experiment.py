@@ -182,9 +182,9 @@ class Training:
             their class, as in scikit-learn, for data in which a class is rare; `None` equally.
         head: What predicts from a pretrained stack: `"finetune"`, the whole network, trained on the
             labels; `"linear"`, logistic or ridge regression on its inputs, its codes, which stay as
-            they are, and random Fourier features of both (`LinearOnCodes`); `"auto"`, the better
-            head by rows that were not learnt from. `None`: `"auto"` for tables, and `"finetune"`
-            for other data.
+            they are, and random Fourier features of both (`LinearOnCodes`); `"auto"`, the
+            latter unless fine-tuning errs clearly less on rows that were not learnt from. `None`:
+            `"auto"` for tables, and `"finetune"` for other data.
     """
 
     optimizer: str = "adam"

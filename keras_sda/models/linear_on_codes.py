@@ -328,13 +328,23 @@ def _standardisation(features, widths):
 
 
 def better_head(linear: np.ndarray, finetune: np.ndarray) -> str:
-    """Returns the head of the lower mean error, and of equal ones the simpler.
+    """Returns `"finetune"` if it errs clearly less than the linear head, else `"linear"`.
+
+    Clearly means by more than two standard errors: errors on a few dozen rows differ by chance, and
+    on validation rows of tables the linear head was mostly as good or better where they did.
 
     Args:
         linear: Errors of the linear head on rows that it was not solved for.
         finetune: Errors of the fine-tuned network on the same rows.
+
+    Example:
+
+    >>> better_head(np.array([1.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0, 1.0]))
+    'linear'
     """
-    return "finetune" if finetune.mean() < linear.mean() else "linear"
+    gains = linear - finetune
+    is_clear = gains.mean() > 2 * gains.std() / np.sqrt(len(gains))
+    return "finetune" if is_clear else "linear"
 
 
 def _copy(stack):

@@ -22,9 +22,10 @@ head: What predicts: `"finetune"`, the whole network, trained on the labelled ro
             logistic or ridge regression on the inputs, the codes of all levels, which stay as
             pretraining left them, and random Fourier features of both (a `LinearOnCodes`), its
             penalty chosen by cross-validation: on
-            tables with up to a few hundred labels mostly the better one; `"auto"`, the one with the
-            lower error on labelled rows that are held out: five folds of up to 1,000, which takes
-            five more trainings, or a fifth of more, which takes one. `None`: `"auto"` for a frame
+            tables with up to a few hundred labels mostly the better one; `"auto"`, the linear one
+            unless the network errs clearly less, by two standard errors, on labelled rows that are
+            held out: five folds of up to 1,000, which takes five more trainings, or a fifth of
+            more, which takes one. `None`: `"auto"` for a frame
             with text, gaps or dates, see `columns`; else, and in `partial_fit`, `"finetune"`.
         epochs: Epochs of supervised training on the labelled rows: many, as labelled rows are few
             and an epoch costs little.
@@ -144,7 +145,7 @@ class SupervisedEstimator(StackedEstimator):
         return linear.solve(rows, targets, weights, all_rows, penalties=penalties)
 
     def _better_head(self, X, y, weight, labelled, penalties):
-        """Returns the head of fewer errors on labelled rows that are held out."""
+        """Returns the better head on labelled rows that are held out."""
         numbers, classes = np.flatnonzero(labelled), self._strata(y[labelled])
         folds = folds_to_compare_by(len(numbers), classes, self._seed)
         if not folds:
