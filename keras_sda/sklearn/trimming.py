@@ -9,11 +9,11 @@ import numpy as np
 
 from keras_sda.datasets.outside_memory import SparseRows
 
-# By default training takes 3,000 updates, or 30 epochs if that is less: a long, narrow table would
+# By default training takes 750 updates, or 30 epochs if that is less: a long, narrow table would
 # otherwise be learnt so well that its outliers are rebuilt too.
-_MOST_UPDATES, _MOST_EPOCHS, _FEWEST_EPOCHS = 3000, 30, 3
+_MOST_UPDATES, _MOST_EPOCHS, _FEWEST_EPOCHS = 750, 30, 3
 # At which shares of the epochs the rows to leave out are chosen anew.
-_TRIMMED_AT = (0.3, 0.5, 0.7, 0.9)
+_TRIMMED_AT = (0.3, 0.6)
 
 
 def duration(rows: int, batch_size: int) -> tuple[int, int]:
@@ -26,7 +26,7 @@ def duration(rows: int, batch_size: int) -> tuple[int, int]:
     Example:
 
     >>> duration(200, 32), duration(1_000_000, 32)
-    ((30, 32000), (3, 32000))
+    ((30, 8000), (3, 8000))
     """
     most = _MOST_UPDATES // _FEWEST_EPOCHS * batch_size
     updates = math.ceil(min(rows, most) / batch_size)
