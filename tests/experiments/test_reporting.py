@@ -283,5 +283,5 @@ def test_what_is_refused(table_run, tmp_path):
         experiments.report(table_run, table_run / "model.keras")
     assert (table_run / "model.keras").read_bytes() == kept
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot be written to .*file/page.html \(.*\): name"):
+    with pytest.raises(ValueError, match=r"output folder .*file cannot be written \(.*\): name"):
         experiments.report(table_run, tmp_path / "file" / "page.html")
