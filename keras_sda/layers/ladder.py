@@ -53,6 +53,16 @@ class _Normalizing(keras.layers.Layer):
             variable.assign(before + ops.cast(rate, before.dtype) * (value - before))
 
 
+def in_parts(values, count):
+    """Returns a batch as parts of as many rows, of shape `(count, rows, units)`."""
+    return ops.reshape(values, (count, -1, values.shape[-1]))
+
+
+def with_part(parts, last):
+    """Returns parts and one more, a batch of shape `(rows, units)`; `None` adds none."""
+    return parts if last is None else ops.concatenate([parts, ops.expand_dims(last, 0)])
+
+
 def normalize_batch(values):
     """Returns values normalised by the batch they stand in, its mean and its variance.
 

@@ -20,7 +20,9 @@ from keras_sda.layers.ladder import (
     LadderDecoder,
     LadderEncoder,
     denoising_cost,
+    in_parts,
     normalize_batch,
+    with_part,
 )
 from keras_sda.layers.noise import get_noise
 from keras_sda.models.levels import check_hidden_units
@@ -250,25 +252,26 @@ class LadderNetwork(SemiSupervised):
 
     def _train_on(self, every, labelled):
         """Returns the noisy output of labelled rows, and keeps the denoising costs of all rows."""
+        every, labelled = (ops.cast(part, self.variable_dtype) for part in (every, labelled))
         # Without denoising costs, labelled rows alone have something to tell.
-        parts = (labelled, every) if self.decoders else (labelled,)
-        rows = ops.concatenate([ops.cast(part, self.variable_dtype) for part in parts])
-        # The parts share each product, and are normalised by themselves.
-        noisy = [_parts(self._corrupt(0, rows), len(parts))]
-        hidden, statistics = noisy[0], []
+        with_noise = [labelled, every] if self.decoders else [labelled]
+        count = len(with_noise)
+        noisy = [in_parts(self._corrupt(0, ops.concatenate(with_noise)), count)]
+        clean, statistics = [every if self.decoders else None], []
+        hidden = with_part(noisy[0], clean[0])
         for level, layer in enumerate((*self.levels, self.head), start=1):
-            joined = ops.reshape(hidden, (-1, hidden.shape[-1]))
-            product = _parts(layer.preactivation(joined), len(parts))
-            normalized, *moments = normalize_batch(product)
+            # All parts share the product, and each is normalised by itself.
+            product = layer.preactivation(ops.reshape(hidden, (-1, hidden.shape[-1])))
+            normalized, *moments = normalize_batch(in_parts(product, hidden.shape[0]))
             statistics.append([part[-1] for part in moments])
-            noisy.append(self._corrupt(level, normalized))
+            noisy.append(self._corrupt(level, normalized[:count]))
+            clean.append(normalized[-1] if self.decoders else None)
             if layer is self.head:
                 output = self._probabilities(noisy[-1][0])
             else:
-                hidden = layer.activation(layer.shifted(noisy[-1]))
+                hidden = layer.activation(layer.shifted(with_part(noisy[-1], clean[-1])))
         costs = {}
         if self.decoders:
-            clean, statistics = self._clean(ops.cast(every, self.variable_dtype))
             top = self.head.activation(self.head.shifted(noisy[-1][-1]))
             estimates, above = self._denoise([part[-1] for part in noisy], top)
             scales = [(None, None), *statistics]
@@ -432,11 +435,6 @@ class LadderNetwork(SemiSupervised):
         if self.reconstructs:
             outputs |= {"reconstruct": self._reconstruction, "score": self._reconstruction_error}
         return outputs
-
-
-def _parts(values, count):
-    """Returns a batch as its labelled part and the other, of shape `(count, rows, units)`."""
-    return ops.reshape(values, (count, -1, values.shape[-1]))
 
 
 def _check_weights(weights, count):
