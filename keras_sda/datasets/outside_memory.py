@@ -157,11 +157,16 @@ def rows_to_describe(rows: Any, most: int = 2**18) -> np.ndarray:
 
     Args:
         rows: An array, in memory or not.
-        most: How many rows of a file are read at most, evenly spaced, as it may be in some order.
+        most: How many rows of a file are read, in 256 blocks that are evenly spaced, as it may be
+            in some order.
     """
     if isinstance(rows, StoredRows):
-        count = min(len(rows), most)
-        return rows[np.linspace(0, len(rows) - 1, count).astype("int64")]
+        if len(rows) <= most:
+            return rows[:]
+        # Single rows would touch nearly every page of the file.
+        size = -(-most // 256)
+        starts = np.linspace(0, len(rows) - size, 256).astype("int64")
+        return np.concatenate([rows[start : start + size] for start in starts])
     return rows
 
 

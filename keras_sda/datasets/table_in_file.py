@@ -1,5 +1,6 @@
 """A `.parquet` file that stays on disk: its columns are read one by one, or some rows a time."""
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _LARGE_BYTES = 2**30
 
 # Rows read at a time.
 _ROWS = 2**16
+# After so many rows, what is no longer needed of them is looked for.
+_ROWS_KEPT = 2**19
 # Of a column's values while they are read and its map is fitted.
 _BYTES_A_VALUE = 40
 
@@ -99,17 +102,34 @@ class TableInFile:
         import pyarrow as pa
 
         start = 0
+        for batch in self._batches():
+            rows = np.arange(start, start + batch.num_rows)
+            start += batch.num_rows
+            frame = pa.Table.from_batches([batch]).to_pandas()
+            frame.columns = [str(column) for column in frame.columns]
+            if self.rows is not None:
+                first, last = np.searchsorted(self.rows, [rows[0], start])
+                frame, rows = frame.iloc[self.rows[first:last] - rows[0]], self.rows[first:last]
+            if len(rows):
+                yield rows, frame[self.columns]
+
+    def _batches(self) -> Iterator[Any]:
+        """Yields batches of all rows; what was read of earlier row groups is given back."""
+        import pyarrow as pa
+
         with parquet_file(self.path) as file:
-            for batch in file.iter_batches(_ROWS, columns=self.columns):
-                rows = np.arange(start, start + batch.num_rows)
-                start += batch.num_rows
-                frame = pa.Table.from_batches([batch]).to_pandas()
-                frame.columns = [str(column) for column in frame.columns]
-                if self.rows is not None:
-                    first, last = np.searchsorted(self.rows, [rows[0], start])
-                    frame, rows = frame.iloc[self.rows[first:last] - rows[0]], self.rows[first:last]
-                if len(rows):
-                    yield rows, frame[self.columns]
+            rows = [
+                file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)
+            ]
+        kept = 0
+        for group, count in enumerate(rows):
+            with parquet_file(self.path) as file:
+                yield from file.iter_batches(_ROWS, row_groups=[group], columns=self.columns)
+            kept += count
+            if kept > _ROWS_KEPT:
+                kept = 0
+                gc.collect()
+                pa.default_memory_pool().release_unused()
 
     def read(self) -> Any:
         """Returns the table as a pandas frame, in memory."""

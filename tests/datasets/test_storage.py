@@ -93,8 +93,8 @@ def test_a_column_is_read_at_a_time(path, table):
     assert some.columns == [name for name in table.columns if name != "city"]
     assert some["number"].tolist() == [3, 129, 130, 650]
     pieces = list(some.pieces())
-    assert [rows.tolist() for rows, _ in pieces] == [[3], [129, 130], [650]]
-    assert [frame["number"].tolist() for _, frame in pieces] == [[3], [129, 130], [650]]
+    assert [rows.tolist() for rows, _ in pieces] == [[3], [129], [130], [650]]
+    assert [frame["number"].tolist() for _, frame in pieces] == [[3], [129], [130], [650]]
     assert max(len(frame) for _, frame in whole.pieces()) <= 100
     pd.testing.assert_frame_equal(whole.read(), table)
     assert Columns.fit(whole, "target") == Columns.fit(table, "target")
