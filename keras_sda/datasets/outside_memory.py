@@ -60,8 +60,10 @@ class SparseRows(ComputedRows):
 # Rows in a file are shuffled among as many bytes at a time, which are read in blocks.
 _SHUFFLED_BYTES = 2**28
 _BLOCK_BYTES = 2**20
-# After so many bytes read, the pages of the file are given back.
+# After so many bytes of the file have come into memory, they are given back. A row that is read by
+# its number brings its surroundings with it.
 _MAPPED_BYTES = 2**26
+_BYTES_AROUND = 2**15
 
 
 class StoredRows(ComputedRows):
@@ -104,14 +106,27 @@ class StoredRows(ComputedRows):
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        found = np.array(self._table[rows if self._chosen is None else self._chosen[rows]])
-        self._bytes_read += found.nbytes
-        if self._bytes_read > _MAPPED_BYTES:
-            self._give_back()
+        numbers = rows if self._chosen is None else self._chosen[rows]
+        if not isinstance(numbers, np.ndarray) or numbers.dtype == bool:
+            return self._read(numbers, self.dtype.itemsize * self.shape[1])
+        at_once = max(1, _MAPPED_BYTES // _BYTES_AROUND)
+        if len(numbers) <= at_once:
+            return self._read(numbers, _BYTES_AROUND)
+        found = np.empty((len(numbers), self.shape[1]), self.dtype)
+        for start in range(0, len(numbers), at_once):
+            piece = slice(start, start + at_once)
+            found[piece] = self._read(numbers[piece], _BYTES_AROUND)
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+    def _read(self, rows, bytes_a_row):
+        found = np.array(self._table[rows])
+        self._bytes_read += len(found) * bytes_a_row
+        if self._bytes_read > _MAPPED_BYTES:
+            self._give_back()
+        return found
 
     def _give_back(self):
         """Takes the pages of the file out of this process' memory; the system may keep them."""
