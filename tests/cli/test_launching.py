@@ -124,7 +124,7 @@ def test_addresses_are_free_and_differ():
 
 def test_the_command_starts_no_tensorflow_of_its_own():
     code = (
-        "import sys, keras_sda_cli.__main__; sys.argv = ['keras-sda', 'launch', '--', '--help']\n"
+        "import sys, keras_sda_cli.__main__; sys.argv = ['keras-sda', 'launch', '--', 'train', '--help']\n"
         "try:\n    keras_sda_cli.__main__.main()\n"
         "except SystemExit as end:\n    print(end.code, {'keras', 'numpy'} & set(sys.modules))"
     )
@@ -133,5 +133,5 @@ def test_the_command_starts_no_tensorflow_of_its_own():
     )
     lines = result.stdout.splitlines()
     for number in (0, 1):  # of the workers, which answer at once, too
-        assert f"[{number}] Usage: keras-sda [OPTIONS] COMMAND [ARGS]..." in lines
+        assert f"[{number}] Usage: keras-sda train [OPTIONS]" in lines
     assert lines[-1] == "0 set()", result.stderr
