@@ -219,7 +219,7 @@ def load(
         storage: Where the inputs made of a table are kept. `"memory"`. `"disk"`, for `.parquet`
             files: in temporary files of `4 * rows * inputs` bytes, where `TMPDIR` says, which are
             removed once nothing refers to the data; the table is read column by column, and then
-            some rows a time. Training shuffles such rows by blocks; see `StoredRows`.
+            some rows at a time. Training shuffles such rows by blocks; see `StoredRows`.
             `"auto"`: disk for a `.parquet` file of more than 1 GiB as float32, whatever memory is
             free, so that the same data give the same weights everywhere.
         seed: Seed of random splits of files. The split of `digits` is always the same.

@@ -59,7 +59,7 @@ def count_among(train: Any, parts: Mapping[str, Any]) -> dict[str, dict[str, int
 
 
 def _hashes(x: Any) -> Iterator[np.ndarray]:
-    """Yields the hashes of the rows, some rows a time."""
+    """Yields the hashes of the rows, some rows at a time."""
     for start in range(0, len(x), _CHUNK_ROWS):
         rows = x[start : start + _CHUNK_ROWS] + 0  # of -0.0, 0.0
         yield np.array([hash(row.tobytes()) for row in rows], np.int64)

@@ -36,8 +36,8 @@ def store_inputs(
 ) -> dict[str, StoredRows]:
     """Writes the inputs of all parts that are read from a file, each to a file of its own.
 
-    It reads the table once, some 65,000 rows a time. The files are removed once nothing refers to
-    the rows that are returned.
+    It reads the table once, some 65,000 rows at a time. The files are removed once nothing refers
+    to the rows that are returned.
 
     Args:
         source: Where the parts come from.

@@ -1,4 +1,4 @@
-"""A `.parquet` file that stays on disk: its columns are read one by one, or some rows a time."""
+"""A `.parquet` file that stays on disk: its columns are read one by one, or some rows at a time."""
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
@@ -98,7 +98,7 @@ class TableInFile:
         return TableInFile(self.path, self.columns, rows if self.rows is None else self.rows[rows])
 
     def pieces(self) -> Iterator[tuple[np.ndarray, Any]]:
-        """Yields numbers of rows of the file and their pandas frame, a part of the table a time."""
+        """Yields numbers of rows of the file and their pandas frame, a part at a time."""
         import pyarrow as pa
 
         start = 0

@@ -124,7 +124,8 @@ def test_addresses_are_free_and_differ():
 
 def test_the_command_starts_no_tensorflow_of_its_own():
     code = (
-        "import sys, keras_sda_cli.__main__; sys.argv = ['keras-sda', 'launch', '--', 'train', '--help']\n"
+        "import sys, keras_sda_cli.__main__\n"
+        "sys.argv = ['keras-sda', 'launch', '--', 'train', '--help']\n"
         "try:\n    keras_sda_cli.__main__.main()\n"
         "except SystemExit as end:\n    print(end.code, {'keras', 'numpy'} & set(sys.modules))"
     )
