@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_sda.backend import shard_rows, without_gradients
-from keras_sda.datasets.outside_memory import ComputedRows
+from keras_sda.datasets.outside_memory import ComputedRows, epoch_order
 
 # Rows per batch outside training: enough for the matrix products to dominate the time.
 BATCH_SIZE = 1024
@@ -123,3 +123,39 @@ def to_numpy(tensor) -> np.ndarray:
     array = keras.ops.convert_to_numpy(tensor)
     # NumPy has no arithmetic of its own for bfloat16.
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+class RowBatches(keras.utils.PyDataset):
+    """Batches of rows that are not in memory, shuffled before every epoch; see `epoch_order`.
+
+    Args:
+        *tables: `x`, `y` and `sample_weight`, of which the last ones may be missing or `None`.
+        batch_size: Rows per batch.
+        shuffle: Whether to shuffle, with NumPy's global generator, as Keras does under JAX.
+    """
+
+    def __init__(self, *tables: Any, batch_size: int, shuffle: bool = False):
+        super().__init__()
+        self.tables = tables
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.order: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self.tables[0]) // self.batch_size)
+
+    def __getitem__(self, index: int) -> Any:
+        rows: Any = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        if self.shuffle:
+            if self.order is None:
+                self.order = epoch_order(self.tables[0], np.random)
+            rows = self.order[rows]
+        return keras.utils.pack_x_y_sample_weight(*(_take(table, rows) for table in self.tables))
+
+    def on_epoch_end(self) -> None:
+        """Discards the order, so that the next epoch draws its own when it begins."""
+        self.order = None
+
+
+def _take(table, rows):
+    return None if table is None else np.asarray(table[rows])

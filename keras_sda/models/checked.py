@@ -11,13 +11,14 @@ from keras_sda import backend, losses, presets
 from keras_sda._validation import check_seed
 from keras_sda.datasets.batches import (
     BATCH_SIZE,
+    RowBatches,
     is_dataset,
     row_batches,
     shuffles_itself,
     to_numpy,
 )
 from keras_sda.datasets.given import as_table, is_streamed
-from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
+from keras_sda.datasets.outside_memory import is_outside_memory
 from keras_sda.models.arguments import KeepsArguments
 from keras_sda.models.data import TakesData, tables_of
 from keras_sda.training.fast_fit import FastFit

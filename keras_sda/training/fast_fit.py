@@ -13,8 +13,9 @@ import keras
 import numpy as np
 
 from keras_sda import backend
+from keras_sda.datasets.batches import RowBatches
 from keras_sda.datasets.given import is_streamed
-from keras_sda.datasets.outside_memory import RowBatches, is_outside_memory
+from keras_sda.datasets.outside_memory import is_outside_memory
 from keras_sda.training.finite import GuardedLoss, put_back_unless_finite, with_stop
 from keras_sda.training.hooks import (
     accepts_epoch_groups,

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from keras_sda import backend
+from keras_sda.datasets.batches import RowBatches
 from keras_sda.datasets.outside_memory import (
     ComputedRows,
-    RowBatches,
     epoch_order,
     is_outside_memory,
 )

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from keras_sda.datasets import Columns, load, outside_memory, scratch, table_in_file
-from keras_sda.datasets.outside_memory import ComputedRows, RowBatches, StoredRows, epoch_order
+from keras_sda.datasets.batches import RowBatches
+from keras_sda.datasets.outside_memory import ComputedRows, StoredRows, epoch_order
 from keras_sda.datasets.scratch import ScratchFolder
 
 ROWS = 700
