@@ -297,6 +297,7 @@ def _parts() -> dict[str, Any]:
         ("fraction", "units", 2.5),
         ("not a number", "units", "x"),
         ("missing value", "units", None),
+        ("wrong object", "units", [3]),
         ("unknown name", "activation", "rellu"),
         ("wrong object", "kernel_initializer", 3),
         (*_NO_OPTION, "colour"),
