@@ -18,7 +18,8 @@ _CHUNK_ROWS = 4096
 _NAME = 40
 
 
-def _error(name: str, owner: str, expected: str, received: Any) -> ValueError:
+def wrong_argument(name: str, owner: str, expected: str, received: Any) -> ValueError:
+    """Returns the error that an argument is answered with which must do what is `expected`."""
     return ValueError(
         f"Argument `{name}` of {owner} must {expected}. Received: {name}={shown(received, 200)}"
     )
@@ -27,14 +28,14 @@ def _error(name: str, owner: str, expected: str, received: Any) -> ValueError:
 def check_positive_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise _error(name, owner, "be a whole number of at least 1", value)
+        raise wrong_argument(name, owner, "be a whole number of at least 1", value)
     return int(value)
 
 
 def check_non_negative_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise _error(name, owner, "be a whole number of at least 0", value)
+        raise wrong_argument(name, owner, "be a whole number of at least 0", value)
     return int(value)
 
 
@@ -43,7 +44,7 @@ def check_fraction(name: str, value: Any, owner: str, *, below_one: bool = False
     interval = "[0, 1)" if below_one else "[0, 1]"
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not valid or not 0 <= float(value) <= 1 or (below_one and value == 1):
-        raise _error(name, owner, f"lie in {interval}", value)
+        raise wrong_argument(name, owner, f"lie in {interval}", value)
     return float(value)
 
 
@@ -51,7 +52,7 @@ def check_share(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it lies in (0, 1)."""
     share = check_fraction(name, value, owner)
     if share in (0, 1):
-        raise _error(name, owner, "lie in (0, 1)", value)
+        raise wrong_argument(name, owner, "lie in (0, 1)", value)
     return share
 
 
@@ -59,14 +60,14 @@ def check_non_negative(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number of at least 0."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not valid or not math.isfinite(value) or value < 0:
-        raise _error(name, owner, "be a finite number of at least 0", value)
+        raise wrong_argument(name, owner, "be a finite number of at least 0", value)
     return float(value)
 
 
 def check_positive(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number above 0."""
     if check_non_negative(name, value, owner) == 0:
-        raise _error(name, owner, "be a finite number above 0", value)
+        raise wrong_argument(name, owner, "be a finite number above 0", value)
     return float(value)
 
 
@@ -76,7 +77,7 @@ def check_choice(name: str, value: Any, choices: Sequence[Any], owner: str) -> A
     is_array = isinstance(value, np.ndarray)
     if is_array or not any(value is choice or value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
-        raise _error(name, owner, f"be one of {listed}", value)
+        raise wrong_argument(name, owner, f"be one of {listed}", value)
     return value
 
 
@@ -110,7 +111,7 @@ def check_bool(name: str, value: Any, owner: str) -> bool:
     if not isinstance(value, (bool, np.bool_)) and not (
         isinstance(value, numbers.Integral) and value in (0, 1)
     ):
-        raise _error(name, owner, "be True or False", value)
+        raise wrong_argument(name, owner, "be True or False", value)
     return bool(value)
 
 
@@ -119,7 +120,7 @@ def check_seed(name: str, value: Any, owner: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise _error(name, owner, "be a whole number of at least 0, or None", value)
+        raise wrong_argument(name, owner, "be a whole number of at least 0, or None", value)
     return int(value)
 
 
@@ -127,7 +128,7 @@ def check_number(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not valid or not math.isfinite(value):
-        raise _error(name, owner, "be a finite number", value)
+        raise wrong_argument(name, owner, "be a finite number", value)
     return float(value)
 
 
@@ -139,7 +140,7 @@ def get_activation(name: str, value: Any, owner: str) -> Any:
         return keras.activations.get(value)
     except (ValueError, TypeError) as error:
         expected = "be the name of a Keras activation, such as 'relu', or a function"
-        raise _error(name, owner, expected, value) from error
+        raise wrong_argument(name, owner, expected, value) from error
 
 
 def get_initializer(name: str, value: Any, owner: str) -> Any:
@@ -152,7 +153,7 @@ def get_initializer(name: str, value: Any, owner: str) -> Any:
         found = None
     if found is None:
         expected = "be the name of a Keras initializer, such as 'he_normal', or an initializer"
-        raise _error(name, owner, expected, value)
+        raise wrong_argument(name, owner, expected, value)
     return found
 
 
@@ -185,7 +186,7 @@ def as_numbers(value: Any, owner: str, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # such as rows of different lengths
-        raise _error(name, owner, "be an array of numbers", value) from error
+        raise wrong_argument(name, owner, "be an array of numbers", value) from error
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
         raise ValueError(
             f"Argument `{name}` of {owner} must be an array of numbers, not empty. Received: "
@@ -202,14 +203,14 @@ def as_numbers(value: Any, owner: str, name: str) -> np.ndarray:
 def check_path(name: str, value: Any, owner: str) -> Any:
     """Returns `value` if it can name a file or a folder."""
     if not isinstance(value, (str, os.PathLike)) or not str(value):
-        raise _error(name, owner, "be the path of a file or folder, or a name", value)
+        raise wrong_argument(name, owner, "be the path of a file or folder, or a name", value)
     return value
 
 
 def check_text(name: str, value: Any, owner: str) -> str:
     """Returns `value` if it is text, not empty."""
     if not isinstance(value, str) or not value:
-        raise _error(name, owner, "be text, not empty", value)
+        raise wrong_argument(name, owner, "be text, not empty", value)
     return value
 
 
@@ -224,7 +225,7 @@ def check_image_shape(name: str, value: Any, owner: str) -> None:
     for size in value if is_shape else (0,):
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
             expected = "be the shape of an image, such as (28, 28) or (28, 28, 1)"
-            raise _error(name, owner, expected, value)
+            raise wrong_argument(name, owner, expected, value)
 
 
 def check_rows(

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_sda._validation import check_non_negative, shown
+from keras_sda._validation import check_non_negative, wrong_argument
 
 
 class NoiseSchedule(keras.callbacks.Callback):
@@ -37,10 +37,8 @@ class NoiseSchedule(keras.callbacks.Callback):
         super().__init__()
         is_pair = isinstance(schedule, (tuple, list)) and len(schedule) == 2
         if not callable(schedule) and not is_pair:
-            raise ValueError(
-                "Argument `schedule` of NoiseSchedule must be a function of the epoch or a pair "
-                f"(first, last). Received: schedule={shown(schedule)}"
-            )
+            expected = "be a function of the epoch or a pair (first, last)"
+            raise wrong_argument("schedule", "NoiseSchedule", expected, schedule)
         if is_pair:
             for value in schedule:
                 check_non_negative("schedule", value, owner="NoiseSchedule")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda._validation import check_choice, check_rows, lies_within_unit, shown
+from keras_sda._validation import check_choice, check_rows, lies_within_unit, wrong_argument
 from keras_sda.datasets.robust import robust_map
 
 SCALES = ("unit", "symmetric", "standard", "robust", None)
@@ -57,10 +57,8 @@ class Scaling:
             except ValueError:  # of rows of different lengths
                 values = np.asarray(None)
             if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
-                raise ValueError(
-                    f"Argument `{name}` of Scaling must be a finite number, or one per column. "
-                    f"Received: {name}={shown(getattr(self, name))}"
-                )
+                expected = "be a finite number, or one per column"
+                raise wrong_argument(name, "Scaling", expected, getattr(self, name))
             # `tolist` returns plain Python floats, whatever was passed.
             plain = values.astype("float64").tolist()
             object.__setattr__(self, name, tuple(plain) if values.ndim else plain)

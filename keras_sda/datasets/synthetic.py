@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from keras_sda._validation import check_non_negative, check_positive_int, check_seed, shown
+from keras_sda._validation import check_non_negative, check_positive_int, check_seed, wrong_argument
 from keras_sda.datasets.files import Split
 
 
@@ -43,10 +43,8 @@ def gaussian_clouds_weights(seed=0, rows=1000, sizes=(2, 4, 1)):
     """
     owner = "gaussian_clouds_weights()"
     if not isinstance(sizes, (list, tuple)) or len(sizes) < 2:
-        raise ValueError(
-            f"Argument `sizes` of {owner} must list the number of inputs and of units of each "
-            f"layer. Received: sizes={shown(sizes)}"
-        )
+        expected = "list the number of inputs and of units of each layer"
+        raise wrong_argument("sizes", owner, expected, sizes)
     sizes = [check_positive_int("sizes", size, owner) for size in sizes]
     _, generator = _clouds(seed, rows)
     arrays = []

@@ -15,6 +15,7 @@ from keras_sda._validation import (
     did_you_mean,
     listed,
     shown,
+    wrong_argument,
 )
 from keras_sda.datasets.table_in_file import STORAGES
 from keras_sda.experiments.objects import first_other_key, from_plain, to_plain
@@ -328,17 +329,12 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if check_non_negative_int("seed", self.seed, _OWNER) >= 2**32:  # NumPy's own bound
-            raise ValueError(
-                f"Argument `seed` of {_OWNER} must be below 2**32. Received: seed={self.seed}"
-            )
+            raise wrong_argument("seed", _OWNER, "be below 2**32", self.seed)
         check_choice("dtype", self.dtype, _DTYPES, _OWNER)
         for name, kind in _PARTS.items():
             part = getattr(self, name)
             if not isinstance(part, kind) and not (part is None and name in _OPTIONAL):
-                raise ValueError(
-                    f"Argument `{name}` of {_OWNER} must be a {kind.__name__}. Received: "
-                    f"{name}={shown(part)}"
-                )
+                raise wrong_argument(name, _OWNER, f"be a {kind.__name__}", part)
 
     def but(self, changes: Mapping[str, Any]) -> "Experiment":
         """Returns this experiment with some values changed.
@@ -353,10 +349,8 @@ class Experiment:
             ValueError: If there is no such key, or a value lies outside its range.
         """
         if not isinstance(changes, Mapping):
-            raise ValueError(
-                f"Argument `changes` of {_OWNER}.but() must be a dictionary of new values by key. "
-                f"Received: changes={shown(changes)}"
-            )
+            expected = "be a dictionary of new values by key"
+            raise wrong_argument("changes", f"{_OWNER}.but()", expected, changes)
         values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for key, plain in changes.items():
             value = from_plain(plain)

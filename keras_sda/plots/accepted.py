@@ -14,7 +14,7 @@ from keras_sda._validation import (
     check_positive_int,
     check_seed,
     check_share,
-    shown,
+    wrong_argument,
 )
 
 # More than a screen shows or a file should hold: a mistake, which would fill the memory.
@@ -34,13 +34,6 @@ def check_arguments(owner: str, **values: Any) -> None:
             _CHECKS[name](name, value, owner)
 
 
-def refuse(name: str, value: Any, owner: str, expected: str) -> ValueError:
-    """Returns the error that an argument is answered with."""
-    return ValueError(
-        f"Argument `{name}` of {owner} must {expected}. Received: {name}={shown(value)}"
-    )
-
-
 def check_size(height: int, width: int, owner: str) -> None:
     """Refuses a picture of more pixels than anybody looks at."""
     if height * width > _MOST_PIXELS:
@@ -56,7 +49,7 @@ def _is_whole(value: Any) -> bool:
 
 def _check_title(name: str, value: Any, owner: str) -> None:
     if not isinstance(value, str):
-        raise refuse(name, value, owner, "be text")
+        raise wrong_argument(name, owner, "be text", value)
 
 
 def _check_names(name: str, value: Any, owner: str) -> None:
@@ -64,44 +57,43 @@ def _check_names(name: str, value: Any, owner: str) -> None:
         isinstance(value, np.ndarray) and value.ndim == 1
     )
     if not is_list or not all(isinstance(each, (str, numbers.Number)) for each in value):
-        raise refuse(name, value, owner, "be a list of names")
+        raise wrong_argument(name, owner, "be a list of names", value)
 
 
 def _check_level(name: str, value: Any, owner: str) -> None:
     if not _is_whole(value):
-        raise refuse(name, value, owner, "be a whole number, from 0, or -1 for the last")
+        raise wrong_argument(name, owner, "be a whole number, from 0, or -1 for the last", value)
 
 
-def _check_bins(name: str, value: Any, owner: str) -> None:
-    if not _is_whole(value) or not 0 < value <= _MOST_BINS:
-        raise refuse(name, value, owner, f"be a whole number from 1 to {_MOST_BINS:,}")
+def _whole_from(least: int) -> Callable[[str, Any, str], None]:
+    def check(name: str, value: Any, owner: str) -> None:
+        if not _is_whole(value) or not least <= value <= _MOST_BINS:
+            expected = f"be a whole number from {least} to {_MOST_BINS:,}"
+            raise wrong_argument(name, owner, expected, value)
 
-
-def _check_points(name: str, value: Any, owner: str) -> None:
-    if not _is_whole(value) or not 1 < value <= _MOST_BINS:
-        raise refuse(name, value, owner, f"be a whole number from 2 to {_MOST_BINS:,}")
+    return check
 
 
 def _check_units(name: str, value: Any, owner: str) -> None:
     is_list = isinstance(value, (list, tuple, range)) and len(value) > 0
     if not is_list or not all(_is_whole(unit) and unit >= 0 for unit in value):
-        raise refuse(name, value, owner, "list numbers of units, from 0, at least one")
+        raise wrong_argument(name, owner, "list numbers of units, from 0, at least one", value)
 
 
 def _check_model(name: str, value: Any, owner: str) -> None:
     # A model of one's own need not be a Keras model; text has a method `encode`, too.
     if isinstance(value, (str, bytes, type)):
-        raise refuse(name, value, owner, "be a model")
+        raise wrong_argument(name, owner, "be a model", value)
 
 
 def _check_mapping(name: str, value: Any, owner: str) -> None:
     if not isinstance(value, Mapping) or not value:
-        raise refuse(name, value, owner, "be a dictionary, not empty")
+        raise wrong_argument(name, owner, "be a dictionary, not empty", value)
 
 
 def _check_values(name: str, value: Any, owner: str) -> None:
     if as_numbers(value, owner, name).ndim != 1:
-        raise refuse(name, value, owner, "be a list of numbers")
+        raise wrong_argument(name, owner, "be a list of numbers", value)
 
 
 _MAY_BE_NONE = (
@@ -110,7 +102,7 @@ _MAY_BE_NONE = (
 )
 _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "background": check_number,
-    "bins": _check_bins,
+    "bins": _whole_from(1),
     "classes": _check_names,
     "columns": check_positive_int,
     "count": check_positive_int,
@@ -121,7 +113,7 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "margin": check_fraction,
     "model": _check_model,
     "panels": _check_mapping,
-    "points": _check_points,
+    "points": _whole_from(2),
     "seed": check_seed,
     "share": check_fraction,
     "threshold": check_number,

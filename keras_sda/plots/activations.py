@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import as_numbers
-from keras_sda.plots.accepted import check_arguments, refuse
+from keras_sda._validation import as_numbers, wrong_argument
+from keras_sda.plots.accepted import check_arguments
 
 _BAR = "#0072B2"
 
@@ -52,7 +52,7 @@ def count_units(codes, activation="linear", tolerance=0.01, margin=0.05, share=0
     owner = "count_units()"
     check_arguments(owner, tolerance=tolerance, margin=margin, share=share)
     if not isinstance(activation, str):
-        raise refuse("activation", activation, owner, "be the name of an activation")
+        raise wrong_argument("activation", owner, "be the name of an activation", activation)
     codes = as_numbers(codes, owner, "codes").astype("float64")
     codes = codes.reshape(-1, codes.shape[-1])
     bounds = _BOUNDS.get(activation)

@@ -7,7 +7,7 @@ from keras_sda._validation import (
     as_numbers,
     check_choice,
     check_same_length,
-    shown,
+    wrong_argument,
 )
 from keras_sda.plots.accepted import check_arguments
 from keras_sda.plots.images import class_colour, show_as_written
@@ -110,10 +110,8 @@ def _as_labels(labels, classes, owner):
     """Returns labels as an array; class numbers must be among the names, if there are names."""
     labels = np.asarray(labels)
     if labels.ndim != 1:
-        raise ValueError(
-            f"Argument `labels` of {owner} must be one class number, or name, for each row. "
-            f"Received: labels={shown(labels)}"
-        )
+        expected = "be one class number, or name, for each row"
+        raise wrong_argument("labels", owner, expected, labels)
     if classes is not None and labels.dtype.kind in "iu" and labels.max(initial=-1) >= len(classes):
         raise ValueError(
             f"Argument `classes` of {owner} must name every class. Received {len(classes)} names, "

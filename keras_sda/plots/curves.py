@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from keras_sda.plots.accepted import refuse
+from keras_sda._validation import wrong_argument
 
 
 def plot_learning_curves(pretraining, finetuning=None):
@@ -24,7 +24,7 @@ def plot_learning_curves(pretraining, finetuning=None):
     """
     owner = "plot_learning_curves()"
     if not isinstance(pretraining, (list, tuple)):
-        raise refuse("pretraining", pretraining, owner, "list a history for each level")
+        raise wrong_argument("pretraining", owner, "list a history for each level", pretraining)
     pretraining = [_history_of(each, "pretraining", owner) for each in pretraining]
     finetuning = {} if finetuning is None else _history_of(finetuning, "finetuning", owner)
     has_fit = bool(finetuning) or not pretraining
@@ -60,13 +60,13 @@ def _history_of(given, name, owner):
     """Returns the numbers of each epoch by name, of a Keras `History` or as they are."""
     history = getattr(given, "history", given)
     if not isinstance(history, Mapping):
-        raise refuse(name, given, owner, "be what `fit` returns, or its dictionary")
+        raise wrong_argument(name, owner, "be what `fit` returns, or its dictionary", given)
     for key in ("loss", "val_loss", "accuracy", "val_accuracy"):
         values = history.get(key, [0.0])
         if not isinstance(values, (list, tuple, np.ndarray)) or np.ndim(values) != 1:
-            raise refuse(name, history, owner, "hold a list of numbers for each figure")
+            raise wrong_argument(name, owner, "hold a list of numbers for each figure", history)
         if not all(isinstance(value, numbers.Real) for value in values):
-            raise refuse(name, history, owner, "hold a list of numbers for each figure")
+            raise wrong_argument(name, owner, "hold a list of numbers for each figure", history)
     return history
 
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_sda._validation import as_numbers
-from keras_sda.plots.accepted import check_arguments, refuse
+from keras_sda._validation import as_numbers, wrong_argument
+from keras_sda.plots.accepted import check_arguments
 from keras_sda.plots.features import MOST_NAMES, check_names, shortened
 from keras_sda.plots.images import as_images, shape_of_images, show_as_written, tile_images
 
@@ -45,7 +45,7 @@ def plot_filters(
     check_arguments(owner, feature_names=feature_names)
     kernel = as_numbers(kernel, owner, "kernel")
     if kernel.ndim != 2:
-        raise refuse("kernel", kernel, owner, "be an array of shape (features, units)")
+        raise wrong_argument("kernel", owner, "be an array of shape (features, units)", kernel)
     strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:count]
     filters = kernel[:, np.sort(strongest)]
     units = f"{filters.shape[1]} of {kernel.shape[1]} units"
@@ -143,7 +143,7 @@ def chain_kernels(kernels):
     """
     owner = "chain_kernels()"
     if not isinstance(kernels, (list, tuple)) or not kernels:
-        raise refuse("kernels", kernels, owner, "list arrays of shape (features, units)")
+        raise wrong_argument("kernels", owner, "list arrays of shape (features, units)", kernels)
     chained, *above = (as_numbers(kernel, owner, "kernels").astype("float64") for kernel in kernels)
     for kernel in above:
         if chained.ndim != 2 or kernel.ndim != 2 or chained.shape[1] != len(kernel):

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from keras_sda.plots.accepted import check_arguments, refuse
+from keras_sda._validation import wrong_argument
+from keras_sda.plots.accepted import check_arguments
 
 _MARKERS = "osD^vP*"
 
@@ -73,7 +74,7 @@ def _check_curves(methods, owner):
         )
         if not is_curve:
             expected = "give each number of labels mean, low and high, {count: (mean, low, high)}"
-            raise refuse("panels", {name: curve}, owner, expected)
+            raise wrong_argument("panels", owner, expected, {name: curve})
 
 
 def _draw_curve(axes, name, curve, number):
