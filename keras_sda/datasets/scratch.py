@@ -1,10 +1,12 @@
 """Folders for what is kept on disk while a process needs it, and removed afterwards."""
 
 import contextlib
+import errno
 import shutil
 import tempfile
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -51,3 +53,15 @@ def remove_left_behind(prefix: str, parent: Path) -> None:
             if time.time() - path.stat().st_mtime > _SECONDS_TO_LOCK:
                 with FileLock(path).acquire(timeout=0):
                     shutil.rmtree(path.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def told_if_full(sentence: str) -> Iterator[None]:
+    """Gives an `OSError` of a full disk, raised in the block, a sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        # NumPy reports a short write without a number.
+        if error.errno not in (None, errno.ENOSPC):
+            raise
+        raise OSError(errno.ENOSPC, sentence) from error

@@ -1,7 +1,6 @@
 """The inputs of a table in a file, written to another file that is read while a network trains."""
 
 import contextlib
-import errno
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from keras_sda.datasets.columns import Columns
 from keras_sda.datasets.files import Source, Split
 from keras_sda.datasets.memory import gibibytes
 from keras_sda.datasets.outside_memory import StoredRows
-from keras_sda.datasets.scratch import ScratchFolder
+from keras_sda.datasets.scratch import ScratchFolder, told_if_full
 from keras_sda.datasets.table_in_file import TableInFile
 
 _PREFIX = "keras_sda_rows_"
@@ -78,22 +77,16 @@ def _store(
     for number, rows in enumerate(parts.values()):
         part_of[rows] = number
     paths = [folder.path / name for name in parts]
-    try:
-        with contextlib.ExitStack() as stack:
-            files: list[Any] = [stack.enter_context(path.open("wb")) for path in paths]
-            for rows, frame in table.pieces():
-                inputs, own = columns(frame), part_of[rows]
-                for number, file in enumerate(files):
-                    inputs[own == number].tofile(file)
-    except OSError as error:
-        # NumPy reports a short write without a number.
-        if error.errno not in (None, errno.ENOSPC):
-            raise
-        raise OSError(
-            errno.ENOSPC,
-            f"The disk of {folder.path.parent} is full before all rows of {table.path} are there: "
-            "let TMPDIR name a folder with more room.",
-        ) from error
+    sentence = (
+        f"The disk of {folder.path.parent} is full before all rows of {table.path} are there: "
+        "let TMPDIR name a folder with more room."
+    )
+    with told_if_full(sentence), contextlib.ExitStack() as stack:
+        files: list[Any] = [stack.enter_context(path.open("wb")) for path in paths]
+        for rows, frame in table.pieces():
+            inputs, own = columns(frame), part_of[rows]
+            for number, file in enumerate(files):
+                inputs[own == number].tofile(file)
     return {
         name: StoredRows(path, width, folder=folder)
         for name, path in zip(parts, paths, strict=True)

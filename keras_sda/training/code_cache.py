@@ -1,6 +1,5 @@
 """The codes that a trained level hands to the next one: where they are kept."""
 
-import errno
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from keras_sda.datasets.batches import (
 )
 from keras_sda.datasets.memory import available_memory, gibibytes
 from keras_sda.datasets.outside_memory import ComputedRows, StoredRows
-from keras_sda.datasets.scratch import ScratchFolder, remove_left_behind
+from keras_sda.datasets.scratch import ScratchFolder, remove_left_behind, told_if_full
 
 OWNER = "pretrain()"
 _PREFIX = "keras_sda_codes_"
@@ -98,9 +97,10 @@ class CodeCache:
             )
 
     def __enter__(self):
-        remove_left_behind(_PREFIX, self._folder)
         if self.kind == "disk" and len(self._layers) > 1:
             self._own_folder = ScratchFolder(_PREFIX, self._folder)
+        else:  # what killed processes have left goes in any case
+            remove_left_behind(_PREFIX, self._folder)
         return self
 
     def __exit__(self, *error):
@@ -135,20 +135,14 @@ class CodeCache:
         folder = self._own_folder.path
         path = folder / f"{name}_{level + 1}"
         # Written as a file, not through memory: there, a full disk would kill the process.
-        try:
-            with path.open("wb") as file:
-                for batch in outputs_by_batch(*_in_parallel(layer, inputs)):
-                    batch.tofile(file)
-        except OSError as error:
-            # NumPy reports a short write without a number.
-            if error.errno not in (None, errno.ENOSPC):
-                raise
-            raise OSError(
-                errno.ENOSPC,
-                f"{OWNER} ran out of room on disk for the codes of level {level + 1}; the levels "
-                f"so far are trained. Pass a cache_dir with more room than {self._folder} has, or "
-                "cache='recompute'.",
-            ) from error
+        sentence = (
+            f"{OWNER} ran out of room on disk for the codes of level {level + 1}; the levels so "
+            f"far are trained. Pass a cache_dir with more room than {self._folder} has, or "
+            "cache='recompute'."
+        )
+        with told_if_full(sentence), path.open("wb") as file:
+            for batch in outputs_by_batch(*_in_parallel(layer, inputs)):
+                batch.tofile(file)
         (folder / f"{name}_{level}").unlink(missing_ok=True)
         rows = path.stat().st_size // (batch.itemsize * layer.units)
         return np.memmap(path, dtype=batch.dtype, mode="r", shape=(rows, layer.units))
