@@ -256,23 +256,16 @@ def load(
     source = _open(name_or_path, data_dir, target, unlabelled, task, places, storage)
     parts = divide(source, split, seed)
     if source.frame is not None:
-        scale = "squash" if scale == "auto" else scale
         parts = in_file_order(source, parts)
         if columns is None:
             train = source.frame_of("train", parts["train"])
+            scale = "squash" if scale == "auto" else scale
             how = (target, tuple(ids), kinds, scale, places.notes)
             columns = choose_columns(source.frame, train, *how)
-        stored = store_inputs(source, parts, columns)
-
-        def inputs(part: str, rows: Split) -> Any:
-            if part in stored:
-                return stored[part]
-            return _inputs(columns, source.frame_of(part, rows), part, places)
-
         return _finished(
             source,
             parts,
-            inputs,
+            _inputs_by_part(source, parts, columns, places),
             scaling=plain_scaling(columns),
             columns=columns,
             groups=_groups(source, parts),
@@ -290,6 +283,20 @@ def load(
         scaling=scaling,
         image_shape=shape,
     )
+
+
+def _inputs_by_part(
+    source: Source, parts: Mapping[str, Split], columns: Columns, places: Places
+) -> Callable[[str, Split], Any]:
+    """Returns a function of a part's name and rows of a table that returns their inputs."""
+    stored = store_inputs(source, parts, columns)
+
+    def inputs(part: str, rows: Split) -> Any:
+        if part in stored:
+            return stored[part]
+        return _inputs(columns, source.frame_of(part, rows), part, places)
+
+    return inputs
 
 
 def _inputs(columns: Columns, frame: Any, part: str, places: Places) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_sda.datasets import Split
 from keras_sda.datasets.batches import BATCH_SIZE
+from keras_sda.datasets.folds import draw_rows
 from keras_sda.datasets.labels import is_labelled
 from keras_sda.experiments import scores
 from keras_sda.experiments.rivals import Rival, train_rivals
@@ -95,9 +96,7 @@ def compare(
 def _drawn(rows: Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns rows and labels to measure on."""
     labels = np.asarray(rows.y)
-    if len(labels) <= _MOST_ROWS:
-        return rows.x[:], labels
-    drawn = np.sort(np.random.default_rng(0).permutation(len(labels))[:_MOST_ROWS])
+    drawn = np.sort(draw_rows(len(labels), _MOST_ROWS))
     return rows.x[drawn], labels[drawn]
 
 

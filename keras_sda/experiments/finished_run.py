@@ -258,17 +258,22 @@ class Run:
             return detecting.measure(self.detector, rows)
         return figures.measure(self.model, rows)
 
+    def _data_if_readable(self) -> datasets.Data | None:
+        try:
+            return self.data
+        except (ValueError, OSError, ImportError):
+            return None
+
     def describe_shared(self, rows: datasets.Split) -> str:
         """Returns a sentence if rows are also training rows, which flatters; else no text.
 
         Args:
             rows: Rows as `rows` returns them. Where the training rows cannot be read, no text.
         """
-        try:
-            train = self.data.train
-        except (ValueError, OSError, ImportError):
+        data = self._data_if_readable()
+        if data is None:
             return ""
-        return describe_duplicates(count_among(train.x, {"given": rows.x}))
+        return describe_duplicates(count_among(data.train.x, {"given": rows.x}))
 
     def compare(self, rows: datasets.Split) -> dict[str, Any] | None:
         """Returns the figures of the model and of simple ones on rows; see `comparison.compare`.
@@ -279,11 +284,8 @@ class Run:
         Returns:
             `None` if the model learns no labels, or the training rows cannot be read.
         """
-        try:
-            data = self.data
-        except (ValueError, OSError, ImportError):
-            return None
-        if not comparison.can_compare(self.model, data.train, rows):
+        data = self._data_if_readable()
+        if data is None or not comparison.can_compare(self.model, data.train, rows):
             return None
         training = self.experiment.training
         weight = None if training is None else training.class_weight

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_sda.datasets import Split
-from keras_sda.datasets.folds import make_folds
+from keras_sda.datasets.folds import draw_rows, make_folds
 from keras_sda.datasets.threads import few_threads
 
 # What bounds the time on large data: values (rows times features) and rows to train on, and rows
@@ -65,7 +65,7 @@ def train_rivals(
     y = np.asarray(train.y)
     y = y if is_classifier else y.reshape(len(y), -1)[:, 0]
     given, width = len(train.x), train.x.size // len(train.x)
-    rows = _drawn(given, max(100, min(_MOST_ROWS, _MOST_VALUES // width)))
+    rows = draw_rows(given, max(100, min(_MOST_ROWS, _MOST_VALUES // width)))
     x, y = train.x[rows].reshape(len(rows), -1), y[rows]
     x_few, y_few = x[:_ROWS_TO_CHOOSE], y[:_ROWS_TO_CHOOSE]
     few_groups = None if groups is None else groups[rows][:_ROWS_TO_CHOOSE]
@@ -88,11 +88,6 @@ def train_rivals(
         share = "" if len(x) == given else f", trained on {len(x):,} of {given:,} rows"
         trained[name] = Rival(model, f"{words or 'default options'}{share}")
     return trained
-
-
-def _drawn(count: int, most: int) -> np.ndarray:
-    """Returns the numbers of all rows in random order, or of as many as allowed."""
-    return np.random.default_rng(0).permutation(count)[:most]
 
 
 def _classifiers(class_weight):

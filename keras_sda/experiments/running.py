@@ -178,8 +178,7 @@ def _carry_out(
         run_folder.save_json(metrics, folder / run_folder.METRICS)
         draw_overview(model, data, metrics, folder, rows=saver.shows_rows)
     result = Run.of_data(folder, experiment, model, metrics, data)
-    compared = result.compare(data.test) if compare and data.test is not None else None
-    if compared is not None:
+    if compare and data.test is not None and (compared := result.compare(data.test)):
         metrics["comparison"] = compared
     if cross_validate and _has_few_labels(model, experiment, data):
         _cross_validate(build, _with_chosen_head(experiment, metrics), data, metrics, saver)

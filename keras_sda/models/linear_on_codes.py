@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_sda import backend
 from keras_sda.datasets.batches import run_in_batches
+from keras_sda.datasets.folds import draw_rows
 from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
@@ -122,7 +123,9 @@ class LinearOnCodes(CheckedModel):
 
     def features(self, inputs):
         """Returns inputs, codes of all levels and waves of both side by side, as a tensor."""
-        plain = self._inputs_and_codes(inputs)
+        return self._with_waves(self._inputs_and_codes(inputs))
+
+    def _with_waves(self, plain):
         waves = keras.ops.cos(self.waves(plain))
         return keras.ops.concatenate([plain, keras.ops.cast(waves, plain.dtype)], axis=1)
 
@@ -168,13 +171,14 @@ class LinearOnCodes(CheckedModel):
         self.check_data(x, y, "solve()")
         rows = x if all_rows is None else all_rows
         rows = rows_to_describe(rows, ROWS_TO_LOOK_AT)[:ROWS_TO_LOOK_AT]
-        plain = run_in_batches(self._inputs_and_codes, rows).astype("float64")
-        self._draw_waves(*_standardisation(plain, [self.input_dim, *self.hidden_units]))
-        looked_at = run_in_batches(self.features, rows).astype("float64")
+        plain = run_in_batches(self._inputs_and_codes, rows)
+        blocks = [self.input_dim, *self.hidden_units]
+        self._draw_waves(*_standardisation(plain.astype("float64"), blocks))
+        looked_at = run_in_batches(self._with_waves, plain).astype("float64")
         mean, spread = _standardisation(looked_at, self._widths())
         most = max(1, _MOST_VALUES // len(mean))
         if len(x) > most:
-            drawn = np.sort(np.random.default_rng(0).permutation(len(x))[:most])
+            drawn = np.sort(draw_rows(len(x), most))
             x, y = x[drawn], y[drawn]
             sample_weight = None if sample_weight is None else sample_weight[drawn]
             groups = None if groups is None else groups[drawn]

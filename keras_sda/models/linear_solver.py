@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sda.datasets.folds import make_folds
+from keras_sda.datasets.folds import draw_rows, make_folds
 from keras_sda.datasets.threads import few_threads
 
 # Rows by which the penalty is chosen, at most.
@@ -75,7 +75,7 @@ def choose_penalties(
         num_classes: Number of classes.
         groups: Groups of the rows, which no fold tears apart, or `None`.
     """
-    rows = np.random.default_rng(0).permutation(len(y))[:_ROWS_TO_CHOOSE]
+    rows = draw_rows(len(y), _ROWS_TO_CHOOSE)
     unknown: tuple[float | None, ...] = tuple(1.0 for _ in models)
     if num_classes is not None:
         classes, counts = np.unique(y[rows], return_counts=True)
