@@ -20,7 +20,7 @@ from bad_inputs import (
     of_models,
     spoilt,
 )
-from bad_inputs_rest import of_the_rest
+from bad_inputs_rest import OF_PRESET_NAMES, of_the_rest
 from click.testing import CliRunner
 
 import keras_sda as ks
@@ -304,11 +304,7 @@ def of_functions() -> Iterator[BadInput]:
             ks.presets.load,
             {"name": "sda_digits"},
             (
-                ("unknown name", "name", "sda_digitss", "A preset is one of"),
-                ("no file", "name", "nowhere/model.keras", "A preset is one of"),
-                ("empty name", "name", ""),
-                ("missing value", "name", None),
-                ("one number", "name", 3),
+                *OF_PRESET_NAMES,
                 ("not that file", "name", __file__, "not a whole zip archive"),
                 ("order", "sha256", "0" * 64, "SHA-256"),
                 ("unknown option", "cache", 3),

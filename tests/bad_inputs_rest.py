@@ -34,7 +34,29 @@ _BINS = (("zero", "bins", 0), ("above", "bins", 10**9), ("not a number", "bins",
 _NAMES = (("one number", "feature_names", 3), ("wrong object", "feature_names", [[1]]))
 _CLASSES = (("one number", "classes", 3), ("wrong object", "classes", [None]))
 _MODELS = (("text", "model", "sda"), ("none", "model", None, ""), ("one number", "model", 3, ""))
+OF_PRESET_NAMES = (
+    ("unknown name", "name", "sda_digitss", "A preset is one of"),
+    ("no file", "name", "nowhere/model.keras", "A preset is one of"),
+    ("empty name", "name", ""),
+    ("missing value", "name", None),
+    ("one number", "name", 3),
+)
 _NO_OPTION = ("unknown option", "colour", "red")
+
+
+def _of_names(close, name, path, says):
+    """Returns wrong names: one that is close to a right one, and others."""
+    wrong = (
+        ("unknown name", close),
+        ("missing value", None),
+        ("empty name", ""),
+        ("one number", 3),
+        ("wrong object", [name]),
+        ("dictionary", {}),
+        ("not a flag", True),
+        ("path", path),
+    )
+    return tuple((cause, "name", value, says) for cause, value in wrong)
 
 
 @functools.cache
@@ -512,19 +534,7 @@ def _runs() -> dict[str, Any]:
         "recipes.get": (
             recipes.get,
             {},
-            tuple(
-                (cause, "name", value, "no recipe")
-                for cause, value in (
-                    ("unknown name", "xorr"),
-                    ("missing value", None),
-                    ("empty name", ""),
-                    ("one number", 3),
-                    ("wrong object", ["xor"]),
-                    ("dictionary", {}),
-                    ("not a flag", True),
-                    ("path", "nowhere.json"),
-                )
-            ),
+            _of_names("xorr", "xor", "nowhere.json", "no recipe"),
         ),
         "recipes.run": (
             recipes.run,
@@ -562,19 +572,7 @@ def _runs() -> dict[str, Any]:
         "experiments.default": (
             experiments.default,
             {},
-            tuple(
-                (cause, "name", value, "sda")
-                for cause, value in (
-                    ("unknown name", "sdaa"),
-                    ("missing value", None),
-                    ("empty name", ""),
-                    ("one number", 3),
-                    ("wrong object", ["sda"]),
-                    ("dictionary", {}),
-                    ("not a flag", True),
-                    ("path", "run.toml"),
-                )
-            ),
+            _of_names("sdaa", "sda", "run.toml", "sda"),
         ),
         "experiments.run": (
             experiments.run,
@@ -738,11 +736,7 @@ def _runs() -> dict[str, Any]:
             ks.presets.find,
             {"name": "sda_digits"},
             (
-                ("unknown name", "name", "sda_digitss", "A preset is one of"),
-                ("no file", "name", "nowhere/model.keras", "A preset is one of"),
-                ("empty name", "name", ""),
-                ("missing value", "name", None),
-                ("one number", "name", 3),
+                *OF_PRESET_NAMES,
                 ("order", "sha256", {"name": __file__, "sha256": "0" * 64}, "SHA-256"),
                 ("one number", "sha256", {"name": __file__, "sha256": 3}, "sha256"),
                 _NO_OPTION,
