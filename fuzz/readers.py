@@ -35,7 +35,7 @@ def _idx(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 
 def _configuration(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     from keras_sda.experiments import zoo
-    from keras_sda.experiments.finished_run import read_settings
+    from keras_sda.experiments.loading import read_settings
     from keras_sda.experiments.run_folder import read_experiment
 
     def read(content: bytes) -> None:

@@ -7,8 +7,10 @@
 360
 """
 
-from keras_sda.experiments.experiment import Data, Experiment, Model, Pretraining, Training
-from keras_sda.experiments.finished_run import Run, load_run
+from keras_sda.experiments.experiment import Experiment
+from keras_sda.experiments.finished_run import Run
+from keras_sda.experiments.loading import load_run
+from keras_sda.experiments.parts import Data, Model, Pretraining, Training
 from keras_sda.experiments.reporting import report
 from keras_sda.experiments.running import run
 from keras_sda.experiments.studying import Study, study

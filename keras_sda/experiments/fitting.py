@@ -10,7 +10,7 @@ from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFinite
 from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.labels import balanced_weights
 from keras_sda.datasets.random_batches import DRAWN, DrawnByEpoch
-from keras_sda.experiments.experiment import Training
+from keras_sda.experiments.parts import Training
 from keras_sda.experiments.saving import Saver
 from keras_sda.models import StackedDenoisingAutoencoder
 from keras_sda.training.optimizers import make_optimizer

@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_sda.datasets.duplicates import describe_duplicates
 from keras_sda.experiments import report_columns
-from keras_sda.experiments.experiment import Data
 from keras_sda.experiments.figures import predicted_classes
 from keras_sda.experiments.html import (
     Html,
@@ -18,6 +17,7 @@ from keras_sda.experiments.html import (
     paragraph,
     table,
 )
+from keras_sda.experiments.parts import Data
 from keras_sda.experiments.report_material import Material
 
 PARTS = {"train": "Training", "valid": "Validation", "test": "Test"}

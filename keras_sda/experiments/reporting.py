@@ -15,7 +15,7 @@ from keras_sda.experiments import (
     run_folder,
     zoo,
 )
-from keras_sda.experiments.finished_run import Run, load_run
+from keras_sda.experiments.finished_run import Run
 from keras_sda.experiments.html import (
     Html,
     code,
@@ -29,6 +29,7 @@ from keras_sda.experiments.html import (
     table,
     tiles,
 )
+from keras_sda.experiments.loading import load_run
 from keras_sda.experiments.objects import to_plain
 from keras_sda.experiments.report_material import Material
 from keras_sda.experiments.running import describe_network

@@ -22,9 +22,11 @@ from keras_sda.experiments import (
     run_folder,
     zoo,
 )
-from keras_sda.experiments.experiment import Experiment, Pretraining, Training
-from keras_sda.experiments.finished_run import Run, load_data_of, load_run
+from keras_sda.experiments.experiment import Experiment
+from keras_sda.experiments.finished_run import Run, load_data_of
 from keras_sda.experiments.fitting import compile_for, has_target, is_supervised, train_whole
+from keras_sda.experiments.loading import load_run
+from keras_sda.experiments.parts import Pretraining, Training
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
 from keras_sda.experiments.regression import TargetScale, is_regression, with_linear_head
 from keras_sda.experiments.saving import Saver

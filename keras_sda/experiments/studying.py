@@ -15,7 +15,7 @@ from keras_sda.datasets import Data, Split
 from keras_sda.experiments import run_folder, study_report
 from keras_sda.experiments.comparison import balance
 from keras_sda.experiments.contestants import Contestant, code_network, contestants
-from keras_sda.experiments.experiment import Data as DataSettings
+from keras_sda.experiments.parts import Data as DataSettings
 from keras_sda.experiments.run_folder import name_of_data
 from keras_sda.experiments.study_figures import summarise
 from keras_sda.experiments.study_file import KINDS, TABLE_OPTIONS, StudyFile, settings_of

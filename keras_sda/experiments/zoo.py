@@ -9,15 +9,9 @@ import keras
 
 from keras_sda import backend, datasets
 from keras_sda._validation import did_you_mean, shown
-from keras_sda.experiments.experiment import (
-    Data,
-    Experiment,
-    Model,
-    Pretraining,
-    Training,
-    known_keys,
-)
+from keras_sda.experiments.experiment import Experiment, known_keys
 from keras_sda.experiments.objects import to_plain
+from keras_sda.experiments.parts import Data, Model, Pretraining, Training
 from keras_sda.models import (
     MLP,
     ContractiveAutoencoder,

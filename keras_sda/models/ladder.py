@@ -9,12 +9,7 @@ from keras import ops
 from keras_sda import initializers
 from keras_sda._validation import check_non_negative, check_positive_int, per_level
 from keras_sda.backend import scaled_for_replicas
-from keras_sda.datasets.batches import (
-    compute_batch,
-    inputs_of,
-    peek,
-    row_batches,
-)
+from keras_sda.datasets.batches import compute_batch, inputs_of, peek, row_batches
 from keras_sda.datasets.outside_memory import rows_to_describe
 from keras_sda.layers.ladder import (
     LadderDecoder,

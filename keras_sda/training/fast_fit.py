@@ -233,8 +233,7 @@ class FastFit(GuardedLoss):
             if not args and not self.run_eagerly and may_test_at_once(kwargs):
                 return self._evaluate_at_once(tables, batch_size or 32, kwargs)
         if is_outside_memory(x):
-            weight = kwargs.pop("sample_weight", None)
-            x = RowBatches(x, y, weight, batch_size=batch_size or 32)
+            x = RowBatches(x, y, kwargs.pop("sample_weight", None), batch_size=batch_size or 32)
             y = batch_size = None
         with self._work.reading(by_batches):
             return super().evaluate(x, y, batch_size, *args, **kwargs)
@@ -326,12 +325,12 @@ class FastFit(GuardedLoss):
                 self.optimizer.build(self.trainable_variables)
             if not self.run_eagerly:
                 self.build_metrics()  # a graph that is shared makes no variables
-            several = plan.epochs_per_call > 1
-            make = backend.make_multi_epoch if several else backend.make_multi_step
+            if plan.epochs_per_call > 1:
+                make, advance = backend.make_multi_epoch, self._next_epochs
+            else:
+                make, advance = backend.make_multi_step, self._next_steps
             train = make(self, plan.data, by_xla=plan.compiled_by_xla)
-            self.train_function = self._fed(
-                train, self._next_epochs if several else self._next_steps
-            )
+            self.train_function = self._fed(train, advance)
         return self.train_function
 
     def reset_metrics(self):
