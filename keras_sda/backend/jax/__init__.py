@@ -18,7 +18,7 @@ from keras_sda.backend.common import (
     usable_seed,
     without_gradients,
 )
-from keras_sda.backend.jax.data_parallel import shard_rows
+from keras_sda.backend.jax.data_parallel import from_chief, in_own_scope, is_chief, shard_rows
 from keras_sda.backend.jax.steps import (
     can_group_steps,
     endless_dataset,
@@ -33,10 +33,7 @@ from keras_sda.backend.jax.steps import (
 from keras_sda.backend.jax.trainer import Trainer
 from keras_sda.backend.one_device import (
     anonymous_variables,
-    from_chief,
-    in_own_scope,
     in_parallel,
-    is_chief,
     is_distributed,
     num_replicas,
     scaled_for_replicas,

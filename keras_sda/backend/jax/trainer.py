@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_sda.backend.jax.data_parallel import any_number_of_rows, shard_rows
+from keras_sda.backend.jax.data_parallel import any_number_of_rows, gather_rows, shard_rows
 
 
 class Trainer(keras.Model):
@@ -11,22 +11,22 @@ class Trainer(keras.Model):
     With `keras.distribution.set_distribution(keras.distribution.DataParallel())` before the model
     is made, `fit`, `evaluate` and `predict` divide each batch among the devices. The results are
     those of one device, to rounding, noise included: JAX draws the same numbers on any number of
-    devices.
+    devices. The devices may belong to several processes, each of which must be given all rows.
     """
 
     def fit(self, *args, **kwargs):
         """Trains by Keras' own `fit`, whose arguments it takes."""
-        with any_number_of_rows():
+        with any_number_of_rows(args, kwargs):
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
         """Returns loss and metrics by Keras' own `evaluate`, whose arguments it takes."""
-        with any_number_of_rows():
+        with any_number_of_rows(args, kwargs):
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
         """Returns the model's output by Keras' own `predict`, whose arguments it takes."""
-        with any_number_of_rows():
+        with any_number_of_rows(args, kwargs):
             return super().predict(*args, **kwargs)
 
     def train_step(self, state, data):
@@ -39,4 +39,5 @@ class Trainer(keras.Model):
 
     def predict_step(self, state, data):
         """Computes the output for one batch, as Keras does."""
-        return super().predict_step(state, shard_rows(data))
+        outputs, state = super().predict_step(state, shard_rows(data))
+        return gather_rows(outputs), state
