@@ -1,12 +1,14 @@
 """Measures what training by several workers costs: steps a second, and bytes between them.
 
-python benchmarks/distribution.py            # about 10 minutes on two idle cores
+python benchmarks/distribution.py            # about 20 minutes on two idle cores
 python benchmarks/distribution.py --quick    # tiny, to see that it runs
 
 One level 784-width is pretrained by 1, 2 and 4 processes on this machine, which share its cores and
 the rows of every batch of 128. No speed-up is to be had: what grows is the overhead of a step, the
 time beyond that of one worker, and it is set against the volume of the all-reduce. `plain` is one
-process without a strategy.
+process without a strategy. TensorFlow trains under `MultiWorkerMirroredStrategy`; where JAX is
+installed, here or in the Python of KERAS_SDA_OTHER_PYTHON, it trains under Keras' `DataParallel`,
+which takes a call for each step.
 
 On paper a ring all-reduce of P bytes of gradients lets each of W workers send 2 (W - 1) / W * P.
 Measured is what passes the loopback interface (Linux only), by whomever: let nothing else use it.
@@ -16,6 +18,7 @@ Measured is what passes the loopback interface (Linux only), by whomever: let no
 import contextlib
 import os
 import statistics
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,41 +41,71 @@ def main():
         widths, steps, epochs, workers = QUICK_WIDTHS, QUICK_STEPS, QUICK_EPOCHS, (1, 2)
     report = _measuring.new_report(options)
     report |= {"features": FEATURES, "batch_size": BATCH, "steps": steps, "epochs": epochs}
+    pythons = {"tensorflow": sys.executable, "jax": _measuring.python_with("jax")}
+    if pythons["jax"] is None:
+        print("Skipped JAX, which is not installed")
+        del pythons["jax"]
+    clusters = {
+        name_of(backend, count): (backend, count)
+        for backend in pythons
+        for count in (None, *workers)
+    }
     measured = {}
-    for name in ("plain", *workers):
+    for name, (backend, count) in clusters.items():
         with contextlib.ExitStack() as stack:
-            cluster = [stack.enter_context(worker) for worker in start(name)]
+            started = start(backend, count, pythons[backend])
+            cluster = [stack.enter_context(worker) for worker in started]
             for _ in range(options.repeats):
                 for width in widths:
-                    figures = measure(cluster, width, steps, epochs)
+                    figures = together(cluster, "train", width=width, steps=steps, epochs=epochs)
                     measured.setdefault((name, width), []).append(figures)
                     print(f"{name} worker(s), {FEATURES}-{width}: {described(figures)}", flush=True)
-    report["cells"] = [cell(name, width, measured, workers) for name, width in measured]
-    report["fitted"] = {str(count): fitted(report["cells"], count) for count in workers[1:]}
+            together(cluster, "leave")
+    report["cells"] = [cell(name, width, measured, *clusters[name]) for name, width in measured]
+    report["fitted"] = {
+        name: fitted(report["cells"], name)
+        for name, (_, count) in clusters.items()
+        if count in workers[1:]
+    }
     _measuring.save(report, options.output, NAME, plot(report))
     print_tables(report)
 
 
-def start(name):
+def name_of(backend, count):
+    """Returns the name of a cluster: of its number of workers, `None` if there is no strategy."""
+    return ("plain" if count is None else str(count)) + (", JAX" if backend == "jax" else "")
+
+
+def start(backend, count, python):
     """Starts the processes of a cluster, or the one that has no strategy."""
     from keras_sda_cli.launching import free_addresses, worker_environment
 
-    if name == "plain":
-        return [_measuring.Worker(__file__, "--serve")]
-    addresses = free_addresses(name)
+    kept = {"python": python, "KERAS_BACKEND": backend}
+    if count is None:
+        return [_measuring.Worker(__file__, "--serve", **kept)]
+    addresses = free_addresses(count)
+    environment_of = worker_environment if backend == "tensorflow" else jax_environment
     return [
-        _measuring.Worker(__file__, "--serve", **worker_environment(addresses, number))
-        for number in range(name)
+        _measuring.Worker(__file__, "--serve", **kept, **environment_of(addresses, number))
+        for number in range(count)
     ]
 
 
-def measure(cluster, width, steps, epochs):
-    """Trains once by all workers together; returns what the first one saw."""
+def jax_environment(addresses, number):
+    """Returns what `keras.distribution.initialize` reads in one of the processes."""
+    return {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": addresses[0],
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": str(len(addresses)),
+        "KERAS_DISTRIBUTION_PROCESS_ID": str(number),
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "JAX_PLATFORMS": "cpu",
+    }
+
+
+def together(cluster, function, **arguments):
+    """Calls a function in all workers at once; returns what it returns in the first one."""
     with ThreadPoolExecutor(len(cluster)) as pool:
-        calls = [
-            pool.submit(worker.call, "train", width=width, steps=steps, epochs=epochs)
-            for worker in cluster
-        ]
+        calls = [pool.submit(worker.call, function, **arguments) for worker in cluster]
         first, *_ = [call.result() for call in calls]
     return first
 
@@ -124,13 +157,28 @@ _STRATEGIES = []
 
 def scope():
     """Enters the scope of this process's strategy, which can be made only once."""
-    if "TF_CONFIG" not in os.environ:
-        return contextlib.nullcontext()
-    if not _STRATEGIES:
-        from keras_sda.backend.tensorflow.strategies import make_strategy
+    if "TF_CONFIG" in os.environ:
+        if not _STRATEGIES:
+            from keras_sda.backend.tensorflow.strategies import make_strategy
 
-        _STRATEGIES.append(make_strategy("multi_worker"))
-    return _STRATEGIES[0].scope()
+            _STRATEGIES.append(make_strategy("multi_worker"))
+        return _STRATEGIES[0].scope()
+    if "KERAS_DISTRIBUTION_PROCESS_ID" in os.environ:
+        import keras
+
+        if not _STRATEGIES:
+            keras.distribution.initialize()
+            _STRATEGIES.append(keras.distribution.DataParallel())
+        return _STRATEGIES[0].scope()
+    return contextlib.nullcontext()
+
+
+def leave():
+    """Parts from the other processes, for which JAX would wait at the end of this one."""
+    if "KERAS_DISTRIBUTION_PROCESS_ID" in os.environ:
+        import jax
+
+        jax.distributed.shutdown()
 
 
 def loopback_bytes():
@@ -151,13 +199,13 @@ def described(figures):
     return f"{1000 * figures['seconds']:.2f} ms a step, {volume} MB a step on loopback"
 
 
-def cell(name, width, measured, workers):
+def cell(name, width, measured, backend, count):
     """Returns the figures of one cluster on one level."""
     repeats = measured[name, width]
     seconds = [figures["seconds"] for figures in repeats]
-    alone = [figures["seconds"] for figures in measured[workers[0], width]]
+    alone = [figures["seconds"] for figures in measured[name_of(backend, 1), width]]
     size = 4 * repeats[0]["parameters"]
-    count = 1 if name == "plain" else name
+    count = count or 1
     sent = [figures["loopback"] for figures in repeats if figures["loopback"] is not None]
     return {
         "workers": name,
@@ -173,9 +221,9 @@ def cell(name, width, measured, workers):
     }
 
 
-def fitted(cells, count):
+def fitted(cells, name):
     """Returns the line that overhead follows over the volume that a worker sends."""
-    ours = [one for one in cells if one["workers"] == count]
+    ours = [one for one in cells if one["workers"] == name]
     volumes = [one["sent_by_a_worker_on_paper"] / 1e6 for one in ours]
     overheads = [one["overhead"]["median"] for one in ours]
     slope, start = statistics.linear_regression(volumes, overheads)
@@ -198,9 +246,9 @@ def print_tables(report):
         )
     head = ["workers", "level", "steps a second", "overhead, ms", "MB on paper", "MB measured"]
     print("\n" + _measuring.table(head, rows))
-    for count, line in report["fitted"].items():
+    for name, line in report["fitted"].items():
         print(
-            f"{count} workers: overhead {1000 * line['start']:.2f} ms + "
+            f"{name} workers: overhead {1000 * line['start']:.2f} ms + "
             f"{1000 * line['per_megabyte']:.2f} ms a megabyte that a worker sends"
         )
 
@@ -211,13 +259,17 @@ def plot(report):
     speed, overhead = figure.subplots(1, 2)
     for name in dict.fromkeys(one["workers"] for one in report["cells"]):
         ours = [one for one in report["cells"] if one["workers"] == name]
-        label = "no strategy" if name == "plain" else f"{name} worker{'s' if name > 1 else ''}"
         widths = [one["width"] for one in ours]
-        speed.plot(widths, [one["steps_a_second"]["median"] for one in ours], "o-", label=label)
-        if name != "plain" and name > 1:
+        speed.plot(
+            widths,
+            [one["steps_a_second"]["median"] for one in ours],
+            "o-",
+            label=f"workers: {name}",
+        )
+        if name in report["fitted"]:
             volumes = [one["sent_by_a_worker_on_paper"] / 1e6 for one in ours]
             medians = [1000 * one["overhead"]["median"] for one in ours]
-            overhead.plot(volumes, medians, "o-", label=label)
+            overhead.plot(volumes, medians, "o-", label=f"workers: {name}")
     speed.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="steps a second")
     overhead.set(xlabel="MB that each worker sends in a step", ylabel="overhead of a step, ms")
     speed.legend()
@@ -226,4 +278,4 @@ def plot(report):
 
 
 if __name__ == "__main__":
-    _measuring.main_or_serve(main, train=train)
+    _measuring.main_or_serve(main, train=train, leave=leave)
