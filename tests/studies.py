@@ -10,6 +10,7 @@ def train_briefly(monkeypatch, fine_tuning, pretraining):
     for name, most in (
         ("_FINE_TUNING_DURATION", fine_tuning),
         ("_PRETRAINING_DURATION", pretraining),
+        ("_LADDER_DURATION", 10),
     ):
         duration = dataclasses.replace(getattr(contestants, name), most=most)
         monkeypatch.setattr(contestants, name, duration)

@@ -166,27 +166,23 @@ def _logistic(features, y, weight, penalty):
 def _best_strength(features, y, weight, folds):
     """Returns the best penalty, and the negative log-likelihoods of the rows, held out."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, cross_val_predict
 
-    search = GridSearchCV(
-        LogisticRegression(max_iter=300),
-        {"C": 1 / _LOGISTIC_PENALTIES},
-        scoring="neg_log_loss",
-        cv=folds,
-        refit=False,
-    )
-    search.fit(features, y, sample_weight=weight)
-    numbers = np.unique(y, return_inverse=True)[1]
-    logs = cross_val_predict(
-        LogisticRegression(max_iter=300, **search.best_params_),
-        features,
-        numbers,
-        cv=folds,
-        method="predict_log_proba",
-        params=_fit_params(weight),
-    )
-    losses = -np.maximum(logs[np.arange(len(y)), numbers], _LEAST_LOG)
-    return 1 / float(search.best_params_["C"]), losses if weight is None else losses * weight
+    classes, numbers = np.unique(y, return_inverse=True)
+    losses = np.empty((len(_LOGISTIC_PENALTIES), len(y)))
+    for place, penalty in enumerate(_LOGISTIC_PENALTIES):
+        # No solution is the start of the next one: that would end before a weak penalty shows.
+        model = LogisticRegression(C=1 / penalty, max_iter=300)
+        for learnt, held_out in folds:
+            part = None if weight is None else weight[learnt]
+            model.fit(features[learnt], y[learnt], sample_weight=part)
+            logs = np.full((len(held_out), len(classes)), _LEAST_LOG)
+            known = np.searchsorted(classes, model.classes_)
+            logs[:, known] = model.predict_log_proba(features[held_out])
+            of_labels = logs[np.arange(len(held_out)), numbers[held_out]]
+            losses[place, held_out] = -np.maximum(of_labels, _LEAST_LOG)
+    best = int(losses.mean(axis=1).argmin())
+    chosen = losses[best] if weight is None else losses[best] * weight
+    return float(_LOGISTIC_PENALTIES[best]), chosen
 
 
 def _fit_params(weight):

@@ -96,7 +96,7 @@ LADDER = {
     [
         SDAClassifier(**SUPERVISED),
         SDATransformer(**FEW_STEPS),
-        SDAOutlierDetector(**FEW_STEPS),
+        SDAOutlierDetector(**FEW_STEPS, calibration="training"),  # one fit and not six
         SDAImputer(hidden_units=(8,), epochs=1),
         LadderClassifier(**LADDER),
         CodeSpreading(),
@@ -332,6 +332,7 @@ def test_refused_later(rows):
         transformer.inverse_transform(x)
 
 
+@pytest.mark.full
 @pytest.mark.tensorflow_only
 def test_few_labels_benchmark_runs(tmp_path):
     script = Path(__file__).parents[2] / "benchmarks" / "few_labels.py"
