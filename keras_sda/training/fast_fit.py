@@ -325,10 +325,9 @@ class FastFit(GuardedLoss):
                 self.optimizer.build(self.trainable_variables)
             if not self.run_eagerly:
                 self.build_metrics()  # a graph that is shared makes no variables
-            if plan.epochs_per_call > 1:
-                make, advance = backend.make_multi_epoch, self._next_epochs
-            else:
-                make, advance = backend.make_multi_step, self._next_steps
+            several = plan.epochs_per_call > 1
+            make = backend.make_multi_epoch if several else backend.make_multi_step
+            advance = self._next_epochs if several else self._next_steps
             train = make(self, plan.data, by_xla=plan.compiled_by_xla)
             self.train_function = self._fed(train, advance)
         return self.train_function
