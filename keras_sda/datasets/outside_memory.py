@@ -1,6 +1,7 @@
 """Rows that are not in memory, but in a file, or computed when they are read."""
 
-import mmap
+import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,15 @@ class SparseRows(ComputedRows):
 # Rows in a file are shuffled among as many bytes at a time, which are read in blocks.
 _SHUFFLED_BYTES = 2**28
 _BLOCK_BYTES = 2**20
-# After so many bytes of the file have come into memory, they are given back. A row that is read by
-# its number brings its surroundings with it.
-_MAPPED_BYTES = 2**26
-_BYTES_AROUND = 2**15
 
 
 class StoredRows(ComputedRows):
     """Rows of numbers in a file that may be larger than the memory.
 
-    What was read of the file does not stay in this process' memory. Before an epoch, blocks of 1
-    MiB are put in random order, and then rows in random order within every 256 blocks: so the file
-    is read in large pieces, and each row once.
+    Rows are read by number, without mapping the file into memory, where each would bring its
+    surroundings: that takes a third of the time, and no memory but the rows'. Before an epoch,
+    blocks of 1 MiB are put in random order, and then rows in random order within every 256 blocks:
+    so the system reads the file in large pieces, and each row once.
 
     Args:
         path: File of nothing but the numbers, row by row, at least one row.
@@ -92,46 +90,47 @@ class StoredRows(ComputedRows):
         self._folder = folder
         self._chosen = chosen
         self.dtype = np.dtype(dtype)
-        with path.open("rb") as file:
-            self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._table = np.frombuffer(self._pages, self.dtype).reshape(-1, width)
-        count = len(self._table)
-        self.shape = (count if chosen is None else len(chosen), width)
+        self._bytes_a_row = width * self.dtype.itemsize
+        count = path.stat().st_size // self._bytes_a_row if chosen is None else len(chosen)
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._file)
+        self.shape = (count, width)
         self.ndim = 2
-        self.size = self.shape[0] * width
-        self._bytes_read = 0
+        self.size = count * width
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        numbers = rows if self._chosen is None else self._chosen[rows]
-        if not isinstance(numbers, np.ndarray) or numbers.dtype == bool:
-            return self._read(numbers, self.dtype.itemsize * self.shape[1])
-        at_once = max(1, _MAPPED_BYTES // _BYTES_AROUND)
-        if len(numbers) <= at_once:
-            return self._read(numbers, _BYTES_AROUND)
-        found = np.empty((len(numbers), self.shape[1]), self.dtype)
-        for start in range(0, len(numbers), at_once):
-            piece = slice(start, start + at_once)
-            found[piece] = self._read(numbers[piece], _BYTES_AROUND)
-        return found
+        if isinstance(rows, slice) and rows.step in (None, 1) and self._chosen is None:
+            start, stop, _ = rows.indices(len(self))
+            return self._read_block(start, max(0, stop - start))
+        return self._read(self._numbers(rows))
+
+    def _numbers(self, rows):
+        """Returns the numbers in the file of one or several of the rows."""
+        if self._chosen is not None:
+            return self._chosen[rows]
+        if isinstance(rows, (slice, int, np.integer)):
+            return np.asarray(range(len(self))[rows])
+        rows = np.asarray(rows)
+        return np.flatnonzero(rows) if rows.dtype == bool else rows
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def _read(self, rows, bytes_a_row):
-        found = np.array(self._table[rows])
-        self._bytes_read += len(found) * bytes_a_row
-        if self._bytes_read > _MAPPED_BYTES:
-            self._give_back()
-        return found
+    def _read_block(self, start, count):
+        """Returns rows of the file that follow each other."""
+        offset, width = start * self._bytes_a_row, self.shape[1]
+        numbers = np.fromfile(self._path, self.dtype, count * width, offset=offset)
+        return numbers.reshape(count, width)
 
-    def _give_back(self):
-        """Takes the pages of the file out of this process' memory; the system may keep them."""
-        self._bytes_read = 0
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self._pages.madvise(mmap.MADV_DONTNEED)
+    def _read(self, numbers):
+        """Returns rows of the file by their numbers."""
+        size = self._bytes_a_row
+        offsets = (np.asarray(numbers, "int64") * size).ravel().tolist()
+        found = bytearray().join([_read_at(self._file, size, offset) for offset in offsets])
+        return np.frombuffer(found, self.dtype).reshape(*np.shape(numbers), self.shape[1])
 
     def choose(self, rows: np.ndarray) -> "StoredRows":
         """Returns some of the rows without reading them.
@@ -157,6 +156,14 @@ class StoredRows(ComputedRows):
             rows = [np.arange(f, min(f + size, len(self)), dtype=np.int32) for f in firsts]
             order.append(generator.permutation(np.concatenate(rows)))
         return np.concatenate(order)
+
+
+def _read_at(file: int, size: int, offset: int) -> bytes:
+    """Returns bytes of an open file from a place on."""
+    if hasattr(os, "pread"):
+        return os.pread(file, size, offset)
+    os.lseek(file, offset, os.SEEK_SET)
+    return os.read(file, size)
 
 
 def choose_rows(rows: Any, which: np.ndarray) -> Any:
