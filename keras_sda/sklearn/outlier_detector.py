@@ -255,10 +255,7 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
         """Returns which features make rows strange, and what was expected there, as a frame.
 
         What is expected of a feature is rebuilt without it: a plain reconstruction has seen the
-        value, and copies much of it. On rows with one feature shuffled, that feature came first in
-        27.4 % (california), 33.7 % (breast cancer), 25.8 % (wine) and 25.8 % (diabetes) of the
-        rows; by `feature_errors` in 22.5, 32.6, 23.6 and 25.8 % (when the default was 3,000
-        updates).
+        value, and copies much of it.
 
         Args:
             X: Array, sparse matrix or frame of shape `(rows, features)`.
