@@ -42,6 +42,16 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _small_forests():
+    """Has the forest that every network is compared with grow a tenth of its trees."""
+    from keras_sda.experiments import rivals
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rivals, "_TREES", 20)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _float64(request):
     """Lets JAX have float64 in the tests that are marked so; the other backends always do."""
