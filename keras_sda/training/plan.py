@@ -75,8 +75,7 @@ class FitPlan:
             steps_per_call=steps_per_call,
             by_pieces=by_pieces,
             on_host=on_host,
-            compiled_by_xla=model.built
-            and backend.is_worth_compiling(model, batch_size, steps, by_pieces),
+            compiled_by_xla=model.built and backend.is_worth_compiling(model, batch_size, steps),
             **options,
         )
 

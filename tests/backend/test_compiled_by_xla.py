@@ -205,15 +205,23 @@ def test_it_is_taken_where_compiling_pays(digits):
         assert model.compiled_by_xla is expected
 
 
-def test_convolutions_and_files_are_left_to_the_usual_way(digits, at_once, tmp_path):
+def test_convolutions_are_left_to_the_usual_way(digits, at_once):
     at_once()
     model = ks.ConvolutionalAutoencoder((8, 8, 1), filters=[4], seed=0)
     model.compile("sgd")
     model.fit(digits[0][:40].reshape(-1, 8, 8, 1), batch_size=20, verbose=0)
     assert model.steps_per_call == 2
     assert not model.compiled_by_xla
-    np.save(tmp_path / "rows.npy", digits[0][:40])
-    model = autoencoder(hidden_units=4)
-    model.fit(np.load(tmp_path / "rows.npy", mmap_mode="r"), batch_size=20, verbose=0)
-    assert model.steps_per_call == 2
-    assert not model.compiled_by_xla
+
+
+def test_rows_in_a_file_give_the_weights_of_rows_in_memory(digits, at_once, tmp_path):
+    at_once()
+    np.save(tmp_path / "rows.npy", digits[0][:50])  # two whole batches and a part of one
+    found = []
+    for rows in (digits[0][:50], np.load(tmp_path / "rows.npy", mmap_mode="r")):
+        model = autoencoder(hidden_units=4)
+        model.fit(rows, batch_size=20, epochs=2, verbose=0)
+        assert model.compiled_by_xla
+        found.append(model.get_weights())
+    for memory, file in zip(*found, strict=True):
+        np.testing.assert_allclose(file, memory, atol=1e-6)

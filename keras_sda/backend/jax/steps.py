@@ -28,7 +28,7 @@ def can_group_steps(model: keras.Model, by_pieces: bool = False) -> bool:
     )
 
 
-def is_worth_compiling(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
     """Whether training is faster if XLA compiles the loop over the steps of a call: always."""
     return True
 

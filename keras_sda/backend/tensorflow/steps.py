@@ -33,18 +33,15 @@ def endless_dataset(model: keras.Model) -> Any:
     return tf.data.Dataset.from_tensors(0).repeat()
 
 
-def is_worth_compiling(model: keras.Model, batch_size: int, steps: int, by_pieces: bool) -> bool:
+def is_worth_compiling(model: keras.Model, batch_size: int, steps: int) -> bool:
     """Whether training is faster if XLA compiles the loop over the steps of a call.
 
     Args:
         model: A model that is built and compiled.
         batch_size: Rows of a batch.
         steps: Training steps to come, over all epochs.
-        by_pieces: Whether the rows come from a file.
     """
-    if by_pieces or is_distributed(model):
-        return False
-    return xla.is_worth_compiling(model, batch_size, steps)
+    return not is_distributed(model) and xla.is_worth_compiling(model, batch_size, steps)
 
 
 def make_multi_step(
