@@ -6,10 +6,12 @@ python benchmarks/imputation.py
 python benchmarks/outliers.py
 python benchmarks/tables.py
 python benchmarks/end_to_end.py
+python benchmarks/large_data.py
 python benchmarks/pretraining_speed.py
 python benchmarks/results.py      # rewrites every block that its marks enclose
 """
 
+import statistics
 from pathlib import Path
 
 import _measuring
@@ -205,6 +207,30 @@ def small_data() -> str:
     return "\n".join(lines)
 
 
+def large_data() -> str:
+    """Returns the table of what training on large tables takes, in Markdown."""
+    content = _measuring.read(RESULTS / "speed" / "large_data.json")
+    heads = [
+        *("rows", "kept", "s until they are there", "s to train", "rows a second in training"),
+        "memory beyond the start, GiB",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " --- |" * (len(heads) - 2)]
+    measured = {name: runs for name, runs in content["rows"].items() if isinstance(runs, list)}
+    for name, runs in sorted(measured.items(), key=lambda entry: int(entry[0].split()[0])):
+        rows, storage = name.split()
+        found = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        cells = [f"{int(rows):,}", "in files" if storage == "disk" else "in memory"]
+        cells += [f"{found[key]:.1f}" for key in ("ready", "trained")]
+        cells += [f"{found['rows a second']:,.0f}", f"{found['memory'] / 1024:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    growth = ", ".join(
+        f"{value:.2f} {'from files' if storage == 'disk' else 'from memory'}"
+        for storage, value in content["exponents"].items()
+    )
+    lines += ["", f"Exponent of the growth of time in rows: {growth}."]
+    return "\n".join(lines)
+
+
 def few_labels() -> str:
     """Returns the table of what unlabelled rows are worth with few labels, in Markdown."""
     content = _measuring.read(RESULTS / "few_labels.json")
@@ -363,6 +389,7 @@ BLOCKS = {
         "denoising tables": denoising_tables,
     },
     "docs/imputation.md": {"imputation": imputation},
+    "docs/large_data.md": {"large data": large_data},
     "docs/tables.md": {"recipes of tables": recipes_of_tables},
     "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {
