@@ -134,25 +134,20 @@ def _ridge(features, y, weight, penalty):
 def _best_alpha(features, y, weight, folds, groups):
     """Returns the best penalty, and the squared errors of the rows, held out."""
     from sklearn.linear_model import Ridge, RidgeCV
-    from sklearn.model_selection import GridSearchCV, cross_val_predict
 
     if groups is None:  # each row is left out once, at hardly any cost
         search = RidgeCV(alphas=_PENALTIES, store_cv_results=True)
         search.fit(features, y, sample_weight=weight)
         errors = search.cv_results_[..., _PENALTIES.tolist().index(search.alpha_)]
         return float(search.alpha_), errors.reshape(len(y), -1).mean(axis=1)  # weighted
-    search = GridSearchCV(
-        Ridge(),
-        {"alpha": _PENALTIES},
-        scoring="neg_mean_squared_error",
-        cv=folds,
-        refit=False,
-    )
-    search.fit(features, y, sample_weight=weight)
-    best, params = Ridge(**search.best_params_), _fit_params(weight)
-    predicted = cross_val_predict(best, features, y, cv=folds, params=params)
-    errors = ((predicted.reshape(y.shape) - y) ** 2).mean(axis=1)
-    return float(search.best_params_["alpha"]), errors if weight is None else errors * weight
+
+    def losses_of(penalty, learnt, held_out):
+        part = None if weight is None else weight[learnt]
+        model = Ridge(penalty).fit(features[learnt], y[learnt], sample_weight=part)
+        predicted = model.predict(features[held_out]).reshape(y[held_out].shape)
+        return ((predicted - y[held_out]) ** 2).mean(axis=1)
+
+    return _best_by_folds(_PENALTIES, losses_of, folds, weight)
 
 
 def _logistic(features, y, weight, penalty):
@@ -168,25 +163,40 @@ def _best_strength(features, y, weight, folds):
     from sklearn.linear_model import LogisticRegression
 
     classes, numbers = np.unique(y, return_inverse=True)
-    losses = np.empty((len(_LOGISTIC_PENALTIES), len(y)))
-    for place, penalty in enumerate(_LOGISTIC_PENALTIES):
+
+    def losses_of(penalty, learnt, held_out):
+        part = None if weight is None else weight[learnt]
         # No solution is the start of the next one: that would end before a weak penalty shows.
         model = LogisticRegression(C=1 / penalty, max_iter=300)
-        for learnt, held_out in folds:
-            part = None if weight is None else weight[learnt]
-            model.fit(features[learnt], y[learnt], sample_weight=part)
-            logs = np.full((len(held_out), len(classes)), _LEAST_LOG)
-            known = np.searchsorted(classes, model.classes_)
-            logs[:, known] = model.predict_log_proba(features[held_out])
-            of_labels = logs[np.arange(len(held_out)), numbers[held_out]]
-            losses[place, held_out] = -np.maximum(of_labels, _LEAST_LOG)
-    best = int(losses.mean(axis=1).argmin())
-    chosen = losses[best] if weight is None else losses[best] * weight
-    return float(_LOGISTIC_PENALTIES[best]), chosen
+        model.fit(features[learnt], y[learnt], sample_weight=part)
+        logs = np.full((len(held_out), len(classes)), _LEAST_LOG)
+        known = np.searchsorted(classes, model.classes_)
+        logs[:, known] = model.predict_log_proba(features[held_out])
+        of_labels = logs[np.arange(len(held_out)), numbers[held_out]]
+        return -np.maximum(of_labels, _LEAST_LOG)
+
+    return _best_by_folds(_LOGISTIC_PENALTIES, losses_of, folds, weight)
 
 
-def _fit_params(weight):
-    return None if weight is None else {"sample_weight": weight}
+def _best_by_folds(penalties, losses_of, folds, weight):
+    """Returns the penalty of least mean loss over the folds, and the losses of the rows.
+
+    Args:
+        penalties: What to choose from.
+        losses_of: Function of a penalty and of the numbers of the rows to learn from and of those
+            held out, which returns the losses of the latter.
+        folds: Pairs of such numbers.
+        weight: Weights of the rows, by which their losses are multiplied, or `None`.
+    """
+    losses = np.empty((len(penalties), sum(len(held_out) for _, held_out in folds)))
+    means = np.empty((len(penalties), len(folds)))
+    for place, penalty in enumerate(penalties):
+        for number, (learnt, held_out) in enumerate(folds):
+            found = losses_of(penalty, learnt, held_out)
+            part = None if weight is None else weight[held_out]
+            losses[place, held_out], means[place, number] = found, np.average(found, weights=part)
+    best = int(means.mean(axis=1).argmin())
+    return float(penalties[best]), losses[best] if weight is None else losses[best] * weight
 
 
 def _of_all(coefficients: Any, intercept: Any, found: Any, num_classes: int) -> Any:

@@ -7,7 +7,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 
-from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
+from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder, linear_solver
 from keras_sda.models.linear_on_codes import better_head
 
 
@@ -243,3 +243,15 @@ def test_what_does_not_fit_is_refused(cancer):
         LinearOnCodes(stack, head=keras.layers.Flatten())
     with pytest.raises(ValueError, match=r"LinearOnCodes\.solve\(\)"):
         LinearOnCodes(stack, num_classes=2).solve(x[:, :3], y)
+
+
+@pytest.mark.parametrize(("weight", "best"), [(None, 1.0), (np.array([9.0, 9.0, 1.0]), 2.0)])
+def test_weights_of_rows_count_where_a_penalty_is_chosen(weight, best):
+    losses = {1.0: np.array([2.0, 2.0, 0.0]), 2.0: np.array([1.0, 1.0, 4.0])}
+    folds = [(np.array([1]), np.array([0, 2])), (np.array([0, 2]), np.array([1]))]
+    found = linear_solver._best_by_folds(
+        list(losses), lambda penalty, _, held_out: losses[penalty][held_out], folds, weight
+    )
+    assert found[0] == best
+    expected = losses[best] if weight is None else losses[best] * weight
+    np.testing.assert_array_equal(found[1], expected)
