@@ -11,7 +11,7 @@ from scipy.stats import t as student
 import keras_sda as ks
 from keras_sda import recipes
 from keras_sda.datasets.random_batches import RandomBlocks, RandomRows
-from keras_sda.experiments import Experiment, figures, fitting, running
+from keras_sda.experiments import Experiment, figures, fitting, rivals, running
 from keras_sda.recipes import report
 from keras_sda.recipes.small import DelayedMomentum
 
@@ -156,9 +156,10 @@ def test_figures_of_tables_by_hand(digits):
     assert figures.variance_not_explained(regressor, quantities) == pytest.approx(share, rel=1e-3)
 
 
-def test_rivals_by_hand(digits):
+def test_rivals_by_hand(digits, monkeypatch):
     from sklearn.ensemble import RandomForestClassifier
 
+    monkeypatch.setattr(rivals, "_TREES", 200)  # as users have it
     x, y = digits
     split = ks.datasets.Split
     scaling = ks.datasets.Scaling()

@@ -75,7 +75,8 @@ def test_untied_kernel_starts_as_the_transpose_and_is_independent(rng):
     before = array(layer(layer(x), reverse=True))
     layer.untie()
     after = array(layer(layer(x), reverse=True))
-    np.testing.assert_array_equal(after, before)
+    # To rounding: a library may multiply by a transposed view in another order than by a copy.
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
     layer.kernel.assign(np.zeros((3, 2)))
     assert np.abs(layer.visible_kernel.numpy()).max() > 0
     assert layer.get_config()["tied"] is False
