@@ -2,9 +2,9 @@
 
 One run is never disturbed. Each of the others gets a signal at a random moment: some time after a
 line of output drawn from all that the undisturbed run has printed, one per epoch. It resumes by
-`--resume`, may get the next signal, and so on; the last attempt ends by itself. Then the run must
-have the weights and the history of the undisturbed one, bit for bit, the same files, and none of
-them broken.
+`--resume`, may get the next signal, and so on; the last attempt ends by itself. (A run that ends
+before its first signal begins anew, with another moment.) Then the run must have the weights and
+the history of the undisturbed one, bit for bit, the same files, and none of them broken.
 
 Two levels on scikit-learn's digits, with noise, dropout and shuffled rows, Adam, and the patience
 rule that stops fine-tuning and puts the best weights back. Other ways to train are those of
@@ -113,6 +113,9 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
                 status = attempt.end(draw.randint(1, lines), delay, name)
             else:
                 status = attempt.end()
+            if status == 0 and not moments:
+                shutil.rmtree(run)  # it ended before its signal: another moment is drawn
+                continue
             if status == 0:
                 break
             is_done = (run / "metrics.json").exists() and not (run / "backup").exists()

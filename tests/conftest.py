@@ -57,12 +57,14 @@ def rng():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _small_forests():
-    """Has the forest that every network is compared with grow a tenth of its trees."""
+def _small_searches():
+    """Lets what is chosen by cross-validation cost less: fewer trees, and penalties of classes."""
     from keras_sda.experiments import rivals
+    from keras_sda.models import linear_solver
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rivals, "_TREES", 20)
+        patch.setattr(linear_solver, "_LOGISTIC_PENALTIES", [0.1, 1.0, 10.0])
         yield
 
 

@@ -188,6 +188,7 @@ def test_imputation(tmp_path):
     assert content["runs"]["california"]["SDAImputer"][0]["accuracy"] is None
 
 
+@pytest.mark.full
 def test_tables(tmp_path):
     content = run("tables", tmp_path)
     (scores,) = content["figures"]["wine"].values()

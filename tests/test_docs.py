@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda
 from keras_sda_cli.program import program
@@ -158,9 +159,15 @@ def ratios_at_batches_of_20(content):
 
 
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
+# Their models train for half a minute.
+LONG = {"how_many_labels.md"}
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    in_tiers(GUIDES, [page for page in GUIDES if page.name not in LONG]),
+    ids=lambda page: page.name,
+)
 def test_code_on_a_page_runs(page, tmp_path, monkeypatch):
     """Blocks of a page run in order in one namespace; `pycon` blocks print what they show."""
     monkeypatch.chdir(tmp_path)

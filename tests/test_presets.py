@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda as ks
 from keras_sda import presets, recipes
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 DIGITS = presets.HERE / "sda_digits" / "model.keras"
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", in_tiers(presets.names(), ["sda_digits", "sda_mnist"]))
 def test_figure_is_the_one_on_the_card(name):
     entry = presets.catalog()[name]
     recipe = recipes.get(entry["recipe"])

@@ -1,7 +1,8 @@
 """What the tests of strategies compare: the same training on one device, on two, by two processes.
 
 A script: `python strategy_runs.py mirrored FILE` trains on two logical devices and writes FILE, an
-`.npz` of all that is compared; `multi_worker` is one of the workers in `TF_CONFIG`.
+`.npz` of all that is compared; `multi_worker` is one of the workers in `TF_CONFIG`. Names of the
+functions below, as further arguments, choose among what is compared.
 """
 
 import sys
@@ -227,7 +228,7 @@ def everything(scope):
     return result
 
 
-def main(kind, path):
+def main(kind, path, *names):
     import tensorflow as tf
 
     if kind == "mirrored":
@@ -237,7 +238,9 @@ def main(kind, path):
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     else:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    result = everything(strategy.scope) | plain_keras(strategy.scope)
+    result = {}
+    for name in names or ("everything", "plain_keras"):
+        result |= globals()[name](strategy.scope)
     np.savez(path, **result)
 
 

@@ -54,6 +54,10 @@ def runs(tmp_path_factory):
     return results
 
 
+# Three processes that train all that is compared take minutes of processor time.
+all_compared = pytest.mark.full
+
+
 def ended(process):
     process.kill()
     process.wait()
@@ -65,6 +69,7 @@ def compared(runs, *prefixes):
     return names
 
 
+@all_compared
 @pytest.mark.parametrize("kind", ["mirrored", "worker_0"])
 def test_weights_and_figures_equal_those_of_one_device(runs, kind):
     ours, one = runs[kind], runs["one"]
@@ -76,6 +81,7 @@ def test_weights_and_figures_equal_those_of_one_device(runs, kind):
     assert ours["steps_per_call"] == one["steps_per_call"] > 1, "the fast way was gone"
 
 
+@all_compared
 def test_workers_end_with_the_very_same_weights(runs):
     for name in compared(runs, "pretrained", "fit", "last", "contractive", "evaluated", "errors"):
         np.testing.assert_array_equal(runs["worker_0"][name], runs["worker_1"][name], name)
@@ -84,12 +90,14 @@ def test_workers_end_with_the_very_same_weights(runs):
         )
 
 
+@all_compared
 def test_without_communication_the_weights_differ(runs):
     """What the other tests rely on: they notice when gradients stay where they are."""
     assert np.abs(runs["worker_0"]["deaf"] - runs["worker_1"]["deaf"]).max() > 1e-3
     assert np.abs(runs["worker_0"]["deaf"] - runs["one"]["deaf"]).max() > 1e-3
 
 
+@all_compared
 def test_each_replica_sees_its_half_of_every_batch(runs):
     whole = runs["one"]["rows_0_1"]
     assert sorted(whole) == list(range(160))
@@ -103,6 +111,7 @@ def test_each_replica_sees_its_half_of_every_batch(runs):
     assert "rows_0_1" not in runs["worker_1"]
 
 
+@all_compared
 def test_each_replica_draws_noise_of_its_own_and_the_same_again(runs):
     for first, second in (("mirrored", "mirrored"), ("worker_0", "worker_1")):
         zeros = [runs[one][f"masks_{i}_1"] == 0 for i, one in enumerate((first, second))]
@@ -114,6 +123,7 @@ def test_each_replica_draws_noise_of_its_own_and_the_same_again(runs):
             np.testing.assert_array_equal(runs[one][f"masks_{replica}_1"], again)
 
 
+@all_compared
 def test_with_noise_the_digits_are_recognised_as_well(runs):
     """The 95 % intervals of the error rates overlap."""
     low, high = error_interval(int(runs["one"]["errors"]), 360)
@@ -124,6 +134,7 @@ def test_with_noise_the_digits_are_recognised_as_well(runs):
         assert ours[1] > low
 
 
+@all_compared
 def test_what_keras_lacks_it_still_lacks(runs):
     """When one of these fails, Keras has mended it: then take the mend out of the backend."""
     mirrored, worker = runs["mirrored"], runs["worker_0"]
@@ -133,6 +144,25 @@ def test_what_keras_lacks_it_still_lacks(runs):
     assert difference > 1e-4, "batches that split unevenly: the weight in _step_of_replica"
     first, second = mirrored["plain_masks"]
     np.testing.assert_array_equal(first, second, "noise of each replica: noise_of_each_replica")
+
+
+def test_two_devices_train_to_the_weights_of_one(tmp_path):
+    path = tmp_path / "mirrored.npz"
+    result = subprocess.run(
+        [sys.executable, str(SCRIPT), "mirrored", str(path), "contractive", "masks"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    ours = dict(np.load(path))
+    for name, weights in strategy_runs.contractive(contextlib.nullcontext).items():
+        np.testing.assert_allclose(ours[name], weights, rtol=1e-5, atol=1e-5, err_msg=name)
+    rows = [ours[f"rows_{replica}_1"] for replica in (0, 1)]
+    assert [len(part) for part in rows] == [80, 80]
+    assert sorted(np.concatenate(rows)) == list(range(160))
+    zeros = [ours[f"masks_{replica}_1"] == 0 for replica in (0, 1)]
+    assert 0.43 < (zeros[0] != zeros[1]).mean() < 0.53  # 2 * 0.4 * 0.6
 
 
 def one_device():

@@ -105,13 +105,12 @@ def lose(lost, workers, folder):
     assert "Another worker is gone" in message
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "losses",
     [
         [("Level 2 of 2", 0)],
-        pytest.param(
-            [("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)], marks=pytest.mark.full
-        ),
+        [("Level 1 of 2", 1), ("Level 2 of 2", 0), ("Fine-tuning", 1)],
     ],
     ids=["once", "three times"],
 )

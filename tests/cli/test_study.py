@@ -107,6 +107,7 @@ def test_help_answers():
         assert word in text
 
 
+@pytest.mark.full
 def test_a_study_of_a_table_with_text_gaps_and_groups(tmp_path, monkeypatch):
     """One in eight is ill, and a visit tells of the others of the same patient."""
     train_briefly(monkeypatch, fine_tuning=3, pretraining=3)

@@ -9,6 +9,7 @@ from people import people
 from keras_sda.experiments import cross_validation, load_run
 
 QUICK = ("--units", "16", "--pretrain-epochs", "1", "--epochs", "30", "--no-backup", "--quiet")
+ONE_HEAD = (*QUICK, "--head", "finetune")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_raw_rows_of_a_run_are_read_as_in_training(tmp_path):
     table.assign(group=np.arange(400) % 25).to_csv(tmp_path / "groups.csv", index=False)
     data = ("--data", tmp_path / "groups.csv", "--target", "group", "--scale", "unit")
     options = ("--task", "classification", "--no-cross-validate", "--output", tmp_path / "run")
-    printed_by("train", *QUICK, *data, *options)
+    printed_by("train", *ONE_HEAD, *data, *options)
     run = load_run(tmp_path / "run")
     raw = run.raw_rows(part="train")  # whole numbers of 25 values are classes only by the task
     np.testing.assert_array_equal(raw.y, run.rows(part="train").y)
@@ -120,7 +121,16 @@ def test_test_rows_columns_of_parts_and_groups(folder):
     table["house"] = np.repeat(np.arange(60), 5)
     table[:200].to_csv(folder / "some.csv", index=False)
     table[200:].to_csv(folder / "others.csv", index=False)
-    own = ("train", *QUICK, "--data", folder / "some.csv", "--target", "rich", "--ignore", "income")
+    own = (
+        "train",
+        *ONE_HEAD,
+        "--data",
+        folder / "some.csv",
+        "--target",
+        "rich",
+        "--ignore",
+        "income",
+    )
     own += ("--id", "id", "--test", folder / "others.csv", "--groups", "house")
     printed = printed_by(*own, "--print-config")
     assert 'groups = "house"' in printed
@@ -146,7 +156,16 @@ def test_a_column_says_which_rows_test(folder):
     table.to_csv(folder / "parts.csv", index=False)
     output = printed_by(
         *("train", *QUICK[:-1], "--data", folder / "parts.csv", "--target", "rich"),
-        *("--ignore", "income,id", "--split-column", "part", "--output", folder / "parts"),
+        *(
+            "--head",
+            "finetune",
+            "--ignore",
+            "income,id",
+            "--split-column",
+            "part",
+            "--output",
+            folder / "parts",
+        ),
     )
     metrics = load_run(folder / "parts").metrics
     assert metrics["test"]["rows"] == 100

@@ -54,7 +54,8 @@ def test_the_command_itself_trains_on_digits(tmp_path, monkeypatch):
     assert "Minutes: pretraining" in out
     assert "Model, figures and pictures: runs/digits-seed0" in out
     assert result.stderr == "", "a clean terminal"
-    again = subprocess.run([*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True)
+    monkeypatch.chdir(tmp_path)
+    again = call("train", *QUICK)
     assert "Model, figures and pictures: runs/digits-seed0-2" in again.stdout, (
         "nothing is overwritten"
     )
@@ -232,7 +233,7 @@ def test_table_with_names_for_classes(tmp_path, digits):
     frame["kind"] = np.where(y[:300] < 5, "low", "high")
     frame.to_csv(tmp_path / "rows.csv", index=False)
     arguments = ("--data", tmp_path / "rows.csv", "--target", "kind")
-    result = call("train", *QUICK, *arguments, "--output", tmp_path / "run")
+    result = call("train", *QUICK, *arguments, "--head", "finetune", "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert load_run(tmp_path / "run").classes == ["high", "low"]
     result = call("evaluate", tmp_path / "run", *arguments)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from checks import RATE_NOISES, array, check_model, check_saving
+from tiers import in_tiers
 
 import keras_sda as ks
 from keras_sda.layers import AdditiveGaussianNoise, MaskingNoise, SwapNoise, noise_names
@@ -281,7 +282,10 @@ def test_auto_loss_follows_the_data_and_is_saved(digits, tmp_path):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "dtype",
+    in_tiers(["float64", "mixed_bfloat16", "mixed_float16"], ["float64", "mixed_bfloat16"]),
+)
 def test_precision(dtype, digits, tmp_path):
     x, y = digits
     model = make(dtype=dtype, dropout=0.1, finetune_noise_level=0.1)
@@ -400,7 +404,7 @@ def test_reloads_bit_equal_in_a_new_process(trained, digits, tmp_path):
 
 
 @pytest.mark.tensorflow_only
-@pytest.mark.parametrize("headless", [False, True])
+@pytest.mark.parametrize("headless", in_tiers([False, True], [True]))
 def test_saved_model_without_the_package(headless, trained, digits, tmp_path):
     x, _ = digits
     model = trained
@@ -560,7 +564,7 @@ def test_datasets_in_fit(digits):
         strict.fit(rows, verbose=0)
 
 
-@pytest.mark.parametrize("noise", [*noise_names(), None])
+@pytest.mark.parametrize("noise", in_tiers([*noise_names(), None], ["masking", None]))
 def test_integers_are_data_too(noise, digits):
     pixels = (16 * digits[0]).astype("uint8")
     model = make(noise=noise, noise_level=0.1)

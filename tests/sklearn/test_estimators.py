@@ -96,9 +96,12 @@ LADDER = {
     [
         SDAClassifier(**SUPERVISED),
         SDATransformer(**FEW_STEPS),
-        SDAOutlierDetector(**FEW_STEPS, calibration="training"),  # one fit and not six
+        # One fit and not six.
+        pytest.param(
+            SDAOutlierDetector(**FEW_STEPS, calibration="training"), marks=pytest.mark.full
+        ),
         SDAImputer(hidden_units=(8,), epochs=1),
-        LadderClassifier(**LADDER),
+        pytest.param(LadderClassifier(**LADDER), marks=pytest.mark.full),
         CodeSpreading(),
     ],
     ids=lambda estimator: type(estimator).__name__,
