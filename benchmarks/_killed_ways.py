@@ -96,9 +96,7 @@ def train(way: str, folder: Path, quick: bool) -> None:
     batch = {} if way == "dataset" else {"batch_size": 10}
     epochs = (3, 4) if quick else (10, 20)
     cache = {"cache": "disk", "cache_dir": folder} if way == "disk" else {}
-    levels = stack.pretrain(
-        rows, epochs=epochs[0], backup_dir=states, **batch, **cache, verbose=2, seed=0
-    )
+    levels = stack.pretrain(rows, epochs=epochs[0], backup_dir=states, **batch, **cache, verbose=2)
     stack.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     saving = ks.callbacks.Backup(states, keep=True)
     history = stack.fit(*labelled, epochs=epochs[1], callbacks=[saving], **batch, verbose=2)

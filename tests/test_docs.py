@@ -160,7 +160,7 @@ def ratios_at_batches_of_20(content):
 
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 # Their models train for half a minute.
-LONG = {"how_many_labels.md"}
+LONG = {"coming_from_scikit_learn.md", "how_many_labels.md"}
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,16 @@ COMMAND = [sys.executable, "-m", "keras_sda_cli"]
 SECONDS = 600
 
 
+QUICK = ["--units", "16,8", "--pretrain-epochs", "2", "--epochs", "2", "--batch-size", "50"]
 OPTIONS = ["--units", "16,8", "--pretrain-epochs", "20", "--epochs", "20", "--optimizer", "adam"]
 OPTIONS += ["--learning-rate", "0.003", "--batch-size", "50"]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A run of two workers that nothing disturbs: its folder and what was printed."""
-    folder = tmp_path_factory.mktemp("workers")
+def launch_two(folder, *options):
+    """Trains by two workers; returns the folder of the run and what was printed."""
     environment = {key: os.environ[key] for key in os.environ if key != "TF_CPP_MIN_LOG_LEVEL"}
     result = subprocess.run(
-        [*COMMAND, "launch", "--workers", "2", "--", "train", *OPTIONS, "--output", "run"],
+        [*COMMAND, "launch", "--workers", "2", "--", "train", *options, "--output", "run"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -44,8 +43,13 @@ def undisturbed(tmp_path_factory):
     return folder / "run", result
 
 
-def test_only_the_chief_prints_and_writes(undisturbed):
-    run, result = undisturbed
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return launch_two(tmp_path_factory.mktemp("workers"), *OPTIONS)[0]
+
+
+def test_only_the_chief_prints_and_writes(tmp_path):
+    run, result = launch_two(tmp_path, *QUICK)
     assert result.stderr == "", "a clean terminal"
     lines = result.stdout.splitlines()
     assert all(line.startswith("[0] ") for line in lines)
@@ -115,7 +119,6 @@ def lose(lost, workers, folder):
     ids=["once", "three times"],
 )
 def test_killed_they_go_on_to_the_same_weights(losses, undisturbed, tmp_path):
-    whole, _ = undisturbed
     run = tmp_path / "killed"
     arguments = [*OPTIONS, "--output", str(run)]
     rng = np.random.default_rng()
@@ -128,11 +131,12 @@ def test_killed_they_go_on_to_the_same_weights(losses, undisturbed, tmp_path):
     train_to_the_end(tmp_path, *arguments)
     assert "Resuming after " in (tmp_path / "0.err").read_text()
     expected, found = (
-        keras.saving.load_model(folder / "model.keras").get_weights() for folder in (whole, run)
+        keras.saving.load_model(folder / "model.keras").get_weights()
+        for folder in (undisturbed, run)
     )
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    histories = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, run)]
+    histories = [json.loads((folder / "metrics.json").read_text()) for folder in (undisturbed, run)]
     assert histories[0]["pretraining"] == histories[1]["pretraining"]
     assert histories[0]["training"] == histories[1]["training"]
     assert len(histories[1]["training"]["loss"]) == 20
