@@ -22,6 +22,8 @@ from typing import Any
 # Nothing that imports Keras up here: a worker for PyTorch or NumPy must not load TensorFlow too.
 
 HERE = Path(__file__).parent
+# What of a file has to be that of a run which resumes it.
+_ALWAYS_THE_SAME = ("hardware", "repeats", "quick")
 PACKAGES = ["keras-sda", "keras", "tensorflow", "jax", "torch", "scikit-learn", "pyod", "numpy"]
 
 
@@ -267,7 +269,8 @@ def older(
 ) -> dict[str, Any]:
     """Returns what the file of a benchmark holds, if it is to be resumed, or nothing.
 
-    Nothing too if it was not the same that was measured on the same hardware.
+    Ends the program if that was measured on other hardware or by other settings: what is measured
+    now may not be mixed with it, and would replace it.
 
     Args:
         options: Of the command line.
@@ -275,7 +278,17 @@ def older(
         name: Name of the benchmark, whose file may not exist.
         settings: Names of what has to be the same beside hardware, threads and repeats.
     """
-    return earlier(options, report, name, ("threads", *settings)) if options.resume else {}
+    path = options.output / f"{name}.json"
+    if not options.resume or not path.exists():
+        return {}
+    found, same = read(path), (*_ALWAYS_THE_SAME, "threads", *settings)
+    different = [key for key in same if found.get(key) != report[key]]
+    if different:
+        raise SystemExit(
+            f"--resume keeps what {path} holds, which differs in {', '.join(different)}: leave out "
+            "--resume to measure all anew, or name another --output."
+        )
+    return found
 
 
 def earlier(
@@ -294,7 +307,7 @@ def earlier(
     """
     path = options.output / f"{name}.json"
     found = read(path) if path.exists() else {}
-    same = ("hardware", "repeats", "quick", *settings)
+    same = (*_ALWAYS_THE_SAME, *settings)
     return found if all(found.get(name) == report[name] for name in same) else {}
 
 

@@ -1,5 +1,6 @@
 """Every benchmark runs in its quick form and writes its figures; how fast it is, is not tested."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -71,6 +72,20 @@ def test_end_to_end(tmp_path):
     assert again["tasks"]["digits, 50 labels"]["runs"] == digits["runs"]
     steps = again["tasks"]["all labels"]["ablation"]
     assert [len(runs) for runs in steps.values()] == [1, 1]
+
+
+def test_what_other_hardware_measured_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    measuring = importlib.import_module("_measuring")
+    options = argparse.Namespace(output=tmp_path, resume=True)
+    now = {"hardware": "this", "repeats": 1, "quick": False, "threads": 1}
+    assert measuring.older(options, now, "speed", ()) == {}
+    (tmp_path / "speed.json").write_text(json.dumps({**now, "tasks": [1]}))
+    assert measuring.older(options, now, "speed", ())["tasks"] == [1]
+    with pytest.raises(SystemExit, match="differs in hardware: leave out --resume"):
+        measuring.older(options, {**now, "hardware": "another"}, "speed", ())
+    options.resume = False
+    assert measuring.older(options, now, "speed", ()) == {}
 
 
 def test_each_ablation_ends_with_the_recipe_of_its_task(monkeypatch):
