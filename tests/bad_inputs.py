@@ -272,6 +272,7 @@ def of_models() -> Iterator[BadInput]:
                     functools.partial(_on_model, name, method, rows, *given),
                     says,
                 )
+        yield from _of_batches(name, x, labels)
         yield from _of_fit(name, x, labels)
         yield from _of_datasets(name, x, labels)
         if labels:
@@ -285,6 +286,17 @@ def of_models() -> Iterator[BadInput]:
 
 def _on_model(name, method, *data, **options):
     return getattr(made(name), method)(*data, **options)
+
+
+def _of_batches(name, x, labels):
+    for method in ("train_on_batch", "test_on_batch", "predict_on_batch"):
+        given = () if method == "predict_on_batch" else labels
+        for cause, shown, rows, says in (
+            *bad_rows(x),
+            ("wrong object", "a dataset", Batches(x, *labels), "the rows of one batch as an array"),
+        ):
+            call = functools.partial(_on_model, name, method, rows, *given)
+            yield BadInput(f"{name}.{method}", cause, f"{method}({shown})", call, says)
 
 
 def _of_fit(name, x, labels):

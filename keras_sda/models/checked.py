@@ -291,6 +291,39 @@ class CheckedModel(KeepsArguments, TakesData):
                 return self._predict_at_once(x)
         return super().predict(**arguments)
 
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Trains on one batch by Keras' own `train_on_batch`, once it is checked as in `fit`."""
+        batch = self._take_batch("train_on_batch()", x, y, sample_weight)
+        return super().train_on_batch(**batch, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Returns the loss and metrics of one batch by Keras' own `test_on_batch`, once checked."""
+        batch = self._take_batch("test_on_batch()", x, y, sample_weight)
+        return super().test_on_batch(**batch, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Returns the output for one batch by Keras' own `predict_on_batch`, once it is checked."""
+        x = self._arrays_of_batch("predict_on_batch()", x)
+        self.check_rows(x, "predict_on_batch()")
+        return super().predict_on_batch(x)
+
+    def _take_batch(self, owner, x, y, sample_weight):
+        """Returns the arguments of a method that takes one batch, as arrays that are checked."""
+        x = self._arrays_of_batch(owner, x)
+        arguments = {"x": x, "y": y, "sample_weight": sample_weight}
+        self.take_data(arguments, owner)
+        return arguments
+
+    def _arrays_of_batch(self, owner, x):
+        name = f"{type(self).__name__}.{owner}"
+        x = as_table(x, name)
+        if is_streamed(x):
+            raise ValueError(
+                f"{name} needs the rows of one batch as an array, a table or a tensor. Received a "
+                f"{type(x).__name__}."
+            )
+        return x
+
     def _predict_by_batches(self, x):
         outputs = []
         for rows in row_batches(x, BATCH_SIZE):
