@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import signal
+import time
 
 import keras
 import numpy as np
@@ -345,3 +346,25 @@ def test_what_cannot_be_backed_up_is_refused(rows, tmp_path):
     with pytest.raises(ValueError, match=r"get_state\(\) of Speaks must return numbers"):
         make_mlp().fit(x, y, callbacks=[Speaks(), Backup(tmp_path)], verbose=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_the_time_before_a_crash_counts(rows, tmp_path):
+    x, y, _ = rows
+
+    def fit(disturb):
+        model = ks.SoftmaxRegression(64, 10, seed=0)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        backup = Backup(tmp_path, keep=True, verbose=False)
+        start = time.perf_counter()
+        try:
+            model.fit(x, y, epochs=3, batch_size=BATCH, callbacks=[disturb, backup], verbose=0)
+        finally:
+            taken = time.perf_counter() - start
+        return backup.earlier_seconds, taken
+
+    with pytest.raises(CrashError):
+        fit(Disturb(("fit", 2, 0), crash))
+    first, taken = fit(Disturb())
+    assert 0 < first < 60
+    total, _ = fit(Disturb())
+    assert first < total < first + taken, "what both have taken, and no more"

@@ -50,3 +50,21 @@ def test_names_do_not_count_but_settings_do():
 @pytest.mark.parametrize("value", [float("inf"), None, "adam", [1, [2, 3]], {"a": {"b": 1}}])
 def test_the_same_is_no_difference(value):
     assert fingerprint.first_difference({"v": value}, {"v": value}) is None
+
+
+def test_objects_in_a_configuration_count_by_their_settings():
+    def config(rate, scale):
+        return {
+            "noise": MaskingNoise(rate),
+            "initializer": keras.initializers.VarianceScaling(scale),
+            "rates": np.array([rate, np.float32(2)]),
+            "function": len,
+        }
+
+    first = fingerprint.plain(config(0.1, 1.0))
+    assert fingerprint.plain(config(0.1, 1.0)) == first
+    assert first["rates"] == [0.1, 2.0]
+    difference = fingerprint.first_difference(first, fingerprint.plain(config(0.2, 1.0)))
+    assert "rate was 0.1 and is now 0.2" in difference
+    difference = fingerprint.first_difference(first, fingerprint.plain(config(0.1, 2.0)))
+    assert "scale was 1.0 and is now 2.0" in difference
