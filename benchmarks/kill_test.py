@@ -124,7 +124,8 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
             if status != STATUSES[name] and not came_late:
                 problems.append(f"status {status}: {attempt.errors[-500:]}")
                 break
-            moments.append({"seconds": round(attempt.seconds, 3), "after": attempt.lines[-1:]})
+            latest = [line.replace(f"{folder}/", "") for line in attempt.lines[-1:]]
+            moments.append({"seconds": round(attempt.seconds, 3), "after": latest})
             lines_told = attempt.errors.strip().splitlines()
             told = [line for line in lines_told if not line.startswith("Resuming after ")]
             is_command = name != "KILL" and way in _killed_ways.COMMANDS
