@@ -39,7 +39,7 @@ def whole_batches(
         batch_size: Rows of a batch.
         most: How many batches there may be.
     """
-    count = len(rows) // batch_size
+    count = int(len(rows) // batch_size)  # of a NumPy integer, NumPy 1 makes another type
     whole, rest = np.split(rows, [count * batch_size])
     table = np.zeros((most, batch_size), np.int32)
     table.ravel()[: len(whole)] = whole

@@ -8,6 +8,7 @@ import pytest
 from tiers import in_tiers
 
 import keras_sda as ks
+from keras_sda.backend.common import whole_batches
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="under JAX XLA always compiles it"
@@ -178,6 +179,13 @@ def test_a_ladder_takes_it_with_more_rows(digits, at_once, is_foreign):
         np.testing.assert_allclose(other, one, rtol=2e-4, atol=2e-5)
     for key, values in history.items():
         np.testing.assert_allclose(xla_history[key], values, rtol=1e-4)
+
+
+def test_the_count_of_whole_batches_is_a_plain_number():
+    table, count, rest = whole_batches(np.arange(7), np.int64(3), 4)
+    assert (type(count), count) == (int, 2), "TensorFlow takes a NumPy integer for one of 64 bits"
+    assert table.tolist() == [[0, 1, 2], [3, 4, 5], [0, 0, 0], [0, 0, 0]]
+    assert rest.tolist() == [6]
 
 
 def test_it_draws_the_numbers_of_tensorflow():

@@ -18,6 +18,9 @@ from keras_sda.models import (
 )
 from keras_sda.training.hooks import wants_every_batch
 
+# The backend matters little here.
+pytestmark = pytest.mark.full_elsewhere
+
 
 @pytest.fixture
 def x(digits):

@@ -31,6 +31,9 @@ from keras_sda.sklearn import (
     SDATransformer,
 )
 
+# The backend matters little here.
+pytestmark = pytest.mark.full_elsewhere
+
 ESTIMATORS = [
     SDAClassifier,
     SDARegressor,

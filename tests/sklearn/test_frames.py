@@ -20,6 +20,9 @@ from keras_sda.sklearn import (
     SDATransformer,
 )
 
+# The backend matters little here.
+pytestmark = pytest.mark.full_elsewhere
+
 ESTIMATORS = [
     SDAClassifier(**QUICK, epochs=2),
     SDARegressor(**QUICK, epochs=2),

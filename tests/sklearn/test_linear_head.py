@@ -11,6 +11,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from keras_sda.models import LinearOnCodes
 from keras_sda.sklearn import SDAClassifier, SDARegressor
 
+# The backend matters little here.
+pytestmark = pytest.mark.full_elsewhere
+
 SMALL = {"hidden_units": (16, 8), "pretrain_epochs": 3, "random_state": 0}
 
 
