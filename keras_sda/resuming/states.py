@@ -241,12 +241,12 @@ def decode(content: Any, arrays: dict[str, Any], depth: int = 0) -> Any:
     Raises:
         ValueError, TypeError, KeyError, OverflowError: If `encode` cannot have returned it.
     """
+    if not isinstance(content, (list, dict)):
+        return content
     if depth > _DEEPEST:
         raise ValueError("too many lists in each other")
     if isinstance(content, list):
         return [decode(entry, arrays, depth + 1) for entry in content]
-    if not isinstance(content, dict):
-        return content
     names = set(content)
     if names == {"tuple"} and isinstance(content["tuple"], list):
         return tuple(decode(content["tuple"], arrays, depth))

@@ -50,6 +50,21 @@ def test_plain_values_come_back(value):
     assert repr(again) == repr(value), "lists stay lists, tuples tuples, 1 an integer"
 
 
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"key": v}])
+def test_as_deep_as_promised_and_no_deeper(wrap):
+    value = 1
+    for _ in range(101):
+        value = wrap(value)
+    assert decode(encode(value, []), {}) == value, "the innermost lies in 100 others"
+    with pytest.raises(NotPlainError, match="in more than 100 others"):
+        encode(wrap(value), [])
+    content = 1
+    for _ in range(102):
+        content = [content]
+    with pytest.raises(ValueError, match="too many lists"):
+        decode(content, {})
+
+
 def test_arrays_numbers_and_generators_come_back_bit_for_bit(files):
     generator = np.random.default_rng(3)
     generator.normal(size=5)
