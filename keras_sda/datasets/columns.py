@@ -284,7 +284,9 @@ class Columns:
         for column, group in zip(self.used, self.groups, strict=True):
             own = column.inverse(x[:, group.start : group.stop])
             if column.kind == "date":
-                own = pd.to_datetime([None if np.isnan(day) else to_datetime(day) for day in own])
+                moments = [None if np.isnan(day) else to_datetime(day) for day in own]
+                # In microseconds: nanoseconds, which pandas 2 would take, end in the year 2262.
+                own = pd.DatetimeIndex(np.array(moments, "datetime64[us]"))
             values[column.name] = own
         return pd.DataFrame(values)
 

@@ -80,6 +80,7 @@ def test_new_tables_with_blanks(run, frame, tmp_path):
 def show(message, category, filename, lineno, *_):
     """Shows a warning as Python does, and pytest does not."""
     sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+    sys.stderr.flush()
 
 
 def test_minus_one_in_a_table(frame, tmp_path, monkeypatch):
