@@ -133,8 +133,11 @@ def test_signals_save_and_end(rows, undisturbed, tmp_path, capsys):
     with pytest.raises(Terminated, match=r"saved after epoch 1, step \d+ in ") as caught:
         train(rows, tmp_path, Disturb(("fit", 0, 7), send(signal.SIGTERM)), every=3)
     assert caught.value.code == 143
+    # After the last step of an epoch, its end has to come first.
+    with pytest.raises(KeyboardInterrupt, match="saved after epoch 1 in "):
+        train(rows, tmp_path, Disturb(("fit", 0, STEPS), send(signal.SIGINT)), every=3)
     lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
         assert line.startswith("Interrupted, saved after ")
         assert line.endswith("; the same call again resumes from there.")
