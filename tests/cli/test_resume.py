@@ -117,8 +117,6 @@ def fill(disk):
             file.write(bytes(4096))
 
 
-# NumPy 1 leaves an archive open that it could not write.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_loses_nothing(small_disk, undisturbed):
     folder = small_disk / "run"
     states = folder / "backup" / "level_2"
