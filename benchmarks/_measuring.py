@@ -22,8 +22,6 @@ from typing import Any
 # Nothing that imports Keras up here: a worker for PyTorch or NumPy must not load TensorFlow too.
 
 HERE = Path(__file__).parent
-# What of a file has to be that of a run which resumes it.
-_ALWAYS_THE_SAME = ("hardware", "repeats", "quick")
 PACKAGES = ["keras-sda", "keras", "tensorflow", "jax", "torch", "scikit-learn", "pyod", "numpy"]
 
 
@@ -281,8 +279,8 @@ def older(
     path = options.output / f"{name}.json"
     if not options.resume or not path.exists():
         return {}
-    found, same = read(path), (*_ALWAYS_THE_SAME, "threads", *settings)
-    different = [key for key in same if found.get(key) != report[key]]
+    found = read(path)
+    different = _differences(found, report, ("threads", *settings))
     if different:
         raise SystemExit(
             f"--resume keeps what {path} holds, which differs in {', '.join(different)}: leave out "
@@ -307,8 +305,13 @@ def earlier(
     """
     path = options.output / f"{name}.json"
     found = read(path) if path.exists() else {}
-    same = (*_ALWAYS_THE_SAME, *settings)
-    return found if all(found.get(name) == report[name] for name in same) else {}
+    return {} if _differences(found, report, settings) else found
+
+
+def _differences(found, report, settings):
+    """Returns the names of what was another when the content of a file was measured."""
+    same = ("hardware", "repeats", "quick", *settings)
+    return [name for name in same if found.get(name) != report[name]]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -113,11 +113,11 @@ def kill_test(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str,
                 status = attempt.end(draw.randint(1, lines), delay, name)
             else:
                 status = attempt.end()
-            if status == 0 and not moments:
+            if status == 0 and moments:
+                break
+            if status == 0:
                 shutil.rmtree(run)  # it ended before its signal: another moment is drawn
                 continue
-            if status == 0:
-                break
             is_done = (run / "metrics.json").exists() and not (run / "backup").exists()
             # A signal that comes once all is written meets a process that no longer minds it.
             came_late = is_done and status == -getattr(signal, f"SIG{name}")
