@@ -15,20 +15,6 @@ from hypothesis import settings
 # spinning, and with more of them than free cores one step takes many times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-
-def _take_one_core():
-    """Keeps a worker of `pytest -n`, and what it starts, to a core of its own.
-
-    TensorFlow's threads, one for every core, wait by spinning, too; seeing one core, it has one.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if worker and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
-
-
-_take_one_core()
-
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

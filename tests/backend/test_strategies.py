@@ -25,7 +25,10 @@ SECONDS = 600
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The results by name: one device, two devices of one process, two processes."""
+    """The results by name: one device, two devices of one process, two processes.
+
+    These train all that is compared, for minutes of processor time: for the tier `full`.
+    """
     folder = tmp_path_factory.mktemp("strategies")
     addresses = free_addresses(2)
     environments = {
@@ -54,10 +57,6 @@ def runs(tmp_path_factory):
     return results
 
 
-# Three processes that train all that is compared take minutes of processor time.
-all_compared = pytest.mark.full
-
-
 def ended(process):
     process.kill()
     process.wait()
@@ -69,7 +68,7 @@ def compared(runs, *prefixes):
     return names
 
 
-@all_compared
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["mirrored", "worker_0"])
 def test_weights_and_figures_equal_those_of_one_device(runs, kind):
     ours, one = runs[kind], runs["one"]
@@ -81,7 +80,7 @@ def test_weights_and_figures_equal_those_of_one_device(runs, kind):
     assert ours["steps_per_call"] == one["steps_per_call"] > 1, "the fast way was gone"
 
 
-@all_compared
+@pytest.mark.full
 def test_workers_end_with_the_very_same_weights(runs):
     for name in compared(runs, "pretrained", "fit", "last", "contractive", "evaluated", "errors"):
         np.testing.assert_array_equal(runs["worker_0"][name], runs["worker_1"][name], name)
@@ -90,14 +89,14 @@ def test_workers_end_with_the_very_same_weights(runs):
         )
 
 
-@all_compared
+@pytest.mark.full
 def test_without_communication_the_weights_differ(runs):
     """What the other tests rely on: they notice when gradients stay where they are."""
     assert np.abs(runs["worker_0"]["deaf"] - runs["worker_1"]["deaf"]).max() > 1e-3
     assert np.abs(runs["worker_0"]["deaf"] - runs["one"]["deaf"]).max() > 1e-3
 
 
-@all_compared
+@pytest.mark.full
 def test_each_replica_sees_its_half_of_every_batch(runs):
     whole = runs["one"]["rows_0_1"]
     assert sorted(whole) == list(range(160))
@@ -111,7 +110,7 @@ def test_each_replica_sees_its_half_of_every_batch(runs):
     assert "rows_0_1" not in runs["worker_1"]
 
 
-@all_compared
+@pytest.mark.full
 def test_each_replica_draws_noise_of_its_own_and_the_same_again(runs):
     for first, second in (("mirrored", "mirrored"), ("worker_0", "worker_1")):
         zeros = [runs[one][f"masks_{i}_1"] == 0 for i, one in enumerate((first, second))]
@@ -123,7 +122,7 @@ def test_each_replica_draws_noise_of_its_own_and_the_same_again(runs):
             np.testing.assert_array_equal(runs[one][f"masks_{replica}_1"], again)
 
 
-@all_compared
+@pytest.mark.full
 def test_with_noise_the_digits_are_recognised_as_well(runs):
     """The 95 % intervals of the error rates overlap."""
     low, high = error_interval(int(runs["one"]["errors"]), 360)
@@ -134,7 +133,7 @@ def test_with_noise_the_digits_are_recognised_as_well(runs):
         assert ours[1] > low
 
 
-@all_compared
+@pytest.mark.full
 def test_what_keras_lacks_it_still_lacks(runs):
     """When one of these fails, Keras has mended it: then take the mend out of the backend."""
     mirrored, worker = runs["mirrored"], runs["worker_0"]

@@ -121,16 +121,8 @@ def test_test_rows_columns_of_parts_and_groups(folder):
     table["house"] = np.repeat(np.arange(60), 5)
     table[:200].to_csv(folder / "some.csv", index=False)
     table[200:].to_csv(folder / "others.csv", index=False)
-    own = (
-        "train",
-        *ONE_HEAD,
-        "--data",
-        folder / "some.csv",
-        "--target",
-        "rich",
-        "--ignore",
-        "income",
-    )
+    own = ("train", *ONE_HEAD, "--data", folder / "some.csv", "--target", "rich")
+    own += ("--ignore", "income")
     own += ("--id", "id", "--test", folder / "others.csv", "--groups", "house")
     printed = printed_by(*own, "--print-config")
     assert 'groups = "house"' in printed
@@ -156,16 +148,8 @@ def test_a_column_says_which_rows_test(folder):
     table.to_csv(folder / "parts.csv", index=False)
     output = printed_by(
         *("train", *QUICK[:-1], "--data", folder / "parts.csv", "--target", "rich"),
-        *(
-            "--head",
-            "finetune",
-            "--ignore",
-            "income,id",
-            "--split-column",
-            "part",
-            "--output",
-            folder / "parts",
-        ),
+        *("--head", "finetune", "--ignore", "income,id", "--split-column", "part"),
+        *("--output", folder / "parts"),
     )
     metrics = load_run(folder / "parts").metrics
     assert metrics["test"]["rows"] == 100

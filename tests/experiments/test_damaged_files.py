@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import call, refused
+from tiers import in_tiers
 
 from keras_sda import experiments, recipes
 from keras_sda.experiments import json_files, run_folder
@@ -214,15 +215,11 @@ def test_tampered_options_when_resuming(folder, option, value):
     assert len(refused("train", "--resume", folder, "--quiet")) <= 500
 
 
-@pytest.mark.parametrize(
-    "units",
-    [
-        # TensorFlow waits ten seconds for memory before it gives up.
-        pytest.param("999999999999", marks=pytest.mark.full),
-        "8,999999999999",
-        "9" * 30,
-    ],
-)
+# TensorFlow waits ten seconds for memory before it gives up.
+MANY = ["999999999999", "8,999999999999", "9" * 30]
+
+
+@pytest.mark.parametrize("units", in_tiers(MANY, MANY[1:]))
 def test_more_units_than_fit_into_memory(tmp_path, units):
     result = call("train", "--units", units, "--quiet", "--output", tmp_path / "run")
     assert result.exit_code in (1, 2)

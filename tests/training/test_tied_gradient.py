@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 from keras_sda.layers import TiedDense
 from keras_sda.layers.noise import get_noise, noise_names
@@ -18,6 +19,11 @@ from keras_sda.training.tied_gradient import (
 )
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "elu", "softplus", "linear")
+LOSSES = ("binary_crossentropy", "squared_error")
+NOISES = (*noise_names(), None)
+PAIRS = list(itertools.product(ACTIVATIONS, LOSSES))
+# By default each pair with one noise, in turns.
+IN_TURNS = [(*pair, noise) for pair, noise in zip(PAIRS, itertools.cycle(NOISES), strict=False)]
 
 
 def make_level(noise, loss, activation, gradient, visible=None, optimizer="adam"):
@@ -38,25 +44,18 @@ def make_level(noise, loss, activation, gradient, visible=None, optimizer="adam"
     return level
 
 
-def some_of_all():
-    """Yields all combinations; in the default tier, those with each noise in turn."""
-    noises = [*noise_names(), None]
-    for number, (activation, loss) in enumerate(
-        itertools.product(ACTIVATIONS, ("binary_crossentropy", "squared_error"))
-    ):
-        for noise in noises:
-            is_taken = noise == noises[number % len(noises)]
-            marks = [] if is_taken else [pytest.mark.full]
-            yield pytest.param(activation, loss, noise, marks=marks)
-
-
 def weights_after_20_steps(level, x, **kwargs):
     level.fit(x[:400], batch_size=20, shuffle=False, verbose=0, **kwargs)
     return level.layer.get_weights()
 
 
-@pytest.mark.parametrize(("activation", "loss", "noise"), some_of_all())
-def test_same_weights_after_20_steps(noise, loss, activation, digits):
+@pytest.mark.parametrize(
+    "case",
+    in_tiers(itertools.product(ACTIVATIONS, LOSSES, NOISES), IN_TURNS),
+    ids=lambda case: "-".join(map(str, case)),
+)
+def test_same_weights_after_20_steps(case, digits):
+    activation, loss, noise = case
     written, automatic = (
         weights_after_20_steps(make_level(noise, loss, activation, gradient), digits[0])
         for gradient in ("written out", "automatic")
