@@ -83,7 +83,7 @@ def train_rivals(
                     quick.set_params(n_estimators=_TREES // 4)
                 chosen = _choose(quick, choices, x_few, y_few, folds)
             with few_threads(x):
-                model = estimator.set_params(**chosen).fit(x, y)
+                model = _repeatable(estimator.set_params(**chosen).fit(x, y))
         words = ", ".join(f"{key.split('__')[-1]} {value:.3g}" for key, value in chosen.items())
         share = "" if len(x) == given else f", trained on {len(x):,} of {given:,} rows"
         trained[name] = Rival(model, f"{words or 'default options'}{share}")
@@ -128,14 +128,16 @@ def _regressors():
 def _choose(estimator, choices, x, y, folds):
     """Returns the options of least loss in cross-validation; none from too few rows."""
     from sklearn.base import is_classifier
+    from sklearn.metrics import get_scorer
     from sklearn.model_selection import GridSearchCV
 
     if folds is None:
         return {}
+    score = get_scorer("neg_log_loss" if is_classifier(estimator) else "neg_mean_squared_error")
     search = GridSearchCV(
         estimator,
         choices,
-        scoring="neg_log_loss" if is_classifier(estimator) else "neg_mean_squared_error",
+        scoring=lambda model, x, y: score(_repeatable(model), x, y),
         cv=folds,
         refit=False,
     ).fit(x, y)
@@ -143,3 +145,10 @@ def _choose(estimator, choices, x, y, folds):
     if not all(map(math.isfinite, results)):
         return {}
     return search.best_params_
+
+
+def _repeatable(model):
+    """Lets a forest predict in one thread: several add up its trees in any order."""
+    if "n_jobs" in model.get_params():
+        model.set_params(n_jobs=1)
+    return model

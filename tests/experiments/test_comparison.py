@@ -6,7 +6,7 @@ from sklearn import metrics
 
 import keras_sda as ks
 from keras_sda.datasets import Split
-from keras_sda.experiments import comparison, scores
+from keras_sda.experiments import comparison, rivals, scores
 
 
 def values(figures):
@@ -91,3 +91,16 @@ def test_quantities_meet_ridge_regression():
     assert set(found["figures"]) == {"network", "ridge regression", "random forest"}
     assert found["figures"]["ridge regression"]["R2"][0] > 0.99
     assert "The network lost: R2" in comparison.verdict(found)[0]
+
+
+def test_a_forest_adds_its_trees_in_their_order():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 5)).astype("float32")
+    y = (x[:, 0] * x[:, 1] > rng.normal(size=300)).astype(int)
+    forest = rivals.train_rivals(Split(x, y), is_classifier=True)["random forest"]
+    expected = np.zeros((300, 2))
+    for tree in forest.estimator.estimators_:
+        expected += tree.predict_proba(x)
+    expected /= len(forest.estimator.estimators_)
+    for _ in range(20):
+        np.testing.assert_array_equal(forest.predict(x, 2), expected)
