@@ -382,10 +382,8 @@ class FastFit(GuardedLoss):
         plan: Any = self._work.plan
         progress = self._work.progress
         if len(progress.remaining_rows) == 0:  # an epoch begins
-            progress.remaining_rows = plan.order()
-        now = plan.steps_per_call * plan.rows_per_step
-        rows, progress.remaining_rows = np.split(progress.remaining_rows, [now])
-        return *plan.take(rows), np.int32(plan.rows_per_step)
+            progress.remaining_rows, progress.group_number = plan.order(), None
+        return *plan.take(progress), np.int32(plan.rows_per_step)
 
     # What `callbacks.Backup` asks in order to resume from within an epoch. Keras counts the steps
     # of an epoch from its beginning; those that were taken before pass without training.

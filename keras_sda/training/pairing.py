@@ -86,6 +86,11 @@ class PairPlan(FitPlan):
         """Rows of a batch: two for each pair."""
         return 2 * self.batch_size
 
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows of all pairs: the last batch of an epoch is filled up."""
+        return self.rows_per_step * self.steps_per_epoch
+
     def order(self) -> np.ndarray:
         """Returns the numbers of the rows of a new epoch, on all workers the same."""
         permute = backend.shuffling_generator().permutation if self.shuffle else np.arange

@@ -111,12 +111,48 @@ class FitPlan:
         """Returns a table with the order of an epoch in each line."""
         return np.stack([self.order() for _ in range(epochs)])
 
-    def take(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Returns data that hold these rows, and their numbers in them."""
-        if not self.by_pieces:
-            return self.data, rows
-        pieces = keras.tree.map_structure(lambda table: table[rows], self.data)
-        return to_device(pieces, self.on_host), np.arange(len(rows), dtype=np.int32)
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows that the steps of an epoch take."""
+        return self.num_rows
+
+    def take(self, progress: "Progress") -> tuple[Any, np.ndarray]:
+        """Returns data that hold the rows of the next call, and their numbers in them."""
+        now = self.steps_per_call * self.rows_per_step
+        rows, rest = np.split(progress.remaining_rows, [now])
+        if self.by_pieces:
+            pieces = self._read(len(rows), progress)
+            data, rows = to_device(pieces, self.on_host), np.arange(len(rows), dtype=np.int32)
+        else:
+            data = self.data
+        progress.remaining_rows = rest
+        return data, rows
+
+    def _read(self, count, progress):
+        """Returns the next rows, which are read or computed by groups of many steps.
+
+        The groups of an epoch are the same however many steps a call takes, and after an
+        interruption, too: the last digits of a row's codes depend on where it stands among how many
+        others.
+        """
+        start = self.rows_per_epoch - len(progress.remaining_rows)
+        size = self.rows_per_step * even_steps(self.steps_per_epoch, self.rows_per_step)
+        parts = []
+        for number in range(start // size, -(-(start + count) // size)):
+            first = number * size
+            if progress.group_number != number:
+                trained = max(0, start - first)  # before an interruption: any rows do
+                to_come = progress.remaining_rows[max(0, first - start) : first - start + size]
+                rows = np.pad(to_come, (trained, 0), mode="edge")
+                group = keras.tree.map_structure(lambda table, rows=rows: table[rows], self.data)
+                progress.group_number, progress.group = number, group
+            part = slice(max(0, start - first), start - first + count)
+            parts.append(
+                keras.tree.map_structure(lambda rows, part=part: rows[part], progress.group)
+            )
+        if len(parts) == 1:
+            return parts[0]
+        return keras.tree.map_structure(lambda *rows: np.concatenate(rows), *parts)
 
 
 @dataclass(frozen=True)
@@ -148,6 +184,8 @@ class Progress:
 
     Args:
         remaining_rows: Numbers of the rows that the epoch has still to train on, in their order.
+        group_number: Number in the epoch of the group of rows that was read last, if any.
+        group: Its rows, as `data` of the plan has them.
         finite_steps: After how many steps of the latest call the loss was still finite.
         replayed_logs: Logs of the step to resume from; `None` once it is reached.
         untold_epochs: Logs and finite steps of epochs that are trained, but not told of yet.
@@ -155,6 +193,8 @@ class Progress:
     """
 
     remaining_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    group_number: int | None = None
+    group: Any = None
     finite_steps: Any = 0
     replayed_logs: dict[str, float] | None = None
     untold_epochs: list[tuple[dict[str, float], int]] = field(default_factory=list)

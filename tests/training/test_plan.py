@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_sda as ks
+from keras_sda.datasets.outside_memory import ComputedRows
 from keras_sda.training.plan import FitPlan, Progress, even_epochs, even_steps, first_rows, is_table
 
 needs_groups = pytest.mark.skipif(
@@ -52,12 +53,42 @@ def test_rows_in_a_file_are_read_for_each_call(model, digits, tmp_path):
     plan = plan_for(model, x)
     assert plan.by_pieces
     assert plan.data is x
-    rows = np.array([40, 3], "int32")
-    data, numbers = plan.take(rows)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(data), digits[0][rows])
-    np.testing.assert_array_equal(numbers, [0, 1])
+    order = plan.order()
+    progress = Progress(order)
+    data, numbers = plan.take(progress)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(data), digits[0][order])
+    np.testing.assert_array_equal(numbers, range(50))
+    assert len(progress.remaining_rows) == 0
     in_memory = plan_for(model, digits[0][:50])
-    assert in_memory.take(rows)[1] is rows
+    np.testing.assert_array_equal(in_memory.take(Progress(order))[1], order)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3, 64, 100, 200])
+@pytest.mark.parametrize("interrupted", [0, 2, 65, 149])
+def test_groups_do_not_depend_on_the_steps_of_a_call(model, steps_per_call, interrupted):
+    """Where a row stands among how many others may decide about its last digits."""
+    x, seen = np.arange(299.0).reshape(-1, 1), []
+
+    def function(rows):
+        seen.append(rows[:, 0])
+        return rows / 2
+
+    codes = ComputedRows(x, function, 1, "float64")
+    plan = dataclasses.replace(
+        plan_for(model, codes, batch_size=2, shuffle=False), steps_per_call=steps_per_call
+    )
+    progress, found = Progress(plan.order()[2 * interrupted :]), []
+    seen.clear()
+    while len(progress.remaining_rows):
+        data, numbers = plan.take(progress)
+        found.append(keras.ops.convert_to_numpy(data)[numbers, 0])
+    np.testing.assert_array_equal(np.concatenate(found), np.arange(2 * interrupted, 299) / 2)
+    groups = [np.arange(first, min(first + 100, 299)) for first in (0, 100, 200)]
+    groups = groups[2 * interrupted // 100 :]
+    assert [len(group) for group in seen] == [len(group) for group in groups]
+    for one, other in zip(seen, groups, strict=True):
+        known = other >= 2 * interrupted
+        np.testing.assert_array_equal(one[known], other[known])
 
 
 def test_plans_of_one_kind_share_a_training_function(model, digits):
