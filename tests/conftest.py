@@ -77,7 +77,7 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    """Skips what the backend cannot do, and puts into the tier `full` what takes it long."""
+    """Skips what the backend cannot do."""
     import keras
 
     backend = keras.backend.backend()
@@ -86,8 +86,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if backend != "tensorflow" and "tensorflow_only" in item.keywords:
             item.add_marker(tensorflow)
-        if backend != "tensorflow" and "full_elsewhere" in item.keywords:
-            item.add_marker(pytest.mark.full)
         marker = item.get_closest_marker("float64")
         if backend == "torch" and marker is not None and marker.kwargs.get("exact"):
             item.add_marker(digits)

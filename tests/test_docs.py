@@ -49,7 +49,7 @@ def modules():
             yield name.removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", in_tiers(modules(), [n for n in modules() if "ladder" not in n]))
 def test_docstring_examples(name):
     for backend in ("jax", "tensorflow", "torch"):
         if name.startswith(f"keras_sda.backend.{backend}"):
@@ -159,8 +159,12 @@ def ratios_at_batches_of_20(content):
 
 
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
-# Their models train for half a minute.
-LONG = {"coming_from_scikit_learn.md", "how_many_labels.md"}
+# Their models train for seconds, or half a minute.
+LONG = {
+    *("backends.md", "choosing.md", "coming_from_matlab.md", "coming_from_pt_sdae.md"),
+    *("coming_from_scikit_learn.md", "experiments.md", "how_many_labels.md", "imputation.md"),
+    *("large_data.md", "several_devices.md", "troubleshooting.md", "watching.md"),
+}
 
 
 @pytest.mark.parametrize(

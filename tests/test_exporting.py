@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda as ks
 from keras_sda.exporting import FORMATS, writing
@@ -113,7 +114,10 @@ def check(outputs, wanted):
 
 
 @formats
-@pytest.mark.parametrize("name", ["stack", "denoising", "variational", "convolutional", "mlp"])
+@pytest.mark.parametrize(
+    "name",
+    in_tiers(["stack", "denoising", "variational", "convolutional", "mlp"], ["stack", "mlp"]),
+)
 def test_every_output_is_the_same_as_in_keras(name, format, tmp_path):
     model = trained(name)
     x = rows_of(model, data().test.x)

@@ -15,6 +15,7 @@ import pytest
 from commands import call
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import in_tiers
 
 import keras_sda as ks
 from keras_sda.datasets import Columns
@@ -155,7 +156,7 @@ def check(outputs, model, columns, table):
 
 
 @pytest.mark.tensorflow_only
-@pytest.mark.parametrize("scale", ["squash", "quantile"])
+@pytest.mark.parametrize("scale", in_tiers(["squash", "quantile"], ["squash"]))
 @formats
 @given(rows=st.lists(ROW, min_size=1, max_size=20))
 @settings(max_examples=15, deadline=None)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda as ks
 from keras_sda.layers import TiedDense
@@ -101,7 +102,7 @@ MODELS = {
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("dtype", [*MIXED, "float64"])
+@pytest.mark.parametrize("dtype", in_tiers([*MIXED, "float64"], ["mixed_bfloat16"]))
 @pytest.mark.parametrize("name", MODELS)
 def test_dtypes_of_loss_and_weights(name, dtype, digits):
     kind, arguments = MODELS[name]

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 DIGITS = presets.HERE / "sda_digits" / "model.keras"
 
 
-@pytest.mark.parametrize("name", in_tiers(presets.names(), ["sda_digits", "sda_mnist"]))
+@pytest.mark.parametrize("name", in_tiers(presets.names(), ["sda_digits"]))
 def test_figure_is_the_one_on_the_card(name):
     entry = presets.catalog()[name]
     recipe = recipes.get(entry["recipe"])
@@ -100,6 +100,7 @@ def test_refusals(tmp_path):
         ks.StackedDenoisingAutoencoder.from_preset(str(broken))
 
 
+@pytest.mark.full
 def test_a_wheel_contains_the_digits_and_says_where_the_others_are(tmp_path):
     """The wheel, unpacked elsewhere, without a network."""
     pytest.importorskip("hatchling")

@@ -17,14 +17,17 @@ from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.
 TRIED = [name for name in recipes.names() if not name.startswith("why-")]
-# One of each kind; under the other backends no recipe but these, unless `-m slow` asks for all.
-SHORT = ("softmax-mnist", "sda-digits", "contractive", "vae-mlp-20", "conv-autoencoder", "xor")
-LONG = pytest.mark.full if keras.backend.backend() == "tensorflow" else pytest.mark.slow
+# One of each kind; under the other backends no recipes but these, unless `-m slow` asks for all.
+SHORT = ("softmax-mnist", "sda-digits", "contractive", "xor")
+LONGER = ("vae-mlp-20", "conv-autoencoder")
 
 
 def marked(name):
     """Returns a recipe's name as a parameter, of the default tier if it is among the short."""
-    return name if name in SHORT else pytest.param(name, marks=LONG)
+    if name in SHORT:
+        return name
+    is_full = name in LONGER or keras.backend.backend() == "tensorflow"
+    return pytest.param(name, marks=pytest.mark.full if is_full else pytest.mark.slow)
 
 
 def without_learning(recipe):
@@ -79,6 +82,7 @@ def test_same_seed_same_figure():
     assert one["training"] == other["training"]
 
 
+@pytest.mark.full
 def test_noise_given_as_a_layer_starts_afresh_in_each_run():
     quick = recipes.get("conv-denoiser").quickened().but("x", "x", {"training.epochs": 1})
     one, other = (recipes.run(quick, 0, verbose=0).metrics for _ in range(2))
@@ -156,6 +160,7 @@ def test_figures_of_tables_by_hand(digits):
     assert figures.variance_not_explained(regressor, quantities) == pytest.approx(share, rel=1e-3)
 
 
+@pytest.mark.full
 def test_rivals_by_hand(digits, monkeypatch):
     from sklearn.ensemble import RandomForestClassifier
 

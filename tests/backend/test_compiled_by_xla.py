@@ -72,7 +72,7 @@ def trained(model, digits, **options):
     return model.get_weights(), history, model.compiled_by_xla
 
 
-@pytest.mark.parametrize("name", in_tiers(MODELS, ["SdA, noise", "adam"]))
+@pytest.mark.parametrize("name", in_tiers(MODELS, ["SdA, noise"]))
 def test_it_gives_the_numbers_of_the_usual_way(digits, at_once, name):
     weights, history, took = trained(MODELS[name](), digits)
     assert not took
@@ -161,6 +161,7 @@ def test_when_it_is_taken(digits, at_once, options, fit_options, expected):
     assert model.compiled_by_xla is expected
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("is_foreign", in_tiers([False, True], [True]))
 def test_a_ladder_takes_it_with_more_rows(digits, at_once, is_foreign):
     class Foreign(ks.LadderNetwork):
@@ -220,6 +221,7 @@ def test_convolutions_are_left_to_the_usual_way(digits, at_once):
     assert not model.compiled_by_xla
 
 
+@pytest.mark.full
 def test_rows_in_a_file_give_the_weights_of_rows_in_memory(digits, at_once, tmp_path):
     at_once()
     np.save(tmp_path / "rows.npy", digits[0][:50])  # two whole batches and a part of one

@@ -113,7 +113,7 @@ def assert_same(one, other):
 
 
 def cases():
-    for name in in_tiers(MODELS, default=("sda", "vae", "momentum")):
+    for name in in_tiers(MODELS, default=["sda"]):
         plain = name if isinstance(name, str) else name.values[0]
         marks = [] if isinstance(name, str) else list(name.marks)
         if plain == "float64":
@@ -185,6 +185,7 @@ def test_only_the_latest_used_are_kept(rows, sharing, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.full
 def test_threads_give_what_one_after_the_other_gives(rows, sharing):
     expected = [fit(MODELS["sda"], seed, rows)[:2] for seed in range(4)]
     found = {}

@@ -187,6 +187,7 @@ def test_what_was_made_outside_the_scope_is_refused(digits):
         inside.fit(x, digits[1][:64], verbose=0)
 
 
+@pytest.mark.full
 def test_rows_in_a_file_and_of_codes_computed_anew(digits, tmp_path):
     np.save(tmp_path / "rows.npy", digits[0][:100])
     x = np.load(tmp_path / "rows.npy", mmap_mode="r")

@@ -88,6 +88,7 @@ def test_explain_names_the_column_that_was_changed(folder):
     assert frame["error"][0] == pytest.approx(fall, rel=1e-2)
 
 
+@pytest.mark.full
 def test_rows_of_numbers_have_numbered_features(tmp_path):
     rng = np.random.default_rng(0)
     x = np.repeat(rng.normal(size=(200, 1)), 4, axis=1) + 0.1 * rng.normal(size=(200, 4))

@@ -7,6 +7,7 @@ import numpy as np
 import pages
 import pytest
 from commands import call, refused
+from tiers import in_tiers
 
 from keras_sda import experiments
 from keras_sda.experiments import zoo
@@ -43,10 +44,12 @@ CODES = {
     "detector": (6,),
 }
 CLASSIFIERS = ("sda", "softmax", "mlp", "ladder", "lenet5")
+# A stack, a head alone, a variational model, and what has a training loop of its own.
+BRIEF = ["sda", "softmax", "vae", "ladder", "detector"]
 WITHOUT_DECODER = ("softmax", "mlp", "lenet5")
 
 
-@pytest.fixture(scope="module", params=zoo.names())
+@pytest.fixture(scope="module", params=in_tiers(zoo.names(), BRIEF))
 def trained(request, tmp_path_factory):
     """Name and run folder of each model, trained for two epochs."""
     name = request.param
@@ -172,6 +175,7 @@ def test_export(trained):
         assert message.endswith("has no score that a threshold could stand for.")
 
 
+@pytest.mark.full
 def test_interrupted_and_resumed(tmp_path, monkeypatch):
     """A model other than a stack ends with the weights of a run that was never interrupted."""
     settings = ["--model", "mlp", "--set", "hidden_units=8", "--epochs", "4", "--quiet"]

@@ -108,6 +108,7 @@ def test_rows_of_a_file(run, tmp_path, digits, monkeypatch):
 FIGURE = plots.plot_filters(np.ones((4, 1)))
 
 
+@pytest.mark.full
 def test_a_variational_autoencoder(tmp_path):
     vae = ks.VariationalAutoencoder(64, hidden_units=(16,), latent_dim=2, seed=0)
     history = {"training": {"loss": [3.0, 2.0]}, "pretraining": []}
@@ -208,6 +209,7 @@ def test_rows_are_shown_only_where_the_picture_says_so(run, tmp_path):
         assert ("shows rows of the data" in texts) is (name in pictures.SHOWING_ROWS)
 
 
+@pytest.mark.full
 def test_a_run_without_rows_stays_without(run, tmp_path):
     folder = tmp_path / "run"
     options = ("--units", "5", "--pretrain-epochs", "1", "--epochs", "0", "--quiet")

@@ -48,6 +48,7 @@ def undisturbed(tmp_path_factory):
     return launch_two(tmp_path_factory.mktemp("workers"), *OPTIONS)[0]
 
 
+@pytest.mark.full
 def test_only_the_chief_prints_and_writes(tmp_path):
     run, result = launch_two(tmp_path, *QUICK)
     # TensorFlow 2.20 tells of the servers that it starts.

@@ -29,6 +29,7 @@ def wine(tmp_path_factory):
     return path
 
 
+@pytest.mark.full
 def test_a_study_of_a_table(wine, tmp_path, monkeypatch):
     """Every method once, with one setting: a class has two labels at most."""
     train_briefly(monkeypatch, fine_tuning=3, pretraining=3)

@@ -143,6 +143,7 @@ def test_test_rows_columns_of_parts_and_groups(folder):
     assert "where data.groups is 'house'. Received data.groups='city'" in changed
 
 
+@pytest.mark.full
 def test_a_column_says_which_rows_test(folder):
     table = people().assign(part=np.repeat(["train", "dev", "test"], 100))
     table.to_csv(folder / "parts.csv", index=False)

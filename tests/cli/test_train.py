@@ -208,6 +208,7 @@ def test_every_option_of_training(tmp_path, table):
     assert call("evaluate", tmp_path / "run").exit_code == 0
 
 
+@pytest.mark.full
 def test_without_pretraining(tmp_path):
     result = call("train", *QUICK, "--no-pretrain", "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output
@@ -227,6 +228,7 @@ def test_rows_without_labels(tmp_path, digits):
     assert np.load(tmp_path / "c.npy").shape == (1797, 16)
 
 
+@pytest.mark.full
 def test_table_with_names_for_classes(tmp_path, digits):
     pandas = pytest.importorskip("pandas")
     x, y = digits

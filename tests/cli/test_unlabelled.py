@@ -83,6 +83,7 @@ def show(message, category, filename, lineno, *_):
     sys.stderr.flush()
 
 
+@pytest.mark.full
 def test_minus_one_in_a_table(frame, tmp_path, monkeypatch):
     numbers = frame["kind"].map({"nil": 0, "one": 1, "two": 2}).fillna(-1).astype(int)
     frame.assign(kind=numbers).to_csv(tmp_path / "rows.csv", index=False)

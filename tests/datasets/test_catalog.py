@@ -362,6 +362,7 @@ def test_every_source_of_mnist_gives_the_same_arrays(monkeypatch):
     assert folder.image_shape == prepared.image_shape == (28, 28, 1)
 
 
+@pytest.mark.full
 @needs_tfds
 def test_tfds_data_dir_comes_before_plain_files(tmp_path, monkeypatch, write_idx_folder):
     write_idx_folder(tmp_path)

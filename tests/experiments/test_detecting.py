@@ -186,6 +186,7 @@ def test_report_shows_scores_and_figures(folder, tmp_path, rows):
     assert "run.detector.predict(x)" in page.code[0]
 
 
+@pytest.mark.full
 def test_an_interrupted_detector_begins_anew_to_the_same_result(folder, tmp_path):
     train = ("train", "--task", "outliers", "--data", folder.parent / "wine.csv", "--quiet")
     train = (*train, "--set=epochs=200", "--set=calibration=training", "--output", tmp_path / "run")

@@ -54,6 +54,7 @@ def test_a_linear_run_can_all_that_a_run_can(wine, tmp_path, capsys):
     assert "keras_sda.LinearOnCodes" in text
 
 
+@pytest.mark.full
 def test_a_linear_regression_predicts_in_the_units_of_the_target(diabetes, tmp_path):
     run = experiments.run(
         diabetes.but({"training.head": "linear"}), tmp_path / "run", compare=True, verbose=0
@@ -82,6 +83,7 @@ def test_auto_is_the_default_of_tables_and_says_why(wine, capsys):
     assert heads.wanted_head(digits, model, data) == "finetune"
 
 
+@pytest.mark.full
 def test_what_auto_takes_is_what_it_would_be_alone(wine, diabetes):
     for experiment in (wine, diabetes):
         auto = experiments.run(experiment.but({"training.head": "auto"}), verbose=0)

@@ -248,6 +248,7 @@ def test_neither_validation_nor_test_rows(tmp_path):
     assert "This run is not in a folder" in page.text
 
 
+@pytest.mark.full
 def test_figures_of_ones_own(table_run, tmp_path):
     """`run(measure=...)` may return anything that JSON holds."""
     for figure, text in ((0.25, "0.2500"), ({"area_under_curve": 0.75}, "0.7500")):

@@ -60,6 +60,7 @@ def test_interrupted_in_the_first_epoch_it_ends_with_the_same_weights(small, tmp
     assert resumed.metrics["test"] == undisturbed.metrics["test"]
 
 
+@pytest.mark.full
 def test_a_run_on_disk_measures_as_from_memory_and_compares(small):
     stored = experiments.run(small, compare=True, verbose=0)
     kept = experiments.run(small.but({"data.storage": "memory"}), verbose=0)

@@ -354,6 +354,7 @@ def test_data_that_cannot_be_studied(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.full
 def test_numbers_are_predicted_from_rows_without_one_too(tmp_path, monkeypatch):
     """Every regressor once; a fifth of the rows has no number."""
     train_briefly(monkeypatch, fine_tuning=60, pretraining=4)

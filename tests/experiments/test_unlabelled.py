@@ -250,6 +250,7 @@ def test_the_error_of_all_folds_together(rows, tmp_path):
     assert run_folder.is_finished(tmp_path / "run")
 
 
+@pytest.mark.full
 def test_an_interrupted_cross_validation_resumes(rows, tmp_path, monkeypatch):
     experiment = SMALL.but({"data.name": rows})
     undisturbed = experiments.run(experiment, cross_validate=True, verbose=0)

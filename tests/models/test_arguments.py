@@ -10,9 +10,6 @@ from checks import array
 
 from keras_sda import initializers, layers, models
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 
 @keras.saving.register_keras_serializable(package="test_arguments")
 def squashed(values):

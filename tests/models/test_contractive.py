@@ -72,8 +72,8 @@ def test_contraction_agrees_with_finite_differences(activation, double, rng):
         ("tanh", True),
         # Not ReLU: where rounding decides on which side of zero a unit is, its slope jumps.
         ("linear", False),
-        ("elu", True),
-        ("softplus", False),
+        pytest.param("elu", True, marks=pytest.mark.full),
+        pytest.param("softplus", False, marks=pytest.mark.full),
     ],
 )
 def test_one_step_is_the_same_either_way(activation, tied, digits):
@@ -155,7 +155,12 @@ def test_training_contracts(digits):
 
 
 @pytest.mark.parametrize(
-    ("activation", "tied"), [("sigmoid", False), ("elu", True), ("silu", True)]
+    ("activation", "tied"),
+    [
+        ("sigmoid", False),
+        pytest.param("elu", True, marks=pytest.mark.full),
+        pytest.param("silu", True, marks=pytest.mark.full),
+    ],
 )
 def test_standard(activation, tied, digits, tmp_path):
     model = make(activation=activation, tied=tied)

@@ -62,7 +62,6 @@ def test_keras_example():
     assert model.decoder.output.shape == (None, 28, 28, 1)
 
 
-@pytest.mark.full_elsewhere
 def test_tutorial_net():
     model = tutorial_net()
     assert shapes(model.encoder) == [
@@ -128,7 +127,7 @@ def test_kernels_smaller_than_the_stride_leave_no_rest():
     assert model.expansion.output.shape == (None, 8, 8, 1)  # (3 - 1) * 3 + 2
 
 
-@pytest.mark.parametrize("noise", in_tiers(NOISES, NOISES, elsewhere=[None]))
+@pytest.mark.parametrize("noise", in_tiers(NOISES, [None]))
 def test_standard(noise, images, tmp_path):
     model = make(noise=noise, noise_level=0.1, seed=0)
     model.compile("adam")
@@ -150,7 +149,6 @@ def test_standard(noise, images, tmp_path):
     assert loss[1] < loss[0], "a loaded model goes on training"
 
 
-@pytest.mark.full_elsewhere
 def test_beats_pca_with_a_code_of_the_same_size(images):
     train, test = images[:1400], images[1400:]
     model = make(
@@ -204,7 +202,6 @@ def test_noise_treats_every_pixel_of_every_channel_alone(noise):
             assert set(noisy[here]) <= set(x[here]), "values of the same pixel of another image"
 
 
-@pytest.mark.full_elsewhere
 def test_colour_images():
     x = np.random.default_rng(0).uniform(size=(6, 32, 32, 3)).astype("float32")
     model = ConvolutionalAutoencoder((32, 32, 3), filters=(8, 4), seed=0)
@@ -216,7 +213,6 @@ def test_colour_images():
     assert wide.code_shape == (16, 8, 4)
 
 
-@pytest.mark.full_elsewhere
 def test_auto_loss_follows_the_data(images, tmp_path):
     model = make(seed=0)
     model.predict(6 * images - 3, verbose=0)  # traced with a sigmoid, which must not stay
@@ -258,7 +254,6 @@ def test_what_each_level_takes():
     assert mirrored.weights[6].shape == (5, 5, 2, 3)
 
 
-@pytest.mark.full_elsewhere
 def test_same_seed_same_weights_and_no_two_layers_alike(images):
     def weights(seed):
         model = make(filters=(4, 4), noise="masking", seed=seed)
@@ -276,7 +271,6 @@ def test_same_seed_same_weights_and_no_two_layers_alike(images):
     assert {kernel.shape for kernel in kernels} == {(3, 3, 4, 4)}
 
 
-@pytest.mark.full_elsewhere
 @pytest.mark.float64
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_precision(dtype, images, tmp_path):

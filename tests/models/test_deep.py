@@ -10,8 +10,8 @@ from tiers import in_tiers
 from keras_sda.models.deep import DeepAutoencoder
 
 
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("noise", [None, "masking"])
+@pytest.mark.parametrize("tied", in_tiers([True, False], [True]))
+@pytest.mark.parametrize("noise", in_tiers([None, "masking"], ["masking"]))
 def test_standard(tied, noise, digits, tmp_path):
     model = DeepAutoencoder(64, [24, 12, 3], tied=tied, noise=noise, noise_level=0.1, seed=0)
     model.compile("adam")
@@ -57,6 +57,7 @@ def test_forward_pass_by_hand(rng):
     assert model.evaluate(x, verbose=0) == pytest.approx(squared.mean(), rel=1e-4)
 
 
+@pytest.mark.full
 def test_beats_pca_with_the_same_code(digits):
     x = digits[0]
     train, test = x[:1400], x[1400:]

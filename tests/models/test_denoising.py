@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from checks import check_model
+from tiers import in_tiers
 
 import keras_sda as ks
 
@@ -15,8 +16,8 @@ def trained(digits):
     return model, history
 
 
-@pytest.mark.parametrize("noise", [*ks.layers.noise_names(), None])
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("noise", in_tiers([*ks.layers.noise_names(), None], ["masking", None]))
+@pytest.mark.parametrize("tied", in_tiers([True, False], [True]))
 def test_standard(noise, tied, digits, tmp_path):
     model = ks.DenoisingAutoencoder(64, 12, noise=noise, noise_level=0.1, tied=tied, seed=0)
     model.compile("adam")

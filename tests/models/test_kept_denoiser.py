@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 import keras_sda as ks
 
@@ -14,7 +15,7 @@ def make(**arguments):
     return model
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
+@pytest.fixture(scope="module", params=in_tiers([True, False], [True]), ids=["tied", "untied"])
 def kept(request, digits):
     """A stack after pretraining and `fit`, and what it reconstructed in between."""
     x, y = digits

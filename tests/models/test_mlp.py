@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from checks import check_saving
+from tiers import in_tiers
 
 import keras_sda as ks
 
@@ -14,7 +15,7 @@ def train(model, x, y, epochs=15, rate=5e-3):
     return model
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3, [0.1, 0.0]])
+@pytest.mark.parametrize("dropout", in_tiers([0.0, 0.3, [0.1, 0.0]], [0.3]))
 def test_standard(dropout, digits, tmp_path):
     x, y = digits
     model = ks.MLP(64, [24, 12], num_classes=10, dropout=dropout, l2=1e-5, seed=0)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from checks import check_model
+from tiers import in_tiers
 
 from keras_sda.models.sparse import SparseAutoencoder
 
@@ -41,7 +42,7 @@ def loss_by_hand(model, x, target, weight, code_l1=0.0, kernel_l1=0.0, kernel_l2
     )
 
 
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("tied", in_tiers([True, False], [True]))
 def test_standard(tied, digits, tmp_path):
     model = make(tied=tied, code_l1=0.01, kernel_l1=1e-4, kernel_l2=1e-4)
     model.compile("adam")

@@ -105,7 +105,12 @@ DATASETS = [
     ("make", "tables", "reason"),
     [
         (classifier, (spoilt(X, np.nan), Y), "batch 2.*finite numbers in `x`"),
-        (classifier, (spoilt(X, np.inf, row=63), Y), "batch 4.*finite numbers in `x`"),
+        pytest.param(
+            classifier,
+            (spoilt(X, np.inf, row=63), Y),
+            "batch 4.*finite numbers in `x`",
+            marks=pytest.mark.full,
+        ),
         (classifier, (X, np.where(np.arange(ROWS) == 40, 7, Y)), "batch 3.*labels from 0 to 7"),
         (classifier, (X, Y, np.where(np.arange(ROWS) == 40, -1.0, 1.0)), "batch 3.*at least 0"),
         (autoencoder, (spoilt(X, np.nan),), "batch 2.*finite numbers in `x`"),

@@ -84,7 +84,10 @@ def test_kl_against_draws(rng):
 
 @pytest.mark.parametrize(
     ("arguments", "likelihood"),
-    [(dict(input_dim=64, hidden_units=(24, 12)), "gaussian"), (IMAGES, "bernoulli")],
+    [
+        (dict(input_dim=64, hidden_units=(24, 12)), "gaussian"),
+        pytest.param(IMAGES, "bernoulli", marks=pytest.mark.full),
+    ],
 )
 def test_standard(arguments, likelihood, digits, tmp_path):
     model = VariationalAutoencoder(
@@ -206,7 +209,6 @@ def test_learns(trained, digits):
     assert history["kl"][-1] > 0.5, "the code is used"
 
 
-@pytest.mark.full_elsewhere
 def test_convolutional_learns_with_two_latent_units(images):
     model = VariationalAutoencoder(**{**IMAGES, "filters": (16, 32), "hidden_units": (32,)}, seed=0)
     model.compile(keras.optimizers.Adam(0.005))

@@ -7,9 +7,6 @@ from sklearn.metrics import balanced_accuracy_score
 from keras_sda import experiments
 from keras_sda.sklearn import LadderClassifier, SDAClassifier
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 
 @pytest.fixture(scope="module")
 def rare():

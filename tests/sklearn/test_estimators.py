@@ -31,9 +31,6 @@ from keras_sda.sklearn import (
     SDATransformer,
 )
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 ESTIMATORS = [
     SDAClassifier,
     SDARegressor,
@@ -98,12 +95,12 @@ LADDER = {
     "estimator",
     [
         SDAClassifier(**SUPERVISED),
-        SDATransformer(**FEW_STEPS),
+        pytest.param(SDATransformer(**FEW_STEPS), marks=pytest.mark.full),
         # One fit and not six.
         pytest.param(
             SDAOutlierDetector(**FEW_STEPS, calibration="training"), marks=pytest.mark.full
         ),
-        SDAImputer(hidden_units=(8,), epochs=1),
+        pytest.param(SDAImputer(hidden_units=(8,), epochs=1), marks=pytest.mark.full),
         pytest.param(LadderClassifier(**LADDER), marks=pytest.mark.full),
         CodeSpreading(),
     ],

@@ -20,15 +20,14 @@ from keras_sda.sklearn import (
     SDATransformer,
 )
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 ESTIMATORS = [
     SDAClassifier(**QUICK, epochs=2),
     SDARegressor(**QUICK, epochs=2),
     SDATransformer(**QUICK),
     SDAOutlierDetector(hidden_units=(4,), epochs=2, random_state=0, calibration="training"),
-    LadderClassifier(hidden_units=(4,), epochs=2, random_state=0),
+    pytest.param(
+        LadderClassifier(hidden_units=(4,), epochs=2, random_state=0), marks=pytest.mark.full
+    ),
     CodeSpreading(),
 ]
 

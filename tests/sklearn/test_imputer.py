@@ -73,6 +73,7 @@ def test_constants_empty_columns_and_ids():
     assert np.isnan(filled[2])
 
 
+@pytest.mark.full
 def test_a_mark_of_its_own_and_the_indicator():
     x = np.random.default_rng(0).normal(size=(40, 3))
     marked, blank = x.copy(), x.copy()

@@ -6,9 +6,6 @@ import pytest
 import keras_sda as ks
 from keras_sda.sklearn import CodeSpreading, LadderClassifier, SDAClassifier
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 QUICK = {"hidden_units": (8,), "random_state": 0}
 LADDER = QUICK | {"epochs": 60, "batch_size": 30, "learning_rate": 0.02, "schedule": "constant"}
 NOT_LABELLED = -1

@@ -67,6 +67,7 @@ def test_network_by_hand(rows):
     assert len(classifier.history_["loss"]) == 3
 
 
+@pytest.mark.full
 def test_unlabelled_rows_are_worth_their_while(digits):
     """50 labels of 1,000 rows, two draws: the others lower the error on rows not trained on."""
     options = {"hidden_units": (64,), "learning_rate": 5e-3, "random_state": 0}
@@ -100,6 +101,7 @@ def test_epochs_and_steps(rows, epochs, expected):
     assert LadderClassifier(batch_size=100, epochs=epochs)._duration(rows) == expected
 
 
+@pytest.mark.full
 def test_auto_epochs_learn_a_small_table(rng):
     """100 rows are one step an epoch. The learning rate is 0 in the end, unless it is constant."""
     y = np.arange(100) % 3
@@ -152,6 +154,7 @@ def test_weights_are_relative_and_matter(rows):
     assert light.predict_proba(x)[:, 1].mean() > alike.predict_proba(x)[:, 1].mean() + 0.05
 
 
+@pytest.mark.full
 def test_few_and_many_labels(rows):
     x, y = rows
     one_each = np.where(np.arange(150) < 3, y, -1)
@@ -165,6 +168,7 @@ def test_few_and_many_labels(rows):
     assert np.isfinite(tiny.predict_proba(x)).all()
 
 
+@pytest.mark.full
 def test_constant_columns(rows):
     x, y = rows
     x = np.concatenate([x, np.full((150, 2), 1e6)], axis=1)
@@ -218,6 +222,7 @@ def test_pickling(rows):
     assert again.model_.denoising_weights == model.denoising_weights
 
 
+@pytest.mark.full
 def test_pipeline_and_grid_search(rows):
     x, y = rows
     pipeline = make_pipeline(StandardScaler(), LadderClassifier(**LEARNING | {"scale": None}))

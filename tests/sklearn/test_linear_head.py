@@ -11,9 +11,6 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from keras_sda.models import LinearOnCodes
 from keras_sda.sklearn import SDAClassifier, SDARegressor
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 SMALL = {"hidden_units": (16, 8), "pretrain_epochs": 3, "random_state": 0}
 
 
@@ -128,6 +125,7 @@ def test_head_is_checked(cancer):
         SDAClassifier(head="auto").partial_fit(x, few, classes=[0, 1])
 
 
+@pytest.mark.full
 def test_frames_are_predicted_by_the_better_head_unless_told_otherwise(people):
     frame, y = people
     few = np.where(np.arange(120) % 2 == 0, y, None)

@@ -10,9 +10,6 @@ from sklearn.model_selection import GridSearchCV
 from keras_sda.layers import MaskingNoise
 from keras_sda.sklearn import SDAClassifier, SDARegressor, SDATransformer
 
-# The backend matters little here.
-pytestmark = pytest.mark.full_elsewhere
-
 OPTIONS = QUICK | {"noise": "gaussian", "noise_level": 0.2, "pretrain_epochs": 3}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 from keras_sda.layers import MaskingNoise, TiedDense
 from keras_sda.training.code_cache import CodeCache
@@ -69,7 +70,7 @@ def test_all_caches_give_the_same_weights(digits, tmp_path):
         np.testing.assert_allclose(recomputed, weights, atol=2e-5)
 
 
-@pytest.mark.parametrize("cache", ["memory", "disk", "recompute"])
+@pytest.mark.parametrize("cache", in_tiers(["memory", "disk", "recompute"], ["recompute"]))
 def test_inputs_in_a_file_and_in_a_dataset(cache, digits, tmp_path):
     x, _ = digits
     path = tmp_path / "x.npy"
@@ -134,6 +135,7 @@ def test_the_lines_say_where_codes_are(digits, tmp_path, capsys):
     assert "codes on disk" in capsys.readouterr().out
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 def test_codes_on_disk_need_little_memory(tmp_path):
     """Codes of 160 MB in a process that may take 100 MB beyond its start-up."""

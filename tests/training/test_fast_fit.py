@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+from tiers import in_tiers
 
 from keras_sda import MLP, DenoisingAutoencoder, datasets
 from keras_sda.callbacks import StopOnNonFiniteLoss
@@ -187,7 +188,7 @@ class LooksOn(keras.callbacks.Callback):
 
 
 @needs_groups
-@pytest.mark.parametrize("by_xla", [False, True])
+@pytest.mark.parametrize("by_xla", in_tiers([False, True], [False]))
 def test_groups_of_epochs_give_the_weights_of_single_epochs(split_digits, monkeypatch, by_xla):
     if by_xla:
         if keras.backend.backend() == "jax":

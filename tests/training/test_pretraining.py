@@ -448,6 +448,7 @@ def test_penalties_by_hand_in_training_and_validation(tied, rng):
     assert history.history["val_loss"][0] == pytest.approx(loss(x), rel=1e-5)
 
 
+@pytest.mark.full
 def test_penalties_are_those_of_their_level(digits):
     x = digits[0]
 
