@@ -32,6 +32,7 @@ def run(name, folder, *options):
     return content
 
 
+@pytest.mark.full
 def test_pretraining_speed(tmp_path):
     content = run("pretraining_speed", tmp_path)
     (cell,) = content["cells"]

@@ -75,6 +75,7 @@ def test_recipe_is_complete(name):
     assert Experiment.from_dict(settings) == recipe.experiment
 
 
+@pytest.mark.full
 def test_same_seed_same_figure():
     quick = recipes.get("sda-digits").quickened().but("x", "x", {"training.epochs": 2})
     one, other = (recipes.run(quick, 3, verbose=0).metrics for _ in range(2))

@@ -73,6 +73,7 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
     assert again.output == f"{folder} is finished; there is nothing to resume.\n"
 
 
+@pytest.mark.full
 @pytest.mark.tensorflow_only
 @pytest.mark.parametrize(
     "signals",

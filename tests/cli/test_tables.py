@@ -84,6 +84,7 @@ def test_an_export_takes_the_table_as_it_is(folder):
     assert (training > threshold).mean() == pytest.approx(0.1, abs=0.005)
 
 
+@pytest.mark.full
 def test_regression_predicts_in_the_units_of_the_target(folder):
     output = printed_by(
         *("train", *QUICK, "--data", folder / "people.csv", "--target", "income"),

@@ -185,6 +185,7 @@ def test_export_without_the_data(run, tmp_path):
     )
 
 
+@pytest.mark.full
 def test_every_option_of_training(tmp_path, table):
     result = call(
         *("train", "--data", table, "--split", "tutorial", "--scale", "standard"),

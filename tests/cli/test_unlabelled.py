@@ -111,6 +111,7 @@ def test_minus_one_in_a_table(frame, tmp_path, monkeypatch):
     assert "of 40 rows)" in call("evaluate", tmp_path / "mark", *new).output
 
 
+@pytest.mark.full
 def test_few_labels_of_a_named_set(tmp_path):
     result = call("train", *QUICK, "--labels", 50, "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output

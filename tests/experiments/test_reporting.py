@@ -116,6 +116,7 @@ def test_what_can_be_copied_runs(table_run, monkeypatch):
     assert "rows = columns.arrays(pd.read_csv('new.csv'))" in saved_model
 
 
+@pytest.mark.full
 def test_a_table_with_text_and_gaps(tmp_path):
     rng = np.random.default_rng(0)
     ages = rng.integers(20, 70, 90).astype(float)

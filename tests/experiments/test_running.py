@@ -194,6 +194,7 @@ def test_a_damaged_run_is_one_sentence(tmp_path):
             experiments.load_run(folder)
 
 
+@pytest.mark.full
 def test_a_table_is_corrupted_and_rebuilt_by_columns(tmp_path):
     rng = np.random.default_rng(0)
     city = rng.choice(["Oslo", "Rome", "Cairo"], 120)

@@ -276,6 +276,7 @@ def test_the_page_says_it_all(invented, tmp_path):
     assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.full
 def test_an_interruption_loses_one_fit(only_few, clouds, finished, tmp_path, monkeypatch, capsys):
     real, fits = studying.fit, []
 

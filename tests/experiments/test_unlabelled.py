@@ -219,6 +219,7 @@ def test_a_rare_class_makes_fewer_folds(sizes, expected):
         assert set(fold.held_out.y) == {0, 1}, "stratified"
 
 
+@pytest.mark.full
 def test_the_error_of_all_folds_together(rows, tmp_path):
     """Each fold by hand: the same experiment on a file in which the fold has no labels."""
     experiment = SMALL.but({"data.name": rows, "data.scale": None, "training.learning_rate": 0.3})

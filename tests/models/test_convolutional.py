@@ -149,6 +149,7 @@ def test_standard(noise, images, tmp_path):
     assert loss[1] < loss[0], "a loaded model goes on training"
 
 
+@pytest.mark.full
 def test_beats_pca_with_a_code_of_the_same_size(images):
     train, test = images[:1400], images[1400:]
     model = make(

@@ -69,6 +69,7 @@ def test_beats_pca_with_the_same_code(digits):
     assert model.reconstruction_error(test).mean() < 0.8 * linear
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("activation", in_tiers(["sigmoid", "tanh"], ["sigmoid"]))
 def test_pretraining_helps_saturating_layers(activation, digits):
     x = digits[0]

@@ -297,6 +297,7 @@ def test_tf_data(few):
     assert (model.predict(x, verbose=0).argmax(axis=1) == truth).mean() > 0.75
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("noise", in_tiers(["masking", "salt_and_pepper", "swap", None], [None]))
 def test_any_noise_on_the_input(noise, few):
     x, y, _ = few
@@ -304,6 +305,7 @@ def test_any_noise_on_the_input(noise, few):
     assert history["denoising_0"][-1] < history["denoising_0"][0]
 
 
+@pytest.mark.full
 def test_keras_own_way_trains_alike(few):
     x, y, truth = few
     model = make()
@@ -341,6 +343,7 @@ def test_labels_that_cannot_be_learnt_from(few):
         model.fit(x, y, batch_size=1)
 
 
+@pytest.mark.full
 def test_one_labelled_row_a_class_and_more_labelled_than_not(few):
     x, _, truth = few
     accuracies = []

@@ -59,6 +59,7 @@ def test_learns_the_digits(digits):
     assert accuracy > 0.9
 
 
+@pytest.mark.full
 def test_pretraining_helps_when_labels_are_few(digits):
     x, y = digits
     accuracies = {True: [], False: []}

@@ -209,6 +209,7 @@ def test_learns(trained, digits):
     assert history["kl"][-1] > 0.5, "the code is used"
 
 
+@pytest.mark.full
 def test_convolutional_learns_with_two_latent_units(images):
     model = VariationalAutoencoder(**{**IMAGES, "filters": (16, 32), "hidden_units": (32,)}, seed=0)
     model.compile(keras.optimizers.Adam(0.005))

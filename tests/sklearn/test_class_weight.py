@@ -31,6 +31,7 @@ def test_balanced_finds_the_rare_class(rare):
     assert found["balanced"] > found[None] + 0.1
 
 
+@pytest.mark.full
 def test_balanced_is_the_same_as_its_weights(rare):
     x, y = rare
     by_class = {0: 600 / (2 * 570), 1: 600 / (2 * 30)}

@@ -95,6 +95,7 @@ def test_a_mark_of_its_own_and_the_indicator():
     assert filled["n"].between(1, 4).all()
 
 
+@pytest.mark.full
 def test_pickle_clone_pipeline_and_set_output():
     _, gapped, _ = people(80)
     imputer = SDAImputer(**QUICK).fit(gapped)

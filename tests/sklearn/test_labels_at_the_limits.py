@@ -92,6 +92,7 @@ BRIEFLY = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", BRIEFLY, ids=lambda kind: kind.__name__)
 def test_which_label_marks_unlabelled_rows(kind, rows):
     x, y = rows

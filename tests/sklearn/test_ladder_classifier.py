@@ -138,6 +138,7 @@ def test_weight_zero_is_the_same_as_no_label(rows):
     assert same_weights(by_weight, by_label)
 
 
+@pytest.mark.full
 def test_weights_are_relative_and_matter(rows):
     x, y = rows
     few, weight = np.where(HAS_LABEL, y, -1), np.where(y == 1, 8.0, 1.0)
