@@ -46,8 +46,8 @@ def running(backend, folder, models, others):
     [
         # Both predict and have codes; one reconstructs, too, and is trained further.
         ("stack,lenet", 2 + 2 + 2 + 1),
-        # 14 predict, 13 have codes, 11 reconstruct, one is trained further.
-        pytest.param("all", 14 + 13 + 2 * 11 + 1, marks=pytest.mark.full),
+        # 15 predict, 14 have codes, 12 reconstruct, one is trained further.
+        pytest.param("all", 15 + 14 + 2 * 12 + 1, marks=pytest.mark.full),
     ],
 )
 def test_models_load_under_every_other_backend(models, answers, tmp_path):
