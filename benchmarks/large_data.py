@@ -139,7 +139,8 @@ def trained_on(path, folder, how, start):
         metrics = json.loads((run / "metrics.json").read_text())
         counts = json.loads((run / "config.json").read_text())["found"]["rows"]["train"]
     epochs = len(metrics["pretraining"]) + len(metrics["training"].get("loss", []))
-    minutes = sum(metrics["minutes"][phase] for phase in ("pretraining", "training"))
+    # Without fine-tuning where the linear head is as good on the validation rows.
+    minutes = sum(metrics["minutes"].get(phase, 0.0) for phase in ("pretraining", "training"))
     memory = usage.ru_maxrss / 1024  # kilobytes under Linux
     return {
         "ready": ready - begun,

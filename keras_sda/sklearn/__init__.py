@@ -18,15 +18,28 @@ _WEIGHT_REASON = (
     "Training uses mini-batches of shuffled rows: a row that occurs twice falls into other batches "
     "and gets other noise than one row of weight 2."
 )
+_ROUNDING_REASON = (
+    "Networks compute in float32: on some processors the last digit of a row's output depends on "
+    "the rows beside it, and the check wants the digits of float64."
+)
+_ROUNDING = {
+    "check_methods_sample_order_invariance": _ROUNDING_REASON,
+    "check_methods_subset_invariance": _ROUNDING_REASON,
+}
 
 # For `sklearn.utils.estimator_checks.check_estimator(expected_failed_checks=...)`.
 EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
     name: {
         "check_sample_weight_equivalence_on_dense_data": _WEIGHT_REASON,
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHT_REASON,
+        **_ROUNDING,
     }
     for name in ("SDAClassifier", "SDARegressor", "LadderClassifier")
-} | {"SDATransformer": {}, "SDAOutlierDetector": {}, "SDAImputer": {}, "CodeSpreading": {}}
+}
+EXPECTED_FAILED_CHECKS |= {
+    name: dict(_ROUNDING) for name in ("SDATransformer", "SDAOutlierDetector", "SDAImputer")
+}
+EXPECTED_FAILED_CHECKS["CodeSpreading"] = {}
 
 __all__ = [
     "EXPECTED_FAILED_CHECKS",
