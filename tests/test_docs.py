@@ -49,7 +49,12 @@ def modules():
             yield name.removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("name", in_tiers(modules(), [n for n in modules() if "ladder" not in n]))
+MODULES = list(modules())
+
+
+@pytest.mark.parametrize(
+    "name", in_tiers(MODULES, [name for name in MODULES if "ladder" not in name])
+)
 def test_docstring_examples(name):
     for backend in ("jax", "tensorflow", "torch"):
         if name.startswith(f"keras_sda.backend.{backend}"):

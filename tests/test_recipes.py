@@ -17,7 +17,8 @@ from keras_sda.recipes.small import DelayedMomentum
 
 # The comparison trains two stacks that are tried already, with other sizes.
 TRIED = [name for name in recipes.names() if not name.startswith("why-")]
-# One of each kind; under the other backends no recipes but these, unless `-m slow` asks for all.
+# One of each kind by default, and some that take longer in `full`; the other recipes are `full`
+# under TensorFlow, and elsewhere `slow`.
 SHORT = ("softmax-mnist", "sda-digits", "contractive", "xor")
 LONGER = ("vae-mlp-20", "conv-autoencoder")
 

@@ -175,6 +175,7 @@ class FastFit(GuardedLoss):
             self.steps_per_execution = asked
             self._work.plan = None
             self._work.held_out = {}
+            self._work.progress.group = {}
 
     def _choose_steps(self, arguments, tables, batch_size, backup):
         """Returns how many steps to take per call, or `None` for Keras' own way."""
@@ -382,7 +383,7 @@ class FastFit(GuardedLoss):
         plan: Any = self._work.plan
         progress = self._work.progress
         if len(progress.remaining_rows) == 0:  # an epoch begins
-            progress.remaining_rows, progress.group_number = plan.order(), None
+            progress.remaining_rows = plan.order()
         return *plan.take(progress), np.int32(plan.rows_per_step)
 
     # What `callbacks.Backup` asks in order to resume from within an epoch. Keras counts the steps

@@ -126,6 +126,8 @@ class FitPlan:
         else:
             data = self.data
         progress.remaining_rows = rest
+        if len(rest) == 0:  # the next epoch has other rows, and a fit that is over keeps none
+            progress.group = {}
         return data, rows
 
     def _read(self, count, progress):
@@ -140,16 +142,15 @@ class FitPlan:
         parts = []
         for number in range(start // size, -(-(start + count) // size)):
             first = number * size
-            if progress.group_number != number:
+            if number not in progress.group:
                 trained = max(0, start - first)  # before an interruption: any rows do
                 to_come = progress.remaining_rows[max(0, first - start) : first - start + size]
                 rows = np.pad(to_come, (trained, 0), mode="edge")
-                group = keras.tree.map_structure(lambda table, rows=rows: table[rows], self.data)
-                progress.group_number, progress.group = number, group
+                read = keras.tree.map_structure(lambda table, rows=rows: table[rows], self.data)
+                progress.group = {number: read}
             part = slice(max(0, start - first), start - first + count)
-            parts.append(
-                keras.tree.map_structure(lambda rows, part=part: rows[part], progress.group)
-            )
+            group = progress.group[number]
+            parts.append(keras.tree.map_structure(lambda rows, part=part: rows[part], group))
         if len(parts) == 1:
             return parts[0]
         return keras.tree.map_structure(lambda *rows: np.concatenate(rows), *parts)
@@ -184,8 +185,8 @@ class Progress:
 
     Args:
         remaining_rows: Numbers of the rows that the epoch has still to train on, in their order.
-        group_number: Number in the epoch of the group of rows that was read last, if any.
-        group: Its rows, as `data` of the plan has them.
+        group: The rows that were read last, as `data` of the plan has them, by the number of their
+            group in the epoch.
         finite_steps: After how many steps of the latest call the loss was still finite.
         replayed_logs: Logs of the step to resume from; `None` once it is reached.
         untold_epochs: Logs and finite steps of epochs that are trained, but not told of yet.
@@ -193,8 +194,7 @@ class Progress:
     """
 
     remaining_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
-    group_number: int | None = None
-    group: Any = None
+    group: dict[int, Any] = field(default_factory=dict)
     finite_steps: Any = 0
     replayed_logs: dict[str, float] | None = None
     untold_epochs: list[tuple[dict[str, float], int]] = field(default_factory=list)

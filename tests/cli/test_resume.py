@@ -77,7 +77,7 @@ def test_signals_end_with_one_line_and_resume_goes_on(tmp_path, undisturbed):
 @pytest.mark.tensorflow_only
 @pytest.mark.parametrize(
     "signals",
-    [["KILL"], pytest.param(["KILL", "INT", "TERM"], marks=pytest.mark.full)],
+    [["KILL"], ["KILL", "INT", "TERM"]],
     ids="-".join,
 )
 def test_killed_processes(signals, tmp_path):

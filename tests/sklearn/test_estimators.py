@@ -42,6 +42,10 @@ ESTIMATORS = [
 ]
 
 
+# What `test_a_row_is_judged_alone` looks at as well.
+ROUNDING = {"check_methods_sample_order_invariance", "check_methods_subset_invariance"}
+
+
 def check_as_scikit_learn_does(estimator):
     """Runs scikit-learn's own checks, of which those fail that the package names, and no others."""
     expected = EXPECTED_FAILED_CHECKS[type(estimator).__name__]
@@ -54,10 +58,9 @@ def check_as_scikit_learn_does(estimator):
         if result["status"] == "failed"
     ]
     assert not failed
-    # An entry that no longer fails must be removed; those of rounding fail on some processors.
+    # An entry that no longer fails must be removed; those of rounding fail on some processors only.
     xfailed = {result["check_name"] for result in results if result["status"] == "xfail"}
-    assert xfailed <= set(expected)
-    assert all("float32" in expected[name] for name in set(expected) - xfailed)
+    assert xfailed | ROUNDING == set(expected) | ROUNDING
     assert len(expected) <= 4
     assert all(len(reason) > 20 for reason in expected.values())
     assert sum(result["status"] == "passed" for result in results) > 40
@@ -125,8 +128,11 @@ def test_scikit_learns_own_checks(cls):
         (SDAClassifier(**SUPERVISED), "predict_proba"),
         (SDATransformer(**FEW_STEPS), "transform"),
         (SDAOutlierDetector(**FEW_STEPS, calibration="training"), "score_samples"),
+        (SDARegressor(**SUPERVISED), "predict"),
+        (SDAImputer(hidden_units=(8,), epochs=1), "transform"),
+        (LadderClassifier(**LADDER), "predict_proba"),
     ],
-    ids=["classifier", "transformer", "detector"],
+    ids=lambda each: type(each).__name__ if hasattr(each, "fit") else each,
 )
 def test_a_row_is_judged_alone(estimator, method, rows):
     """To the digits of float32, where scikit-learn's checks compare further ones."""

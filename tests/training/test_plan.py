@@ -83,6 +83,7 @@ def test_groups_do_not_depend_on_the_steps_of_a_call(model, steps_per_call, inte
         data, numbers = plan.take(progress)
         found.append(keras.ops.convert_to_numpy(data)[numbers, 0])
     np.testing.assert_array_equal(np.concatenate(found), np.arange(2 * interrupted, 299) / 2)
+    assert not progress.group
     groups = [np.arange(first, min(first + 100, 299)) for first in (0, 100, 200)]
     groups = groups[2 * interrupted // 100 :]
     assert [len(group) for group in seen] == [len(group) for group in groups]
