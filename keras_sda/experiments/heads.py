@@ -16,8 +16,9 @@ from keras_sda.datasets.outside_memory import choose_rows
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.models import LinearOnCodes, StackedDenoisingAutoencoder
 from keras_sda.models.linear_on_codes import better_head
+from keras_sda.models.linear_solver import Member
 
-Penalties = tuple[float | None, ...]
+Members = tuple[Member, ...]
 
 # As many labelled validation rows tell which head is better without any further training.
 _ENOUGH_ROWS = 500
@@ -55,15 +56,15 @@ def _linear_on(model: Any) -> LinearOnCodes:
 
 
 def _solve(
-    linear: LinearOnCodes, data: Data, balanced: bool, penalties: Penalties | None = None
-) -> Penalties:
-    """Solves for the layer by labelled training rows, and returns its penalties."""
+    linear: LinearOnCodes, data: Data, balanced: bool, members: Members | None = None
+) -> Members:
+    """Solves for the layer by labelled training rows, and returns the members of its mean."""
     labels = np.asarray(data.train.y)
     rows = np.flatnonzero(is_labelled(labels))
     x, labels = choose_rows(data.train.x, is_labelled(labels)), labels[rows]
     weight = balanced_weights(labels, labels) if balanced else None
     groups = None if data.groups is None else data.groups["train"][rows]
-    return linear.solve(x, labels, weight, data.train.x, groups, penalties)
+    return linear.solve(x, labels, weight, data.train.x, groups, members)
 
 
 def learn(
@@ -95,7 +96,7 @@ def learn(
         The trained model, and what was chosen by which errors: the entry `head` of `metrics.json`.
     """
     linear = _linear_on(model)  # fine-tuning changes the stack
-    penalties = _solve(linear, data, balanced)
+    members = _solve(linear, data, balanced)
     if head == "linear":
         return linear, {"chosen": "linear"}
     labels = np.asarray(data.train.y)
@@ -106,7 +107,7 @@ def learn(
         errors = [_errors(each, valid, labels, balanced) for each in (linear, model)]
         record = _choice(f"{len(valid.x):,} validation rows", *errors)
         return (linear if record["chosen"] == "linear" else model), record
-    record = _cross_validated(model, data, penalties, finetune, build(), balanced, seed)
+    record = _cross_validated(model, data, members, finetune, build(), balanced, seed)
     if record["chosen"] == "linear":
         return linear, record
     finetune(model, data)
@@ -116,7 +117,7 @@ def learn(
 def _cross_validated(
     model: Any,
     data: Data,
-    penalties: Penalties,
+    members: Members,
     finetune: Callable[[Any, Data], None],
     trial: Any,
     balanced: bool,
@@ -138,7 +139,7 @@ def _cross_validated(
         hidden[rows[held_out]] = missing
         part = replace(data, train=Split(data.train.x, hidden))
         held = Split(data.train.x[rows[held_out]], labels[rows[held_out]])
-        _solve(linear, part, balanced, penalties)
+        _solve(linear, part, balanced, members)
         trial.set_weights(pretrained)
         trial.share_denoiser()
         finetune(trial, part)

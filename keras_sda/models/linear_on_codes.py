@@ -11,7 +11,7 @@ from keras_sda.exporting import export_model
 from keras_sda.models.checked import CheckedModel
 from keras_sda.models.classifier import make_head
 from keras_sda.models.kept_denoiser import values_of
-from keras_sda.models.linear_solver import choose_penalties, solve
+from keras_sda.models.linear_solver import choose_members, solve
 from keras_sda.models.stacked_denoising import StackedDenoisingAutoencoder
 
 _OWNER = "LinearOnCodes"
@@ -66,12 +66,14 @@ class LinearOnCodes(CheckedModel):
     >>> stack = StackedDenoisingAutoencoder(input_dim=16, hidden_units=[8, 4], seed=0)
     >>> histories = stack.pretrain(x, epochs=2, verbose=0)
     >>> model = LinearOnCodes(stack, num_classes=3)
-    >>> penalties = model.solve(x[:20], y[:20], all_rows=x)
+    >>> members = model.solve(x[:20], y[:20], all_rows=x)
     >>> model.predict(x, verbose=0).shape, model.reconstruct(x).shape
     ((64, 3), (64, 16))
 
-    Reference:
+    References:
         Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007.
+        Yao et al., "Using stacking to average Bayesian predictive distributions", Bayesian Analysis
+        13, 2018, by whose pseudo-BMA+ classifiers are weighted.
     """
 
     def __init__(self, stack, num_classes=None, head=None, seed=None, dtype=None, **kwargs):
@@ -137,18 +139,19 @@ class LinearOnCodes(CheckedModel):
         return keras.ops.concatenate([keras.ops.cast(each, dtype) for each in blocks], axis=1)
 
     @backend.in_own_scope
-    def solve(self, x, y, sample_weight=None, all_rows=None, groups=None, penalties=None):
+    def solve(self, x, y, sample_weight=None, all_rows=None, groups=None, members=None):
         """Takes the linear layer from scikit-learn's logistic or ridge regression on labelled rows.
 
-        The layer is the mean of up to six linear models: of the inputs, and of the inputs with the
-        codes, each with inputs as they are and standardised; and of the inputs with the slow waves,
-        and with the fast ones. Those whose loss in cross-validation is clearly larger than the
-        least, by more than two standard errors of the difference, are left out. Which of the others
-        is best, a few labels hardly tell, and their mean was better on validation rows of eight
-        tables with 50 to 200 labels than the one of least loss.
+        The layer is the weighted mean of six linear models: of the inputs, and of the inputs with
+        the codes, each with inputs as they are and standardised; and of the inputs with the slow
+        waves, and with the fast ones. Which of them is best, a few labels hardly tell, and their
+        mean was better on validation rows of eight tables with 50 to 200 labels than the one of
+        least loss. The better a classifier fits rows that are held out from it, the larger its
+        share; of regressions, those whose loss is clearly larger than the least, by more than two
+        standard errors of the difference, are left out.
 
         Each block of features, such as the inputs and each level's codes, is centred and divided by
-        one number, so that all blocks vary as much. The penalty of each model is chosen by
+        one number, so that all blocks vary as much. Penalties and shares are chosen by
         cross-validation on these rows, on at most 2,000 of them: of five folds for logistic
         regression, and leaving out each row for ridge regression. All scaling is then folded into
         the layer.
@@ -159,11 +162,11 @@ class LinearOnCodes(CheckedModel):
             sample_weight: Weights of the rows.
             all_rows: Rows to centre and divide by, with and without a label; by default `x`.
             groups: Groups of the rows, which no fold tears apart; `None` for none.
-            penalties: What an earlier call has returned; by default they are chosen.
+            members: What an earlier call has returned; by default they are chosen.
 
         Returns:
-            For each of the six models its penalty on half the squared weights, `alpha` of ridge
-            regression or `1 / C` of logistic regression, or `None` if it is left out.
+            For each of the six models its `penalty` on half the squared weights, `alpha` of ridge
+            regression or `1 / C` of logistic regression, and its `share` in the mean.
 
         Raises:
             ValueError: If rows or labels do not fit the model.
@@ -185,22 +188,20 @@ class LinearOnCodes(CheckedModel):
         features = run_in_batches(self.features, x).astype("float64") - mean
         y = np.asarray(y)
         parts = self._parts(spread, looked_at[:, : self.input_dim])
-        if penalties is None:
+        if members is None:
             models = [features[:, part] / by for part, by in parts]
-            penalties = choose_penalties(models, y, sample_weight, self.num_classes, groups)
-        count = sum(penalty is not None for penalty in penalties)
+            members = choose_members(models, y, sample_weight, self.num_classes, groups)
         kernel, bias = np.zeros(self.head.kernel.shape), np.zeros(self.head.bias.shape)
-        for (part, by), penalty in zip(parts, penalties, strict=True):
-            if penalty is None:
-                continue
-            coefficients, intercept = solve(
-                features[:, part] / by, y, sample_weight, self.num_classes, penalty
-            )
-            kernel[part] += coefficients / by[:, None] / count
-            bias += intercept / count
+        for (part, by), (penalty, share) in zip(parts, members, strict=True):
+            if share > 0:
+                coefficients, intercept = solve(
+                    features[:, part] / by, y, sample_weight, self.num_classes, penalty
+                )
+                kernel[part] += share * coefficients / by[:, None]
+                bias += share * intercept
         self.head.kernel.assign(kernel)
         self.head.bias.assign(bias - mean @ kernel)
-        return penalties
+        return members
 
     def _widths(self):
         """Returns the number of features of each block."""

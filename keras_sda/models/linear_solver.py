@@ -1,8 +1,8 @@
-"""Logistic and ridge regression by scikit-learn, their penalty by cross-validation."""
+"""Logistic and ridge regression by scikit-learn, penalties and means by cross-validation."""
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,19 @@ _TOLERANCE = 1e-6
 _LEAST_LOG = -20.0
 # The logit of a class that no label has.
 _NEVER = -1e4
+# Draws of the Bayesian bootstrap, and which part of the log-likelihood counts there: the models of
+# the folds share most of their rows, and on validation rows half of it did better than all.
+_DRAWS = 1_000
+_COUNTED = 0.5
+# A model of a smaller share is left out.
+_LEAST_SHARE = 0.01
+
+
+class Member(NamedTuple):
+    """A linear model in a mean of several: its penalty, as for `solve`, and its share, or 0."""
+
+    penalty: float
+    share: float
 
 
 def solve(
@@ -54,19 +67,24 @@ def solve(
     return coefficients.T, intercept
 
 
-def choose_penalties(
+def choose_members(
     models: Sequence[np.ndarray],
     y: np.ndarray,
     weight: np.ndarray | None,
     num_classes: int | None,
     groups: np.ndarray | None,
-) -> tuple[float | None, ...]:
-    """Returns the penalty of each model, or `None` for one that is clearly worse than the best.
+) -> tuple[Member, ...]:
+    """Returns the penalty of each model and its share in the mean of all, by cross-validation.
 
     A penalty is the one of least loss in cross-validation on at most 2,000 rows, the same for all
-    models: of five folds, or for ridge regression without groups leaving out each row. A model is
-    left out if its loss is larger than the least by more than twice the standard error of the
-    difference. Too few rows to hold any out choose 1, and leave out none.
+    models: of five folds, or for ridge regression without groups leaving out each row.
+
+    The losses of the rows then tell the shares. Of classifiers, they are the weights of pseudo-BMA+
+    (Yao et al. 2018): how probable each model is by the likelihood of rows held out, in the mean
+    over draws of a Bayesian bootstrap, without which the luck of a few rows would decide. Of
+    regressions, in whose squared errors a few rows weigh most, all have the same share but those
+    clearly worse, whose loss is larger than the least by more than twice the standard error of the
+    difference. Too few rows to hold any out choose 1, and equal shares.
 
     Args:
         models: The features of each model, as for `solve`.
@@ -74,9 +92,13 @@ def choose_penalties(
         weight: Weights of the rows.
         num_classes: Number of classes.
         groups: Groups of the rows, which no fold tears apart, or `None`.
+
+    Reference:
+        Yao et al., "Using stacking to average Bayesian predictive distributions", Bayesian Analysis
+        13, 2018.
     """
     rows = draw_rows(len(y), _ROWS_TO_CHOOSE)
-    unknown: tuple[float | None, ...] = tuple(1.0 for _ in models)
+    unknown = tuple(Member(1.0, 1 / len(models)) for _ in models)
     if num_classes is not None:
         classes, counts = np.unique(y[rows], return_counts=True)
         rows = rows[np.isin(y[rows], classes[counts > 1])]  # one row is not in all folds
@@ -88,27 +110,39 @@ def choose_penalties(
     folds = make_folds(len(rows), None if num_classes is None else y, 0, groups)
     if folds is None:
         return unknown
-    penalties, losses = [], []
+    penalties, of_rows = [], []
     for model in models:
         features, _ = _shortened(model[rows])
         with warnings.catch_warnings(), few_threads(features):
             warnings.simplefilter("ignore")
             if num_classes is None:
                 columns = y.reshape(len(y), -1)
-                chosen, of_rows = _best_alpha(features, columns, weight, folds, groups)
+                penalty, losses = _best_alpha(features, columns, weight, folds, groups)
             else:
-                chosen, of_rows = _best_strength(features, y, weight, folds)
-        penalties.append(chosen)
-        losses.append(of_rows)
-    kept = _not_clearly_worse(np.array(losses))
-    return tuple(each if keep else None for each, keep in zip(penalties, kept, strict=True))
+                penalty, losses = _best_strength(features, y, weight, folds)
+        penalties.append(penalty)
+        of_rows.append(losses if weight is None else losses / weight.mean())
+    shares = (_not_clearly_worse if num_classes is None else _by_likelihood)(np.array(of_rows))
+    return tuple(Member(*each) for each in zip(penalties, shares.tolist(), strict=True))
 
 
 def _not_clearly_worse(losses: np.ndarray) -> np.ndarray:
-    """Returns which of several models, by their losses of each row, could be the best."""
+    """Returns equal shares of those models that could be the best by their losses of each row."""
     differences = losses - losses[losses.mean(axis=1).argmin()]
     errors = differences.std(axis=1) / np.sqrt(losses.shape[1])
-    return differences.mean(axis=1) <= 2 * errors
+    kept = differences.mean(axis=1) <= 2 * errors
+    return kept / kept.sum()
+
+
+def _by_likelihood(losses: np.ndarray) -> np.ndarray:
+    """Returns the shares of models by their negative log-likelihoods of each row."""
+    count = losses.shape[1]
+    draws = np.random.default_rng(0).dirichlet(np.ones(count), _DRAWS)
+    logs = -_COUNTED * count * draws @ losses.T
+    likelihoods = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares = (likelihoods / likelihoods.sum(axis=1, keepdims=True)).mean(axis=0)
+    shares[shares < _LEAST_SHARE] = 0
+    return shares / shares.sum()
 
 
 def _shortened(features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -122,9 +122,9 @@ class SupervisedEstimator(StackedEstimator):
             self.head_ = "finetune" if self.columns_ is None else "auto"
         if self.head_ != "finetune":
             linear = self._linear_model()
-            penalties = self._solve(linear, X, y, weight, np.flatnonzero(labelled))
+            members = self._solve(linear, X, y, weight, np.flatnonzero(labelled))
         if self.head_ == "auto":
-            self.head_ = self._better_head(X, y, weight, labelled, penalties)
+            self.head_ = self._better_head(X, y, weight, labelled, members)
         if self.head_ == "linear":
             self.model_ = linear
             # A file of the model has an optimizer's state, of one that never took a step, too.
@@ -138,13 +138,13 @@ class SupervisedEstimator(StackedEstimator):
         with backend.anonymous_variables():
             return LinearOnCodes(self.model_, **self._head(), seed=self._seed)
 
-    def _solve(self, linear, X, y, weight, numbers, penalties=None):
+    def _solve(self, linear, X, y, weight, numbers, members=None):
         """Takes the linear layer from labelled rows, and what standardises from all rows."""
         rows, targets, weights = self._tables(X, y, weight, numbers)
         all_rows = scaled_rows(X[:ROWS_TO_LOOK_AT], self.scaling_)
-        return linear.solve(rows, targets, weights, all_rows, penalties=penalties)
+        return linear.solve(rows, targets, weights, all_rows, members=members)
 
-    def _better_head(self, X, y, weight, labelled, penalties):
+    def _better_head(self, X, y, weight, labelled, members):
         """Returns the better head on labelled rows that are held out."""
         numbers, classes = np.flatnonzero(labelled), self._strata(y[labelled])
         folds = folds_to_compare_by(len(numbers), classes, self._seed)
@@ -158,7 +158,7 @@ class SupervisedEstimator(StackedEstimator):
         for training, held_out in folds:
             training, held_out = numbers[training], numbers[held_out]
             rows, targets, _ = self._tables(X, y, weight, held_out)
-            self._solve(linear, X, y, weight, training, penalties)
+            self._solve(linear, X, y, weight, training, members)
             self.model_.set_weights(model.get_weights())
             self.model_.share_denoiser()
             self.model_.compile(self._fresh_optimizer(self.learning_rate), self._loss)

@@ -71,16 +71,25 @@ def test_waves_make_a_gaussian_kernel(cancer):
         assert np.abs(difference).max() < 0.4
 
 
+def shares_by_likelihood(losses):
+    """Returns how probable each model is in the mean over 4,000 samples drawn from the rows."""
+    rng, shares = np.random.default_rng(5), 0
+    for _ in range(4000):
+        weights = rng.standard_exponential(len(losses[0]))
+        found = [-0.5 * len(own) * np.average(own, weights=weights) for own in losses]
+        likelihoods = np.exp(np.array(found) - max(found))
+        shares += likelihoods / likelihoods.sum() / 4000
+    return shares
+
+
 @pytest.mark.parametrize("every", [2, 17], ids=["more rows than features", "fewer"])
 def test_a_classifier_is_the_mean_of_logistic_regressions(every, cancer, monkeypatch):
     monkeypatch.setattr(linear_solver, "_LOGISTIC_PENALTIES", np.logspace(-3, 3, 7))
     x, y, stack = cancer
     model = LinearOnCodes(stack, num_classes=2, seed=0)
-    penalties = model.solve(x[::every], y[::every], all_rows=x)
-    logits = []
-    for features, penalty in zip(by_hand(model, stack, x), penalties, strict=True):
-        if penalty is None:
-            continue
+    members = model.solve(x[::every], y[::every], all_rows=x)
+    shares, losses_of_rows, logits = [], [], []
+    for features, (penalty, share) in zip(by_hand(model, stack, x), members, strict=True):
         # As in the solver, whose basis may be another one: weak penalties are settled in neither.
         search = GridSearchCV(
             LogisticRegression(max_iter=300),
@@ -93,10 +102,20 @@ def test_a_classifier_is_the_mean_of_logistic_regressions(every, cancer, monkeyp
         assert chosen == pytest.approx(losses.min(), abs=0.01)
         alike = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-7)
         logits.append(alike.fit(features[::every], y[::every]).decision_function(features))
-    expected = 1 / (1 + np.exp(-np.mean(logits, axis=0)))
+        logs = cross_val_predict(
+            LogisticRegression(C=1 / penalty, max_iter=300),
+            features[::every],
+            y[::every],
+            cv=StratifiedKFold(5, shuffle=True, random_state=0),
+            method="predict_log_proba",
+        )
+        losses_of_rows.append(-logs[np.arange(len(logs)), y[::every]])
+        shares.append(share)
+    np.testing.assert_allclose(shares, shares_by_likelihood(losses_of_rows), atol=0.02)
+    expected = 1 / (1 + np.exp(-np.average(logits, axis=0, weights=shares)))
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 1], expected, atol=0.01)
     again = LinearOnCodes(stack, num_classes=2, seed=0)
-    assert again.solve(x[::every], y[::every], all_rows=x, penalties=penalties) == penalties
+    assert again.solve(x[::every], y[::every], all_rows=x, members=members) == members
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
@@ -106,7 +125,7 @@ def test_a_regressor_is_the_mean_of_ridge_regressions():
     stack = pretrained(x)
     model = LinearOnCodes(stack, head=keras.layers.Dense(2))
     targets = np.column_stack([y, -2 * y])
-    penalties = model.solve(x[:80], targets[:80], all_rows=x)
+    members = model.solve(x[:80], targets[:80], all_rows=x)
     predicted, errors = [], []
     for features in by_hand(model, stack, x):
         ridge = RidgeCV(alphas=np.logspace(-1, 3, 9)).fit(features[:80], targets[:80])
@@ -115,12 +134,12 @@ def test_a_regressor_is_the_mean_of_ridge_regressions():
         predicted.append((ridge.alpha_, ridge.predict(features)))
     best = min(errors, key=np.mean)
     kept = []
-    for penalty, (alpha, outputs), own in zip(penalties, predicted, errors, strict=True):
+    for (penalty, share), (alpha, outputs), own in zip(members, predicted, errors, strict=True):
+        assert penalty == pytest.approx(alpha)
         difference = own - best
-        if difference.mean() > 2 * difference.std() / np.sqrt(80):
-            assert penalty is None
-        else:
-            assert penalty == pytest.approx(alpha)
+        is_kept = difference.mean() <= 2 * difference.std() / np.sqrt(80)
+        assert (share > 0) == is_kept
+        if is_kept:
             kept.append(outputs)
     expected = np.mean(kept, axis=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-3)
@@ -131,14 +150,15 @@ def test_models_that_are_clearly_worse_are_left_out():
     x = rng.uniform(-1, 1, (300, 2)).astype("float32")
     y = (x[:, 0] * x[:, 1] > 0).astype(int)  # exclusive or
     model = LinearOnCodes(StackedDenoisingAutoencoder(2, [2, 2], seed=0), num_classes=2, seed=0)
-    penalties = model.solve(x[:150], y[:150], all_rows=x)
-    assert penalties[0] is None
-    assert penalties[4] is None, "inputs alone know nothing, standardised or not"
-    assert penalties[3] is not None, "fast waves do"
+    members = model.solve(x[:150], y[:150], all_rows=x)
+    shares = [share for _, share in members]
+    assert sum(shares) == pytest.approx(1)
+    assert shares[0] == shares[4] == 0, "inputs alone know nothing, standardised or not"
+    assert shares[3] > 0.5, "fast waves do"
     assert (model.predict(x[150:], verbose=0).argmax(axis=1) == y[150:]).mean() > 0.9
     kernel = np.array(model.head.kernel)
     again = LinearOnCodes(model.stack, num_classes=2, seed=0)
-    assert again.solve(x[:150], y[:150], all_rows=x, penalties=penalties) == penalties
+    assert again.solve(x[:150], y[:150], all_rows=x, members=members) == members
     np.testing.assert_array_equal(np.array(again.head.kernel), kernel)
 
 
@@ -165,7 +185,7 @@ def test_classes_without_a_label_are_never_predicted():
     single = np.flatnonzero(np.arange(len(y)) % 20 == 0)[:2]
     assert set(y[single]) == {0}
     lonely = np.append(single, len(y) - 1)  # a class of one row is in no cross-validation
-    assert model.solve(x[lonely], y[lonely]) == 6 * (1.0,)
+    assert model.solve(x[lonely], y[lonely]) == 6 * ((1.0, 1 / 6),)
 
 
 def test_weights_are_those_of_scikit_learn(cancer):
