@@ -112,8 +112,8 @@ class SDAOutlierDetector(OutlierMixin, StackedEstimator):
     >>> detector = SDAOutlierDetector(contamination=0.05, random_state=0).fit(X)
     >>> detector.predict([[1.0, 2.0, 3.0], [1.0, 2.0, -30.0]])
     array([ 1, -1])
-    >>> detector.feature_errors([[1.0, 2.0, -30.0]]).argmax()
-    np.int64(2)
+    >>> int(detector.feature_errors([[1.0, 2.0, -30.0]]).argmax())
+    2
 
     Reference:
         Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010; Rousseeuw, "Least median of
