@@ -111,7 +111,8 @@ def test_a_classifier_is_the_mean_of_logistic_regressions(every, cancer, monkeyp
         )
         losses_of_rows.append(-logs[np.arange(len(logs)), y[::every]])
         shares.append(share)
-    np.testing.assert_allclose(shares, shares_by_likelihood(losses_of_rows), atol=0.02)
+    # Of 1,000 draws, whose standard deviation is at most 0.5.
+    np.testing.assert_allclose(shares, shares_by_likelihood(losses_of_rows), atol=0.05)
     expected = 1 / (1 + np.exp(-np.average(logits, axis=0, weights=shares)))
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 1], expected, atol=0.01)
     again = LinearOnCodes(stack, num_classes=2, seed=0)
