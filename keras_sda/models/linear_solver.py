@@ -1,4 +1,4 @@
-"""Logistic and ridge regression by scikit-learn, penalties and means by cross-validation."""
+"""Logistic and ridge regression by scikit-learn, penalties and shares by cross-validation."""
 
 import warnings
 from collections.abc import Sequence
