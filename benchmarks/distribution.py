@@ -255,7 +255,7 @@ def print_tables(report):
 
 def plot(report):
     """Draws steps a second over the width, and overhead over volume."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     speed, overhead = figure.subplots(1, 2)
     for name in dict.fromkeys(one["workers"] for one in report["cells"]):
         ours = [one for one in report["cells"] if one["workers"] == name]
@@ -272,8 +272,10 @@ def plot(report):
             overhead.plot(volumes, medians, "o-", label=f"workers: {name}")
     speed.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="steps a second")
     overhead.set(xlabel="MB that each worker sends in a step", ylabel="overhead of a step, ms")
-    speed.legend()
-    overhead.legend()
+    speed.set_xticks(widths, map(str, widths))
+    speed.minorticks_off()
+    for axes in (speed, overhead):
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
