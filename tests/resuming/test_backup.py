@@ -329,6 +329,36 @@ def test_what_callbacks_remember(rows, tmp_path):
     assert found[0][3] < 1e-3, "the plateau rule has struck"
 
 
+class PowerCutAtTheEnd(keras.callbacks.Callback):
+    is_stateless = True
+
+    def on_train_end(self, logs=None):
+        raise CrashError
+
+
+def test_training_that_a_rule_ended_stays_ended(rows, tmp_path):
+    """The crash comes after the last state and before the call returns."""
+    x, y, _ = rows
+
+    def fit(*more):
+        model, seen, resumed = make_mlp(), [], []
+        rule = keras.callbacks.EarlyStopping("loss", patience=1, min_delta=10.0)
+        remembers, backup = Remembers(seen), Backup(tmp_path / "states", verbose=False)
+        remembers.on_resume = lambda: resumed.append(True)
+        callbacks = [rule, remembers, *more, backup]
+        try:
+            model.fit(x, y, epochs=5, callbacks=callbacks, verbose=0)
+        except CrashError:
+            assert more
+        return len(seen), len(resumed), model.get_weights()
+
+    *counts, weights = fit(PowerCutAtTheEnd())
+    assert counts == [2, 0]
+    *counts, again = fit()
+    assert counts == [2, 1], "it remembers both epochs, has heard of it, and sees no third"
+    assert all(map(np.array_equal, weights, again))
+
+
 def test_what_cannot_be_backed_up_is_refused(rows, tmp_path):
     x, y, _ = rows
     with pytest.raises(ValueError, match="every.*whole number of at least 1"):

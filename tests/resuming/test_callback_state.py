@@ -124,6 +124,19 @@ def test_what_is_given_back():
     assert generator.normal() == other.generator.normal()
 
 
+def test_a_state_that_cannot_be_given_back_is_not_asked_for():
+    class Tells(keras.callbacks.Callback):
+        count = 0
+
+        def get_state(self):
+            raise AssertionError
+
+    before, new = Tells(), Tells()
+    before.count = 3
+    give_state(new, state_of(before))
+    assert new.count == 3
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_sda.resuming.files import lacks_room
+from keras_sda.resuming.files import lacks_room, replacing
 from keras_sda.resuming.states import NotPlainError, StateFiles, decode, encode
 
 PLAIN = st.recursive(
@@ -318,3 +318,9 @@ def test_states_of_a_later_version_are_not_taken(tmp_path):
     state, difference, damaged = files.latest({"seed": 0})
     assert (state, damaged) == (None, [])
     assert "format was 2, of a later version" in difference
+
+
+def test_an_error_before_anything_is_written_is_told_as_it_is(tmp_path):
+    with pytest.raises(ValueError, match="of the caller"), replacing(tmp_path / "state.npz"):
+        raise ValueError("of the caller")
+    assert not any(tmp_path.iterdir())
