@@ -322,8 +322,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def source(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns by which command and with which versions a part of a report is measured."""
-    return {name: report[name] for name in ("command", "versions")}
+    """Returns by which command, where, and with which versions a part of a report is measured."""
+    return {name: report[name] for name in ("command", "hardware", "versions")}
 
 
 def hardware() -> str:

@@ -1,8 +1,8 @@
 """Measures `keras-sda train` on large tables: seconds, memory, and rows a second.
 
-python benchmarks/large_data.py                    # about 40 minutes on two cores, 20 GB of disk
-python benchmarks/large_data.py --only mixed --resume
-python benchmarks/large_data.py --quick            # tiny, to see that it runs
+python benchmarks/large_data.py                # about 40 minutes on two cores, 20 GB of disk
+python benchmarks/large_data.py --only mixed   # keeps the other part of the file as it is
+python benchmarks/large_data.py --quick        # tiny, to see that it runs
 
 `rows`: tables of 100 float32 columns and a label in `.parquet`, from 10,000 to 10 million rows,
 written by this script. Each is trained on from the command line, 100-64-32-2, one epoch a level
@@ -46,6 +46,7 @@ MIXED_ROWS = 10**6
 QUICK_SIZES, QUICK_MIXED_ROWS = (2_000, 4_000), 2_000
 START = 1_000
 STORAGES = ("disk", "memory")
+PARTS = ("rows", "mixed")
 PIECE = 100_000
 TRAIN = ("--target", "y", "--pretrain-epochs", "1", "--epochs", "1", "--quiet")
 NARROW = ("--units", "64,32", "--head", "finetune")
@@ -54,7 +55,7 @@ FIGURES = ("ready", "trained", "whole", "processor", "rows a second", "memory")
 
 def main():
     parser = _measuring.parser(__doc__, repeats=1)
-    parser.add_argument("--only", nargs="+", choices=("rows", "mixed"), default=["rows", "mixed"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sizes", nargs="+", type=int, help="rows of the tables of numbers")
     parser.add_argument("--storages", nargs="+", choices=STORAGES, default=STORAGES)
     _measuring.resume_option(parser)
@@ -63,7 +64,10 @@ def main():
     sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
     report = _measuring.new_report(options) | {"columns": COLUMNS, "train": [*TRAIN, *NARROW]}
     found = _measuring.older(options, report, NAME, ("columns", "train"))
-    report |= {name: found[name] for name in ("rows", "mixed") if name in found}
+    path = options.output / f"{NAME}.json"
+    kept = _measuring.read(path) if path.exists() and not found else found
+    parts = [part for part in PARTS if found or part not in options.only]
+    report |= {part: kept[part] for part in parts if part in kept}
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         for repeat in range(options.repeats):
             print(f"Repeat {repeat + 1} of {options.repeats}", flush=True)
@@ -88,7 +92,7 @@ def measure_rows(report, sizes, folder, repeat, options):
             how = (*NARROW, "--storage", storage)
             keep(content, f"{size} {storage}", trained_on(path, folder, how, start), repeat)
             print(f"  {size:,} rows, {storage}: {content[f'{size} {storage}'][-1]}", flush=True)
-            report["exponents"] = exponents(content)
+            content["exponents"] = exponents(content)
             _measuring.save(report, options.output, NAME)
         path.unlink()
 
@@ -261,7 +265,7 @@ def print_tables(report):
                 lines.append([label, *(_measuring.spread(figure, 0) for figure in each)])
         if lines:
             print("\n" + _measuring.table([name, *FIGURES], lines))
-    for storage, value in report.get("exponents", {}).items():
+    for storage, value in report.get("rows", {}).get("exponents", {}).items():
         print(f"exponent of the seconds until a trained model, {storage}: {value:.2f}")
 
 

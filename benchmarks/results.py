@@ -225,9 +225,25 @@ def large_data() -> str:
         lines.append(f"| {' | '.join(cells)} |")
     growth = ", ".join(
         f"{value:.2f} {'from files' if storage == 'disk' else 'from memory'}"
-        for storage, value in content["exponents"].items()
+        for storage, value in content["rows"]["exponents"].items()
     )
     lines += ["", f"Exponent of the growth of time in rows: {growth}."]
+    return "\n".join(lines)
+
+
+def mixed_tables() -> str:
+    """Returns the table of what training on a large table of mixed columns takes, in Markdown."""
+    content = _measuring.read(RESULTS / "speed" / "large_data.json")["mixed"]
+    heads = [
+        *("file", "s until the rows are there", "s to train", "s with all figures and rivals"),
+        "memory beyond the start, GiB",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " --- |" * (len(heads) - 1)]
+    for name, runs in content.items():
+        if isinstance(runs, list):
+            found = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            cells = [f"`{name}`", *(f"{found[key]:.0f}" for key in ("ready", "trained", "whole"))]
+            lines.append(f"| {' | '.join(cells)} | {found['memory'] / 1024:.1f} |")
     return "\n".join(lines)
 
 
@@ -391,7 +407,7 @@ BLOCKS = {
         "denoising tables": denoising_tables,
     },
     "docs/imputation.md": {"imputation": imputation},
-    "docs/large_data.md": {"large data": large_data},
+    "docs/large_data.md": {"large data": large_data, "mixed tables": mixed_tables},
     "docs/tables.md": {"recipes of tables": recipes_of_tables},
     "docs/strange_rows.md": {"outliers": outliers},
     "docs/speed.md": {
