@@ -179,6 +179,21 @@ def test_a_full_disk_stops_nobody(rows, undisturbed, tmp_path, capsys):
     assert same(train(rows, tmp_path), undisturbed)
 
 
+def test_a_disk_that_is_full_from_the_start_is_told_once(rows, undisturbed, tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
+
+    try:
+        assert same(train(rows, tmp_path, Disturb((0, 0, 1), fill)), undisturbed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3, "once for each level and for fine-tuning"
+    assert "(the disk is full); there is none so far, training continues" in told[0]
+
+
 @pytest.mark.parametrize(
     ("changed", "difference"),
     [
@@ -219,6 +234,7 @@ def test_a_second_fit_trains_on(rows, tmp_path):
     for _ in range(2):
         alone.fit(x, y, epochs=2, verbose=0)
     assert all(map(np.array_equal, model.get_weights(), alone.get_weights()))
+    assert model.steps_per_call == alone.steps_per_call > 1, "states cost no call for each step"
 
 
 def test_pretrain_takes_a_folder(rows, tmp_path, capsys):

@@ -52,6 +52,24 @@ def test_the_same_is_no_difference(value):
     assert fingerprint.first_difference({"v": value}, {"v": value}) is None
 
 
+@pytest.mark.parametrize("value", [None, 1, "adam", [1, 2], {"a": 1}])
+def test_another_kind_of_value_is_a_difference(value):
+    shown = f"v was [1] and is now {value!r}"
+    assert fingerprint.first_difference({"v": [1]}, {"v": value}) == shown
+    shown = f"v was {value!r} and is now [1]"
+    assert fingerprint.first_difference({"v": value}, {"v": [1]}) == shown
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, TypeError, ValueError])
+def test_an_object_without_a_configuration_counts_by_its_class(error):
+    class Own:
+        def get_config(self):
+            raise error
+
+    assert fingerprint.of_object(Own()) == {"class": "Own"}
+    assert fingerprint.of_object(test_names_do_not_count_but_settings_do) == {"class": "function"}
+
+
 def test_objects_in_a_configuration_count_by_their_settings():
     def config(rate, scale):
         return {
