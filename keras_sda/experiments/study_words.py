@@ -30,6 +30,7 @@ def cell(measured: Mapping[str, Any] | None, content: Mapping[str, Any]) -> str:
     if interval is None:
         return text
     half = (interval[1] - interval[0]) / 2
+    half = half if half > 1e-12 * abs(mean) else 0.0  # of equal figures, what rounding leaves
     return f"{text} ± {100 * half:.1f}" if is_share else f"{text} ± {half:.2g}"
 
 

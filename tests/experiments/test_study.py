@@ -476,3 +476,11 @@ def test_held_out_labels_are_whole_groups():
 def test_strange_options_are_refused(tmp_path):
     with pytest.raises(ValueError, match="study has no argument 'group': did you mean groups"):
         experiments.study("digits", group="a", output=tmp_path / "a")
+
+
+def test_equal_figures_have_an_interval_of_zero():
+    content = {"data": {"is_classification": False}}
+    measured = {"mean": 60.17, "interval": [60.17 - 7e-15, 60.17 + 7e-15]}
+    assert study_words.cell(measured, content) == "60.17 ± 0"
+    measured["interval"] = [60.16, 60.18]
+    assert study_words.cell(measured, content) == "60.17 ± 0.01"
