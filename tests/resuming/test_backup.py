@@ -234,7 +234,9 @@ def test_a_second_fit_trains_on(rows, tmp_path):
     for _ in range(2):
         alone.fit(x, y, epochs=2, verbose=0)
     assert all(map(np.array_equal, model.get_weights(), alone.get_weights()))
-    assert model.steps_per_call == alone.steps_per_call > 1, "states cost no call for each step"
+    assert model.steps_per_call == alone.steps_per_call, "states cost no call for each step"
+    if keras.backend.backend() != "torch":  # PyTorch takes one step after the other
+        assert model.steps_per_call > 1
 
 
 def test_pretrain_takes_a_folder(rows, tmp_path, capsys):
