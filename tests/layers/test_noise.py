@@ -179,6 +179,21 @@ def test_column_swap_changes_its_effective_rate():
     assert layer.effective_rate(x)[1] == pytest.approx(0.3 * (1 - same))
 
 
+@pytest.mark.parametrize("kind", [SwapNoise, ColumnSwapNoise])
+def test_a_swap_takes_every_other_row_equally_often(kind):
+    """Rows are told by their values, columns are many draws of the same."""
+    x = np.repeat(np.arange(4, dtype="float32")[:, None], 3000, axis=1)
+    out = noisy(kind(1.0, seed=0), x)
+    shares = np.array([[(out[row] == other).mean() for other in range(4)] for row in range(4)])
+    np.testing.assert_allclose(shares, (1 - np.eye(4)) / 3, atol=0.04)
+
+
+def test_without_groups_each_input_is_a_column():
+    x = np.array([[0, 1], [0, 1], [0, 2]], "float32")
+    # Of the second input's 6 ordered pairs of different rows, 4 differ.
+    np.testing.assert_allclose(ColumnSwapNoise(0.3).effective_rate(x), [0, 0.3 * 4 / 6], rtol=1e-6)
+
+
 def test_column_swap_takes_a_rate_for_each_column():
     x = np.arange(3000, dtype="float32").reshape(1000, 3)
     layer = ColumnSwapNoise([0.0, 0.2, 0.4], seed=0)

@@ -106,6 +106,13 @@ def test_refuses_decoding_before_it_is_built():
         TiedDense(2)(np.zeros((1, 2), "float32"), reverse=True)
 
 
+def test_shapes_are_those_of_codes_unless_it_decodes():
+    layer = TiedDense(2)
+    layer.build((None, 3))
+    assert layer.compute_output_spec(keras.KerasTensor((None, 3))).shape == (None, 2)
+    assert layer.compute_output_spec(keras.KerasTensor((7, 2)), reverse=True).shape == (7, 3)
+
+
 def test_refuses_the_wrong_number_of_columns():
     layer = TiedDense(2)
     layer.build((None, 3))

@@ -5,6 +5,7 @@ from checks import check_saving
 from tiers import in_tiers
 
 import keras_sda as ks
+from keras_sda.layers import LadderEncoder
 from keras_sda.layers.ladder import denoising_cost
 
 EPSILON = 1e-10
@@ -383,3 +384,22 @@ def test_cost_of_a_perfect_estimate_is_nothing(rng):
     assert cost(z) < 1e-10
     off = cost(z + np.sqrt(variance))
     assert off == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_shift_and_scale_keep_their_digits_under_mixed_precision(activation):
+    """One step of bfloat16 about 1 is 0.0078: a rounded variable would give 1 instead of 1.001."""
+
+    class Shifted(LadderEncoder):
+        def call(self, inputs):
+            return self.shifted(keras.ops.cast(inputs, "float32"))
+
+    layer = Shifted(2, activation, dtype="mixed_bfloat16")
+    layer.build((None, 3))
+    layer.shift.assign([0.001, 0.002])
+    expected = np.array([1.001, 1.002])
+    if layer.scale is not None:
+        layer.scale.assign([1.001, 1.002])
+        expected *= [1.001, 1.002]
+    found = keras.ops.convert_to_numpy(layer(np.ones((1, 2), "float32")))
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)

@@ -6,7 +6,7 @@ import pytest
 
 import keras_sda as ks
 from keras_sda.callbacks import Backup, PatienceStopping
-from keras_sda.resuming.callback_state import fits, give_state, state_of
+from keras_sda.resuming.callback_state import fits, give_state, settings_of, state_of
 
 MONITORS = {
     "best",
@@ -225,3 +225,13 @@ def test_a_history_of_something_else_does_not_fit():
     assert fits(history, {"history": {"loss": [0.5]}, "epoch": [0]})
     assert not fits(history, {"history": {"loss": 5}})
     assert not fits(history, {"history": 5})
+
+
+def test_settings_keep_their_signs_but_that_of_min_delta(digits):
+    """Keras turns the sign of `min_delta` when training begins."""
+    callback = keras.callbacks.EarlyStopping("loss", min_delta=0.01, patience=3, baseline=-2.0)
+    settings = settings_of(callback)
+    assert (settings["min_delta"], settings["baseline"]) == (0.01, -2.0)
+    fit(digits, [callback])
+    assert callback.min_delta == -0.01
+    assert settings_of(callback) == settings

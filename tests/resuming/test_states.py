@@ -3,6 +3,7 @@
 import json
 import resource
 import zipfile
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -63,6 +64,16 @@ def test_as_deep_as_promised_and_no_deeper(wrap):
         content = [content]
     with pytest.raises(ValueError, match="too many lists"):
         decode(content, {})
+    content = 1
+    for _ in range(102):
+        content = {"dict": [[content, 1]]}
+    with pytest.raises(ValueError, match="too many lists"):
+        decode(content, {})
+
+
+def test_no_form_is_a_value_without_a_form():
+    with pytest.raises(ValueError, match="no value is written by"):
+        decode({}, {})
 
 
 def test_arrays_numbers_and_generators_come_back_bit_for_bit(files):
@@ -127,6 +138,13 @@ def test_the_last_two_stay(files):
     assert not files.folder.exists()
 
 
+def test_files_of_others_stay_in_the_folder(files):
+    write(files)
+    (files.folder / "notes.txt").touch()
+    files.remove()
+    assert [path.name for path in files.folder.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_torn_file_is_passed_over(files, share):
     for number in range(2):
@@ -171,6 +189,16 @@ def plain(value):
     return encode(value, [])
 
 
+class OnLoading:
+    """Leaves a mark in a folder when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
 def write_raw(files, entries, members=(), compression=zipfile.ZIP_STORED):
     """Writes a state as someone who tampers with one would: checksums are right."""
     files.folder.mkdir(exist_ok=True)
@@ -180,7 +208,7 @@ def write_raw(files, entries, members=(), compression=zipfile.ZIP_STORED):
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, array in (("state", text), *members):
             with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+                np.lib.format.write_array(file, array, allow_pickle=array.dtype == object)
     return path
 
 
@@ -262,6 +290,18 @@ def test_tampered_states_are_passed_over(files, content):
     found = files.latest(MINE)
     assert found.state["number"] == 1
     assert found.damaged == [path.name]
+
+
+@pytest.mark.parametrize("entry", [{"array": 0, "dtype": "object"}, None])
+def test_a_pickle_in_a_state_runs_nothing(files, tmp_path, entry):
+    write(files, number=1)
+    mark = tmp_path / "mark"
+    path = write_raw(files, {"a": entry}, [("array0", np.array([OnLoading(mark)], object))])
+    assert files.latest(MINE) == ({"fingerprint": MINE, "number": 1}, None, [path.name])
+    assert not mark.exists()
+    with np.load(path, allow_pickle=True) as archive:
+        archive["array0"]
+    assert mark.exists(), "the pickle does run where one lets it"
 
 
 def test_not_a_number_may_be_a_key(files):
