@@ -7,13 +7,8 @@ import numpy as np
 
 from keras_sda._validation import shown
 from keras_sda.datasets.column_kinds import KINDS, Kind
-from keras_sda.datasets.frames import (
-    Values,
-    date_text,
-    to_days,
-    to_numbers,
-    to_text,
-)
+from keras_sda.datasets.dates import date_text
+from keras_sda.datasets.frames import Values, has_day_first, to_days, to_numbers, to_text
 from keras_sda.datasets.number_maps import NumberMap, fit_number_map
 
 OTHER = "(other)"
@@ -63,6 +58,7 @@ class Column:
         note: Why a column is ignored, or what else is to be told of it.
         has_other: Whether a category has an input for all values that were rare in training, which
             those never seen there take, too. Without it, their inputs are all 0.
+        day_first: Whether its dates are written like 31/1/2026 (`True`) or 1/31/2026 (`False`).
     """
 
     name: str
@@ -76,6 +72,7 @@ class Column:
     high: float | None = None
     note: str = ""
     has_other: bool = True
+    day_first: bool | None = None
 
     def __post_init__(self) -> None:
         texts = (self.name, self.note, *self.categories, *self.parts)
@@ -90,6 +87,7 @@ class Column:
             or (bool(self.parts) and not is_date)
             or not _is_share(self.missing)
             or not isinstance(self.has_other, bool)
+            or self.day_first not in (None, False, True)
         ):
             raise ValueError(
                 f"The column {shown(self.name)} is not as `Columns.to_dict` describes one."
@@ -148,14 +146,20 @@ class Column:
         Raises:
             ValueError: If the values are not of the column's kind.
         """
-        numbers = to_days(read) if self.kind == "date" else to_numbers(read)
+        is_date = self.kind == "date"
+        numbers = to_days(read, self.day_first) if is_date else to_numbers(read)
         if numbers is None:
-            text = next((str(value) for value in read.values if not _fits(self.kind, value)), "")
-            expected = "dates" if self.kind == "date" else "numbers"
+            text = next((str(value) for value in read.values if not self._fits(value)), "")
+            expected = "dates" if is_date else "numbers"
             raise ValueError(
                 f"Column {shown(self.name)} must hold {expected}. Received: {shown(text)}"
             )
         return numbers
+
+    def _fits(self, value: Any) -> bool:
+        read = Values("text", np.array([value], object))
+        numbers = to_days(read, self.day_first) if self.kind == "date" else to_numbers(read)
+        return numbers is not None
 
     def text(self, read: Values) -> np.ndarray:
         """Returns the values as names of categories, `None` where one is missing."""
@@ -268,7 +272,7 @@ class Column:
         """Returns the column that `to_dict` described."""
         names = [each.name for each in fields(cls)]
         if isinstance(config, dict):
-            config = {"has_other": True} | config  # of version 0.2.0 before it was known
+            config = {"has_other": True, "day_first": None} | config  # of before they were known
         if not isinstance(config, dict) or sorted(config) != sorted(names):
             raise ValueError(
                 f"A column has the entries {', '.join(names)}. Received: {shown(config, 200)}"
@@ -292,12 +296,6 @@ def _is_share(value: Any) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= 1
 
 
-def _fits(kind: str, value: Any) -> bool:
-    column = np.array([value], object)
-    read = to_days if kind == "date" else to_numbers
-    return read(Values("text", column)) is not None
-
-
 def fit_column(
     name: str,
     read: Values,
@@ -313,7 +311,8 @@ def fit_column(
     if kind.name == "ignored":
         return Column(**column, note=kind.note)  # type: ignore[arg-type]
     if kind.name in ("numeric", "date"):
-        numbers = to_days(read) if kind.name == "date" else to_numbers(read)
+        day_first = has_day_first(read) if kind.name == "date" else None
+        numbers = to_days(read, day_first) if kind.name == "date" else to_numbers(read)
         assert numbers is not None  # noqa: S101  (checked with the kind)
         known = numbers[~np.isnan(numbers)]
         if len(known) and np.abs(known).max() > _LARGEST:
@@ -326,6 +325,7 @@ def fit_column(
             **column,  # type: ignore[arg-type]
             number=fit_number_map(numbers, scale, is_unit=is_unit),
             parts=_cycles(known) if kind.name == "date" else (),
+            day_first=day_first,
             low=float(known.min()),
             high=float(known.max()),
         )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_sda._validation import shown
-from keras_sda.datasets.frames import Values, to_days, to_numbers, to_text
+from keras_sda.datasets.frames import Values, has_day_first, to_days, to_numbers, to_text
 
 KINDS = ("numeric", "binary", "categorical", "date", "ignored")
 
@@ -24,10 +24,10 @@ class Kind(NamedTuple):
 def infer_kind(read: Values) -> Kind:
     """Returns the kind of a column by its values.
 
-    Dates, and text in which all are ISO dates, are dates; two values that are booleans, text, or
+    Dates, and text in which all are dates, are dates; two values that are booleans, text, or
     0 and 1 are binary; other numbers are numeric, and other text categorical. Ignored are columns
-    without a value, with one value alone, text that differs in every row, and whole numbers that
-    count the rows.
+    without a value, with one value alone, text that differs in every row, dates such as 1/2/2026 if
+    none shows whether the day comes first, and whole numbers that count the rows.
     """
     known = ~read.missing
     if not known.any():
@@ -38,8 +38,10 @@ def infer_kind(read: Values) -> Kind:
     if len(distinct) == 1 and known.all():
         return Kind("ignored", "the same value in every row")
     is_text = not read.are_categories
-    if is_text and to_days(read) is not None:
+    if is_text and to_days(read, has_day_first(read)) is not None:
         return Kind("date")
+    if is_text and to_days(read, day_first=True) is not None:
+        return Kind("ignored", "dates, of which the day or the month may come first")
     if is_text and _is_written_number(read):
         return infer_kind(Values("number", to_numbers(read)))  # type: ignore[arg-type]
     if len(distinct) == known.sum() and len(distinct) > 2:
@@ -101,9 +103,10 @@ def asked_kind(name: str, read: Values, kind: str) -> Kind:
         raise ValueError(
             f"Column {shown(name)} cannot be numeric, as it holds text that is not a number."
         )
-    if kind == "date" and to_days(read) is None:
+    if kind == "date" and to_days(read, has_day_first(read)) is None:
         raise ValueError(
-            f"Column {shown(name)} cannot be a date: expected dates, or text such as 2026-01-31."
+            f"Column {shown(name)} cannot be a date: expected dates, or text such as 2026-01-31; "
+            "31/1/2026 and 1/31/2026 are dates where a day above 12 shows which number it is."
         )
     count = len({text for text in to_text(read) if text is not None})
     if kind == "binary" and count != 2:

@@ -10,7 +10,8 @@ import numpy as np
 from keras_sda._validation import check_choice, check_non_negative, listed, shown
 from keras_sda.datasets.column import Column, InputGroup, fit_column, is_within_unit
 from keras_sda.datasets.column_kinds import Kind, asked_kind, infer_kind
-from keras_sda.datasets.frames import Values, num_rows, read_frame, read_values, to_datetime
+from keras_sda.datasets.dates import to_datetime
+from keras_sda.datasets.frames import Values, num_rows, read_frame, read_values
 from keras_sda.datasets.number_maps import COLUMN_SCALES, UNIT_SCALES
 from keras_sda.datasets.table_arrays import TableArrays
 
@@ -82,7 +83,7 @@ class Columns:
             kinds: Kinds by name of column, where the inferred one is not meant: `"numeric"`,
                 `"binary"`, `"categorical"`, `"date"` or `"ignore"`. Inferred are: two values that
                 are text, booleans, or 0 and 1: binary; other numbers: numeric; dates, and text of
-                ISO dates: date; other text: categorical. Ignored are columns without a value or
+                dates: date; other text: categorical. Ignored are columns without a value or
                 with one alone, text that differs in every row, and whole numbers that count rows.
             scale: Of numbers. `"squash"`: `z / sqrt(1 + (z / 3)^2)` with z the distance from the
                 median in quartile ranges, as skrub's SquashingScaler, so that heavy tails neither

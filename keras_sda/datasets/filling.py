@@ -7,13 +7,8 @@ import numpy as np
 
 from keras_sda.datasets.column import HALFWAY, Column
 from keras_sda.datasets.columns import Columns
-from keras_sda.datasets.frames import (
-    as_text,
-    date_text,
-    read_frame,
-    read_values,
-    to_datetime,
-)
+from keras_sda.datasets.dates import date_text, to_datetime
+from keras_sda.datasets.frames import as_text, read_frame, read_values
 
 _OWNER = "The table"
 Fills = Mapping[str, tuple[np.ndarray, Sequence[Any]]]

@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_sda._validation import listed
-
-_SECONDS_A_DAY = 86_400.0
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
+from keras_sda.datasets.dates import SECONDS_A_DAY, as_days, date_text, day_comes_first, parse_date
 
 # What is neither text nor a number, date or truth value.
 _NO_VALUES = (list, tuple, dict, set, np.ndarray, bytes, complex, np.complexfloating)
@@ -154,13 +151,13 @@ def _read_series(column: Any) -> Values | None:
         return _text_column(column.to_list())
     if dtype == nw.Datetime and len(column):
         stamps = column.dt.timestamp("us").cast(nw.Float64).to_numpy()
-        return Values("date", np.asarray(stamps, "float64") / 1e6 / _SECONDS_A_DAY)
+        return Values("date", np.asarray(stamps, "float64") / 1e6 / SECONDS_A_DAY)
     return None
 
 
 def _days(dates: np.ndarray) -> np.ndarray:
     seconds = dates.astype("datetime64[ms]")
-    days = seconds.astype("int64") / (1000 * _SECONDS_A_DAY)
+    days = seconds.astype("int64") / (1000 * SECONDS_A_DAY)
     return np.where(np.isnat(seconds), np.nan, days)
 
 
@@ -189,10 +186,10 @@ def _read_items(items: Sequence[Any], owner: str) -> Values:
     if kinds and all(issubclass(kind, numeric) or _is_decimal(kind) for kind in kinds):
         return Values("number", _floats(known))
     if kinds and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in kinds):
-        return Values("date", np.array([_to_days(item) for item in known], "float64"))
+        return Values("date", np.array([_item_days(item) for item in known], "float64"))
     if kinds and all(issubclass(kind, datetime.timedelta) for kind in kinds):
         days = (math.nan if item is None else item.total_seconds() for item in known)
-        return Values("number", np.array(list(days)) / _SECONDS_A_DAY)
+        return Values("number", np.array(list(days)) / SECONDS_A_DAY)
     return _text_column(known)
 
 
@@ -215,16 +212,10 @@ def _floats(items: Sequence[Any]) -> np.ndarray:
     return np.array([np.nan if item is None else float(item) for item in items], "float64")
 
 
-def _to_days(item: Any) -> float:
+def _item_days(item: Any) -> float:
     if item is None:
         return math.nan
-    if isinstance(item, np.datetime64):
-        return float(_days(np.array([item]))[0])
-    if not isinstance(item, datetime.datetime):
-        item = datetime.datetime(item.year, item.month, item.day)
-    if item.tzinfo is None:
-        item = item.replace(tzinfo=datetime.UTC)
-    return (item - _EPOCH).total_seconds() / _SECONDS_A_DAY
+    return float(_days(np.array([item]))[0]) if isinstance(item, np.datetime64) else as_days(item)
 
 
 def _text(item: Any) -> str:
@@ -265,36 +256,24 @@ def to_numbers(read: Values) -> np.ndarray | None:
     return None if np.isinf(numbers).any() else numbers
 
 
-def to_days(read: Values) -> np.ndarray | None:
-    """Returns dates, or text of ISO dates, as days since 1970, UTC; `None` if one is no date."""
+def to_days(read: Values, day_first: bool | None = None) -> np.ndarray | None:
+    """Returns dates, or text of dates, as days since 1970, UTC; `None` if one is no date.
+
+    Args:
+        read: The values.
+        day_first: Whether 1/2/2026 is in February; `None` if it may be either, and so no date.
+    """
     if read.held == "date":
         return read.values
     if read.held != "text":
         return read.values if read.missing.all() else None
     try:
-        known = {text: _parsed(text) for text in set(read.values) if text is not None}
+        known = {text: parse_date(text, day_first) for text in set(read.values) if text is not None}
     except ValueError:
         return None
     return np.array([math.nan if t is None else known[t] for t in read.values], "float64")
 
 
-def _parsed(text: str) -> float:
-    if len(text) < len("2026-01-31") or text[4] != "-" or text[7] != "-":
-        raise ValueError("no date with dashes, such as 2026-01-31")
-    return _to_days(datetime.datetime.fromisoformat(text))
-
-
-def date_text(days: float) -> str:
-    """Returns a day since 1970 as ISO 8601 writes it, with the time if there is one.
-
-    >>> date_text(0.0), date_text(20484.25)
-    ('1970-01-01', '2026-01-31T06:00:00')
-    """
-    moment = to_datetime(days)
-    return moment.date().isoformat() if days == math.floor(days) else moment.isoformat()
-
-
-def to_datetime(days: float) -> datetime.datetime:
-    """Returns a day since 1970 as a date and time without a time zone, in whole seconds."""
-    seconds = round(days * _SECONDS_A_DAY)
-    return (_EPOCH + datetime.timedelta(seconds=seconds)).replace(tzinfo=None)
+def has_day_first(read: Values) -> bool | None:
+    """Whether text of dates such as 31/1/2026 has the day first; `None` if nothing shows it."""
+    return day_comes_first(set(read.values)) if read.held == "text" else None

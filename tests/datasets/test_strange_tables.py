@@ -180,6 +180,78 @@ def test_frames_with_names_given_twice_are_refused():
         Columns.fit(frame)
 
 
+# Dates as text -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-02-01", "2026/2/1", "2026.02.01", "1.2.2026", "01.02.2026", "1 Feb 2026"),
+        *("1-FEB-2026", "February 1, 2026", "Feb 01, 2026 12:00 AM", "2026-02-01T01:00:00+01:00"),
+    ],
+)
+def test_ways_to_write_a_day(text):
+    columns = Columns.fit({"a": [text, "2026-02-03", None]})
+    assert (columns.columns[0].kind, columns.columns[0].low) == ("date", 20485)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("1.2.2026 6:00", 0.25),
+        ("2026/02/01 18:00:00", 0.75),
+        ("1 February 2026 6:00 pm", 0.75),
+        ("Feb 1, 2026 12:00 PM", 0.5),
+        ("1.2.2026 00:00:43.2", 0.0005),
+    ],
+)
+def test_ways_to_write_a_time(text, share):
+    columns = Columns.fit({"a": [text, "2026-02-03"]})
+    assert columns.columns[0].low == pytest.approx(20485 + share, abs=1e-9)
+
+
+def test_days_above_12_show_whether_the_day_comes_first():
+    for texts, is_first in ((["1/2/2026", "13/1/2026"], True), (["2/1/2026", "1/13/2026"], False)):
+        columns = Columns.fit({"a": [*texts, None]})
+        assert columns.columns[0].day_first is is_first
+        assert (columns.columns[0].low, columns.columns[0].high) == (20466, 20485)
+        # New rows alone would not show it.
+        again = Columns.from_dict(json.loads(json.dumps(columns.to_dict())))
+        numbers = again.arrays({"a": [texts[0], "2026-02-01", "1 Feb 2026"]})["numbers"]
+        assert numbers[:, 0].tolist() == [20485] * 3
+        with pytest.raises(ValueError, match="'a' must hold dates. Received: '14/14/2026'"):
+            again({"a": [texts[0], "14/14/2026"]})
+        wrong = "1/13/2026" if is_first else "13/1/2026"
+        with pytest.raises(ValueError, match=f"'a' must hold dates. Received: '{wrong}'"):
+            again({"a": [wrong]})
+
+
+def test_days_and_months_that_cannot_be_told_apart_are_not_guessed():
+    texts = ["1/2/2026", "3/4/2026", "5-6-2026", "1/2/2026"] * 3
+    column = Columns.fit({"a": texts, "n": range(12)}).columns[0]
+    assert (column.kind, column.note) == (
+        "ignored",
+        "dates, of which the day or the month may come first",
+    )
+    with pytest.raises(ValueError, match=r"31/1/2026 and 1/31/2026 are dates where a day above 12"):
+        Columns.fit({"a": texts}, kinds={"a": "date"})
+    # No order makes dates of these.
+    mixed = Columns.fit({"a": ["13/1/2026", "1/13/2026"] * 6, "n": range(12)})
+    assert mixed.columns[0].kind == "binary"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-13-01", "32.1.2026", "31 Foo 2026", "1.2", "2026/1/31 25:00", "2026.1.31 1:00:75"),
+        *("Jan 1, 2026 13:00 PM", "1/2.2026", "0.1.2026", "1.1.0000", "Jann 1, 2026", "1.1.26"),
+    ],
+)
+def test_text_that_only_resembles_dates(text):
+    columns = Columns.fit({"a": [text, "2026-01-31", text, "2026-01-30"]})
+    assert columns.columns[0].kind == "categorical"
+
+
 # Categories that nobody has seen ----------------------------------------------------------------
 
 
