@@ -1,14 +1,28 @@
 """Reader of `.csv` files as spreadsheets of many countries write them."""
 
 import csv
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 # What may be between the values of a line.
 SEPARATORS = (b",", b";", b"\t", b"|")
 
-# A number with a comma before its fraction, and perhaps dots between its thousands.
-_WITH_COMMA = r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?\s*"
+_CURRENCIES = "$€£¥₹"
+
+
+def _written(thousands: str, point: str) -> re.Pattern[str]:
+    """Returns the pattern of a number as people write it, with what may stand around it."""
+    digits = rf"(?:\d+|\d{{1,3}}(?:{thousands}\d{{3}})+)(?:{point}\d+)?"
+    return re.compile(
+        rf"(?P<opening>\()?(?P<sign>[+-])?(?P<before>[{_CURRENCIES}])? ?(?P<digits>{digits})"
+        rf" ?(?P<after>[%{_CURRENCIES}])?(?P<closing>\))?"
+    )
+
+
+# How numbers are written where commas are between the values, and where they are not.
+_WITH_POINT, _WITH_COMMA = _written(",", r"\."), _written(r"\.", ",")
 
 
 class UnexpectedFormatError(ValueError):
@@ -19,7 +33,8 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
     """Reads a `.csv` file in UTF-8 as a pandas frame.
 
     Values lie between commas or, where the line of names has none, between semicolons, tabs or
-    bars; then a comma may stand before the fraction of a number, as in 1.234,5.
+    bars; then a comma may stand before the fraction of a number, as in 1.234,5. Columns of numbers
+    with separated thousands, one currency or percent signs, as in $1,234 and (5.5), are numbers.
 
     Args:
         path: The file.
@@ -45,7 +60,7 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
             f"{path} is not in UTF-8, as its byte {byte:#04x} shows: save it again as UTF-8, "
             'which spreadsheets offer as "CSV UTF-8".'
         ) from error
-    return table if separator == "," else _with_decimal_points(table)
+    return _with_numbers(table, _WITH_POINT if separator == "," else _WITH_COMMA)
 
 
 def read_text(path: Path) -> Any:
@@ -76,17 +91,38 @@ def _header(path: Path) -> tuple[list[str], str]:
     return found[","], ","
 
 
-def _with_decimal_points(table: Any) -> Any:
-    """Returns a frame with text such as 1.234,5 as numbers, where a whole column is so."""
-    import pandas as pd
-
+def _with_numbers(table: Any, pattern: re.Pattern[str]) -> Any:
+    """Returns a frame with text such as $1,234.5 as numbers, where a whole column is so."""
     for name in table.columns:
         column = table[name]
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            continue
-        known = column.dropna().astype(str)
-        has_comma = known.str.contains(",", regex=False).any()
-        if has_comma and known.str.fullmatch(_WITH_COMMA).all():
-            plain = known.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-            table[name] = pd.to_numeric(plain).reindex(table.index)
+        if column.dtype.kind not in "biufM":
+            numbers = _as_numbers(column.dropna().unique(), pattern)
+            if numbers:
+                table[name] = column.map(numbers).astype("float64")
     return table
+
+
+def _as_numbers(texts: Iterable[Any], pattern: re.Pattern[str]) -> dict[str, float] | None:
+    """Returns the number that each text stands for, or `None` if they are not numbers of one kind.
+
+    Percentages among other numbers may mean anything, and amounts in two currencies do not compare.
+    """
+    numbers: dict[str, float] = {}
+    signs: set[str] = set()
+    has_mark = False
+    for text in texts:
+        found = isinstance(text, str) and pattern.fullmatch(text.strip())
+        if not found or bool(found["opening"]) != bool(found["closing"]):
+            return None
+        around = (found["before"] or "") + (found["after"] or "")
+        is_below = found["opening"] or found["sign"] == "-"
+        if len(around) > 1 or (found["opening"] and found["sign"]):
+            return None
+        signs.add(around)
+        has_mark = has_mark or "," in text or around != "" or bool(found["opening"])
+        thousands, point = ",." if pattern is _WITH_POINT else ".,"
+        digits = found["digits"].replace(thousands, "").replace(point, ".")
+        numbers[text] = -float(digits) if is_below else float(digits)
+    has_percent = "%" in signs
+    one_kind = len(signs) == 1 if has_percent else len(signs - {""}) <= 1
+    return numbers if has_mark and one_kind else None

@@ -39,7 +39,7 @@ def impute_file(run: Any, data: str) -> tuple[Any, dict[str, int]]:
     if text is not None and len(text) == len(frame):
         frame = text
         fills = {
-            name: (missing, [_written(value) for value in values])
+            name: (missing, [_written(value, text[name]) for value in values])
             for name, (missing, values) in fills.items()
         }
     return with_values(frame, fills), counts
@@ -86,8 +86,12 @@ def short_text(value: Any) -> str:
     return f"{float(f'{value:.4g}'):,.10g}" if abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _written(value):
-    return as_text(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
+def _written(value, column):
+    if not isinstance(value, float):
+        return str(value)
+    # Among percentages, a number without the sign could mean anything.
+    sign = "%" if column.str.strip().str.endswith("%").any() else ""
+    return as_text(float(f"{value:.6g}")) + sign
 
 
 def explain(run: Any, data: Any, top: int, columns: int) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from commands import call, printed_by, refused
 from people import people
 
+from keras_sda.datasets import read_rows
 from keras_sda.experiments import load_run
 
 QUICK = ("--units", "16", "--pretrain-epochs", "30", "--epochs", "1", "--no-backup", "--quiet")
@@ -47,6 +48,21 @@ def test_impute_copies_what_is_there_and_fills_what_is_not(folder):
     table = pd.read_csv(folder / "new-filled.csv")
     assert set(table["city"]) == {"Rome", "Oslo", "Bonn"}
     assert table["age"].between(20, 70).all()
+
+
+def test_impute_fills_percentages_with_percentages(folder):
+    table = people_with_pay()
+    table["age"] = [f"{age:.0f}%" if age > 0 else "" for age in table["age"]]
+    table["pay"] = [f"${pay:,.2f}" for pay in table["pay"]]
+    table.loc[3, "pay"] = ""
+    table.to_csv(folder / "signs.csv", index=False)
+    printed_by("impute", folder / "run", folder / "signs.csv")
+    filled = pd.read_csv(folder / "signs-filled.csv")
+    assert filled["age"].str.fullmatch(r"[\d.]+%").all()
+    assert filled["pay"].drop(3).equals(table["pay"].drop(3))
+    again = read_rows(folder / "signs-filled.csv", None).x
+    assert again["age"].between(20, 70).all()
+    assert again["pay"].between(table["income"].min(), 3 * table["income"].max()).all()
 
 
 def test_impute_writes_parquet_and_works_from_python(folder):

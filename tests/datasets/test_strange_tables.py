@@ -33,6 +33,54 @@ def test_semicolons_and_decimal_commas(tmp_path):
     assert (x.tolist(), y.tolist()) == ([[1.5], [2.0]], [2.5, 3.0])
 
 
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1,234.5", "12", "-1,000,000", ""], [1234.5, 12, -1e6, np.nan]),
+        (["$5", "$1,200.25", "-$3", "(7)"], [5, 1200.25, -3, -7]),
+        (["5 \u20ac", "\u20ac6", "7"], [5, 6, 7]),
+        (["12.5%", "3 %", "-1%"], [12.5, 3, -1]),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path, texts, numbers):
+    frame = pd.DataFrame({"a": texts, "b": "x"})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    np.testing.assert_array_equal(read_rows(tmp_path / "rows.csv").x["a"], numbers)
+    # Where a comma is before the fraction, other signs are between the values.
+    swapped = [text.translate(str.maketrans(",.", ".,")) for text in texts]
+    frame.assign(a=swapped).to_csv(tmp_path / "rows.csv", index=False, sep=";")
+    np.testing.assert_array_equal(read_rows(tmp_path / "rows.csv").x["a"], numbers)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1,23", "12"],  # a comma before a fraction, or an error
+        ["1,2345", "1,234"],
+        ["12%", "0.5"],  # a half, or half a per cent
+        ["$5", "\u20ac5"],
+        ["$5$", "$6"],
+        ["(-5)", "$6"],
+        ["(5", "$6"],
+        ["1,234", "about 5"],
+        ["$", "$5"],
+        ["10.200.300", "10.200.301"],
+    ],
+)
+def test_text_that_only_resembles_numbers(tmp_path, texts):
+    pd.DataFrame({"a": texts, "b": "x"}).to_csv(tmp_path / "rows.csv", index=False)
+    assert read_rows(tmp_path / "rows.csv").x["a"].tolist() == texts
+
+
+def test_amounts_are_a_quantity_to_learn(tmp_path):
+    dollars = [f"${1000 + 7.5 * row:,.2f}" for row in range(50)]
+    table = pd.DataFrame({"n": np.arange(50) % 9, "price": dollars})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    data = load(tmp_path / "rows.csv", target="price")
+    labels = np.concatenate([data.train.y, data.valid.y, data.test.y])
+    np.testing.assert_array_equal(np.sort(labels), 1000 + 7.5 * np.arange(50))
+
+
 def test_tabs_and_bars(tmp_path):
     assert read(tmp_path, "a\tb\n1\t2\n").x.tolist() == [[1, 2]]
     assert read(tmp_path, "a|b\n1.5|2\n").x.tolist() == [[1.5, 2]]
