@@ -2,9 +2,12 @@
 
 import csv
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 # What may be between the values of a line.
 SEPARATORS = (b",", b";", b"\t", b"|")
@@ -35,18 +38,20 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
     Values lie between commas or, where the line of names has none, between semicolons, tabs or
     bars; then a comma may stand before the fraction of a number, as in 1.234,5. Columns of numbers
     with separated thousands, one currency or percent signs, as in $1,234 and (5.5), are numbers.
+    Whole numbers of which one begins like 00501 are codes, and remain text.
 
     Args:
         path: The file.
         nrows: How many rows are read; `None` for all.
 
     Raises:
-        UnexpectedFormatError: If it is not in UTF-8, or two columns have the same name.
+        UnexpectedFormatError: If it is not in UTF-8, two columns have the same name, or rows have
+            more values than there are names.
     """
     import pandas as pd
 
     try:
-        names, separator = _header(path)
+        names, separator, extra = _header(path)
         double = sorted({name for name in names if name.strip() and names.count(name) > 1})
         if double:
             raise UnexpectedFormatError(
@@ -54,6 +59,9 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
             )
         # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
         table = pd.read_csv(path, sep=separator, low_memory=False, nrows=nrows)
+        if extra > 0 and nrows != 0:
+            table = _without_empty_ends(table, path, separator, extra)
+        table = _with_codes(table, path, separator)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UnexpectedFormatError(
@@ -72,30 +80,97 @@ def read_text(path: Path) -> Any:
 
     if _header(path)[1] != ",":
         return None
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of separators at ends of lines
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     table.columns = [str(column) for column in table.columns]
     return table
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    """Returns the names in the first line, and what is between them."""
-    found: dict[str, list[str]] = {}
+def _header(path: Path) -> tuple[list[str], str, int]:
+    """Returns the names in the first line, the separator, and how many more values the next has."""
+    found: dict[str, list[list[str]]] = {}
     for separator in (each.decode() for each in SEPARATORS):
         with path.open(encoding="utf-8-sig", newline="") as file:
             try:
-                found[separator] = next(csv.reader(file, delimiter=separator), [])
+                lines = filter(None, csv.reader(file, delimiter=separator))
+                found[separator] = [next(lines, []), next(lines, [])]
             except csv.Error:  # pandas says better what is wrong
-                found[separator] = []
-        if len(found[separator]) > 1:
-            return found[separator], separator
-    return found[","], ","
+                found[separator] = [[], []]
+        if len(found[separator][0]) > 1:
+            break
+    else:
+        separator = ","
+    names, values = found[separator]
+    return names, separator, len(values) - len(names)
+
+
+def _without_empty_ends(table: Any, path: Path, separator: str, extra: int) -> Any:
+    """Returns a frame read anew, of rows with a separator behind their last value.
+
+    pandas had taken the first values of rows that are longer than the line of names as an index.
+    """
+    import pandas as pd
+
+    if not table.iloc[:, -extra:].isna().all(axis=None):
+        names = table.shape[1]
+        raise UnexpectedFormatError(
+            f"{path} has {names} names in its first line and rows of {names + extra} values: name "
+            "each column, or remove what is behind the last one."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # that it leaves out the ends
+        return pd.read_csv(path, sep=separator, low_memory=False, nrows=len(table), index_col=False)
+
+
+def _with_codes(table: Any, path: Path, separator: str) -> Any:
+    """Returns a frame with codes such as 00501 as text; pandas makes 501 of them."""
+    import pandas as pd
+
+    # Whole numbers with gaps are floats.
+    gaps = table.isna().any().to_numpy()
+    whole = [
+        n
+        for n, dtype in enumerate(table.dtypes)
+        if dtype.kind in "iu" or (dtype.kind == "f" and gaps[n] and _is_whole(table.iloc[:, n]))
+    ]
+    if table.empty or not whole or not _has_codes(path, separator):
+        return table
+    text = pd.read_csv(
+        path, sep=separator, dtype=str, usecols=whole, nrows=len(table), index_col=False
+    )
+    for name in text.columns:
+        known = text[name].dropna().str.strip()
+        if known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any():
+            table[name] = text[name].str.strip()
+    return table
+
+
+def _is_whole(column: Any) -> bool:
+    """Whether a column of floats holds whole numbers, and perhaps gaps."""
+    return bool((column.dropna() % 1 == 0).all())
+
+
+def _has_codes(path: Path, separator: str) -> bool:
+    """Whether a value in a file may begin with a 0 and another digit."""
+    starts = np.frombuffer(f'{separator}\n"'.encode(), "uint8")
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(2**22):
+            content = np.frombuffer(end + chunk, "uint8")
+            first, second, third = content[:-2], content[1:-1], content[2:]
+            zeros = np.flatnonzero((second == ord("0")) & (third >= ord("0")) & (third <= ord("9")))
+            if np.isin(first[zeros], starts).any():
+                return True
+            end = chunk[-2:]
+    return False
 
 
 def _with_numbers(table: Any, pattern: re.Pattern[str]) -> Any:
     """Returns a frame with text such as $1,234.5 as numbers, where a whole column is so."""
-    for name in table.columns:
-        column = table[name]
-        if column.dtype.kind not in "biufM":
+    for name, dtype in table.dtypes.items():
+        if dtype.kind not in "biufM":
+            column = table[name]
             numbers = _as_numbers(column.dropna().unique(), pattern)
             if numbers:
                 table[name] = column.map(numbers).astype("float64")

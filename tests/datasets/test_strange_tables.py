@@ -72,6 +72,22 @@ def test_text_that_only_resembles_numbers(tmp_path, texts):
     assert read_rows(tmp_path / "rows.csv").x["a"].tolist() == texts
 
 
+def test_codes_keep_the_zeros_that_they_begin_with(tmp_path):
+    rows = "zip,size,time,part\n00501,01.5,0,00\n10001,2,10,1\n,3,,\n"
+    frame = read(tmp_path, rows).x
+    assert frame["zip"].tolist()[:2] == ["00501", "10001"]
+    assert frame["zip"].isna().tolist() == [False, False, True]
+    assert frame["size"].tolist() == [1.5, 2, 3]
+    assert frame["time"].tolist()[:2] == [0, 10]
+    assert frame["part"].tolist()[:2] == ["00", "1"]
+    frame = read(tmp_path, 'x;"zip"\n1;"00501"\n2;"94103"\n').x
+    assert frame["zip"].tolist() == ["00501", "94103"]
+    # New rows without such a code are of the same categories.
+    columns = Columns.fit({"zip": ["00501", "10001", "94103"] * 10})
+    expected = columns({"zip": ["94103", "10001"]})
+    np.testing.assert_array_equal(columns(read(tmp_path, "zip,a\n94103,x\n10001,y\n").x), expected)
+
+
 def test_amounts_are_a_quantity_to_learn(tmp_path):
     dollars = [f"${1000 + 7.5 * row:,.2f}" for row in range(50)]
     table = pd.DataFrame({"n": np.arange(50) % 9, "price": dollars})
@@ -113,6 +129,20 @@ def test_names_given_twice_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"rows.csv has two columns of one name: a\. Rename"):
             read(tmp_path, content)
     assert list(read(tmp_path, ",n,\n1,2,3\n").x.shape) == [1, 3]  # without a name, they differ
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_rows_that_are_longer_than_the_names(tmp_path, separator):
+    rows = "a,zip,y\n1,007,0,\n2,100,1,\n".replace(",", separator)
+    frame = read(tmp_path, rows).x
+    assert frame.to_dict("list") == {"a": [1, 2], "zip": ["007", "100"], "y": [0, 1]}
+    for end in ("9", "x"):
+        refusal = r"rows.csv has 3 names in its first line and rows of 4 values: name each column"
+        with pytest.raises(ValueError, match=refusal):
+            read(tmp_path, rows.replace(f"1{separator}\n", f"1{separator}{end}\n"))
+    # As R writes the names of rows.
+    with pytest.raises(ValueError, match="has 2 names in its first line and rows of 3 values"):
+        read(tmp_path, "a,b\nrow1,1,2\nrow2,3,4\n".replace(",", separator))
 
 
 def test_an_index_without_a_name_is_no_input(tmp_path):
