@@ -50,6 +50,17 @@ def _without_garbage_collection() -> Iterator[None]:
         gc.freeze()
 
 
+def _open_closed_streams() -> None:
+    """Lets what is written to a closed output vanish, and not enter a file that is opened next."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+
+
 def _keep_what_jax_compiles() -> None:
     """Has JAX keep compiled programs for the next command, unless the user has chosen otherwise.
 
@@ -62,6 +73,7 @@ def _keep_what_jax_compiles() -> None:
 
 def main() -> None:
     """Runs `keras-sda`."""
+    _open_closed_streams()
     arguments = sys.argv[1:]
     only_explains = not arguments or "--help" in arguments or arguments == ["--version"]
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()

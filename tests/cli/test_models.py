@@ -1,6 +1,8 @@
 """`keras-sda train --model NAME`: every model of the zoo is trained and used by one command."""
 
 import json
+import subprocess
+import sys
 import tomllib
 
 import numpy as np
@@ -299,3 +301,11 @@ def test_refusals(tmp_path, trained):
         "train", "--config", tmp_path / "c.toml", "--model", "mlp"
     )
     assert "does not hold a run" in refused("train", "--like", tmp_path)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-"])
+def test_a_closed_output_is_no_hindrance(closed):
+    command = f'"{sys.executable}" -m keras_sda_cli models {closed}'
+    result = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("StackedDenoisingAutoencoder" in result.stdout) == (closed == "2>&-")
