@@ -33,17 +33,30 @@ class _OneSentence(click.Group):
         except FloatingPointError as error:
             status, message = 1, str(error)
         except Exception as error:
-            if isinstance(error, (ValueError, OSError, ImportError)):
+            if _lacks_room(error):
+                message = (
+                    "the disk is full, or files may not be so large, and what was to be written is "
+                    "not there: make room, or write elsewhere."
+                )
+            elif isinstance(error, (ValueError, OSError, ImportError)):
                 message = str(error)
             elif _lacks_memory(error):
                 message = "the memory is full: take fewer units, fewer rows, or smaller batches."
             else:
                 raise
         if message is not None:
-            # Keras explains at length after an empty line.
-            sentence = " ".join(message.strip().split("\n\n")[0].split())
+            # Keras explains at length after an empty line, and TensorFlow quotes code before one.
+            parts = message.strip().split("\n\n")
+            sentence = " ".join(parts[-1 if parts[0] == "in user code:" else 0].split())
             click.echo(f"Error: {sentence}"[:_MOST], err=True)
         sys.exit(status)
+
+
+def _lacks_room(error: BaseException) -> bool:
+    """Whether an error of the system, which no one has put into words, says that a disk is full."""
+    from keras_sda.resuming.files import lacks_room
+
+    return isinstance(error, OSError) and str(error).startswith("[Errno") and lacks_room(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:

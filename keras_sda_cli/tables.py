@@ -33,7 +33,7 @@ def impute(run, data, output):
     output = Path(output) if output else path.with_name(f"{path.stem}-filled{path.suffix}")
     if not is_table(output):
         raise click.UsageError("A table is written as .csv or .parquet: give such an --output.")
-    check_output(output, ".csv", ".parquet")
+    check_output(output, ".csv", ".parquet", run=run, data=data)
     loaded = load_run(run)
     filled, counts = impute_file(loaded, data)
     for line in loaded.remarks(data):
@@ -75,12 +75,13 @@ def explain(run, data, top, columns, output, part, data_dir):
     from keras_sda.experiments import load_run
     from keras_sda.experiments.explaining import read_whole
     from keras_sda.experiments.run_folder import check_output, save_table
+    from keras_sda.resuming.files import replacing
 
     suffix = Path(output).suffix.lower() if output else None
     if suffix not in (None, ".csv", ".parquet", ".json"):
         raise click.UsageError("Explanations are written as .csv, .parquet or .json.")
     if output:
-        check_output(output, suffix or "")
+        check_output(output, suffix or "", run=run, data=data)
     loaded = load_run(run)
     is_table = loaded.columns is not None
     rows = (
@@ -100,7 +101,8 @@ def explain(run, data, top, columns, output, part, data_dir):
     for text in _as_text(lines, list(ids), what):
         click.echo(text)
     if suffix == ".json":
-        lines.to_json(output, orient="records", indent=1)
+        with replacing(Path(output)) as partial:
+            lines.to_json(partial, orient="records", indent=1)
         click.echo(f"{output}: {len(lines):,} lines")
     elif output:
         click.echo(save_table(lines, output))

@@ -101,7 +101,7 @@ def encode(run, data, output, level, data_dir, target, part):
     from keras_sda.experiments.run_folder import check_output, save_array, save_table
 
     loaded = load_run(run)
-    check_output(output, *_TABLES)
+    check_output(output, *_TABLES, run=run, data=data)
     rows = _rows(loaded, data, target, part, data_dir)
     codes = loaded.encode(rows.x, level)
     if is_table(output):
@@ -134,7 +134,7 @@ def reconstruct(run, data, output, data_dir, target, part):
     columns = loaded.columns
     if is_table(output) and columns is None:
         raise ValueError("Only the run of a table is written as one: give an --output in .npy.")
-    check_output(output, *_TABLES)
+    check_output(output, *_TABLES, run=run, data=data)
     rows = _rows(loaded, data, target, part, data_dir)
     reconstructions = loaded.reconstruct(rows.x)
     raw = loaded.raw_rows(data, target, part, data_dir=data_dir)

@@ -17,6 +17,7 @@ import platform
 import shlex
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -267,20 +268,28 @@ def _plain(value):
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-def check_output(path: str | Path, *suffixes: str) -> Path:
+def check_output(
+    path: str | Path, *suffixes: str, run: str | None = None, data: str | None = None
+) -> Path:
     """Returns the path of a file to write, before what is to be written takes its time.
 
     Args:
         path: The file; its folder is made if need be.
         *suffixes: What its name may end in.
+        run: Folder of the run that is used, whose files must stay.
+        data: The file of rows that are used, which must stay, too.
 
     Raises:
-        ValueError: If it has another ending, or its folder cannot be written.
+        ValueError: If it has another ending, its folder cannot be written, or it is to stay.
     """
     target = Path(path)
     if target.suffix.lower() not in suffixes:
         names = " or ".join(suffixes)
         raise ValueError(f"The output must be a file name that ends in {names}. Received: {path}")
+    used = [Path(run, name) for name in (MODEL, CONFIG, METRICS, DETECTOR)] if run else []
+    used += [Path(data)] if data else []
+    if target.exists() and any(each.exists() and each.samefile(target) for each in used):
+        raise ValueError(f"The output {path} would replace a file that is read: give another name.")
     writable_folder(target.parent)
     return target
 
@@ -288,8 +297,10 @@ def check_output(path: str | Path, *suffixes: str) -> Path:
 def save_array(array: np.ndarray, path: str) -> str:
     """Writes an array as `.npy` and returns a line that says so."""
     target = check_output(path, ".npy")
-    with replacing(target) as partial:
-        np.save(partial, array)
+    with replacing(target) as partial, partial.open("wb") as file:
+        # By Python's own writing: NumPy's does not always notice that a disk is full.
+        writer: Any = types.SimpleNamespace(write=file.write)
+        np.lib.format.write_array(writer, array, allow_pickle=False)
     return f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}"
 
 
@@ -305,10 +316,11 @@ def save_table(columns: Mapping[str, Any], output: str | Path) -> str:
     path = Path(output)
     writable_folder(path.parent)
     table = pd.DataFrame(dict(columns))
-    if path.suffix.lower() == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        table.to_parquet(path, index=False)
+    with replacing(path) as partial:
+        if path.suffix.lower() == ".csv":
+            table.to_csv(partial, index=False)
+        else:
+            table.to_parquet(partial, index=False)
     return f"{path}: {len(table):,} rows, {len(table.columns)} columns"
 
 

@@ -1,6 +1,7 @@
 """`impute` and `explain`: what a run expects of the cells of a table."""
 
 import json
+import resource
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,44 @@ def test_impute_fills_percentages_with_percentages(folder):
     again = read_rows(folder / "signs-filled.csv", None).x
     assert again["age"].between(20, 70).all()
     assert again["pay"].between(table["income"].min(), 3 * table["income"].max()).all()
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "explain", "impute"])
+def test_files_that_are_read_are_not_replaced(folder, command, tmp_path):
+    data = tmp_path / "rows.csv"
+    people_with_pay().to_csv(data, index=False)
+    (tmp_path / "link.csv").symlink_to(data)
+    before = data.read_bytes()
+    for output in (data, tmp_path / "link.csv"):
+        message = refused(command, folder / "run", data, "--output", output)
+        assert message == (
+            f"The output {output} would replace a file that is read: give another name."
+        )
+    if command == "explain":
+        for name in ("metrics.json", "config.json"):
+            run_file = folder / "run" / name
+            message = refused(command, folder / "run", data, "--output", run_file)
+            assert "would replace a file that is read" in message
+            json.loads(run_file.read_text())
+    assert data.read_bytes() == before
+    printed_by(command, folder / "run", data, "--output", tmp_path / "new.csv")
+    assert not list(tmp_path.glob("partial-*"))
+
+
+@pytest.mark.parametrize("name", ["codes.npy", "codes.csv", "codes.parquet"])
+def test_a_full_disk_leaves_the_older_output(folder, name, tmp_path):
+    output = tmp_path / name
+    printed_by("encode", folder / "run", folder / "people.csv", "--output", output)
+    before = output.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        message = refused("encode", folder / "run", folder / "people.csv", "--output", output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert message.startswith("the disk is full, or files may not be so large")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert output.read_bytes() == before
 
 
 def test_impute_writes_parquet_and_works_from_python(folder):
