@@ -189,6 +189,34 @@ def test_parquet_of_numbers_that_would_fill_the_memory(tmp_path):
     assert pa.total_allocated_bytes() == before
 
 
+def test_parquet_of_small_numbers_that_would_fill_the_memory(tmp_path):
+    table = pa.table({"x": pa.array(np.zeros(2**26, "int8"))})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 2**18
+    with pytest.raises(ValueError, match=f"unpack to more than {2**28}"):
+        load(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("texts", [["x" * 2**18], [b"x" * 2**18]])
+def test_parquet_of_categories_that_would_fill_the_memory(tmp_path, texts):
+    column = pa.array(texts * 2**11).dictionary_encode()
+    pq.write_table(pa.table({"x": column}), tmp_path / "a.parquet", compression="gzip")
+    assert (tmp_path / "a.parquet").stat().st_size < 2**15
+    with pytest.raises(ValueError, match=f"unpack to more than {2**28}"):
+        load(tmp_path / "a.parquet")
+
+
+def test_parquet_of_categories_is_read(tmp_path):
+    columns = {
+        "c": pa.array(["a", "b", None, "a"] * 20).dictionary_encode(),
+        "n": pa.array([3, 5, 7, 7] * 20).dictionary_encode(),
+        "y": pa.array([0, 1] * 40),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    kinds = {c.name: c.kind for c in load(tmp_path / "a.parquet", target="y").columns.columns}
+    assert kinds == {"c": "binary", "n": "numeric"}
+
+
 def test_parquet_of_text_that_would_fill_the_memory(tmp_path):
     text = pa.array(["q" * 2**20]).take(pa.array(np.zeros(300, int)))
     pq.write_table(pa.table({"x": text}), tmp_path / "a.parquet")
