@@ -14,6 +14,8 @@ import numpy as np
 
 # Rows checked at a time, so that a check never copies the whole of a large array.
 _CHUNK_ROWS = 4096
+# Sizes that NumPy and the backends can count.
+_LARGEST_INT = 2**63 - 1
 # Characters of a name that a list of several shows.
 _NAME = 40
 
@@ -29,6 +31,8 @@ def check_positive_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise wrong_argument(name, owner, "be a whole number of at least 1", value)
+    if int(value) > _LARGEST_INT:
+        raise wrong_argument(name, owner, f"be a whole number of at most {_LARGEST_INT}", value)
     return int(value)
 
 
@@ -36,6 +40,8 @@ def check_non_negative_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
         raise wrong_argument(name, owner, "be a whole number of at least 0", value)
+    if int(value) > _LARGEST_INT:
+        raise wrong_argument(name, owner, f"be a whole number of at most {_LARGEST_INT}", value)
     return int(value)
 
 
@@ -43,7 +49,7 @@ def check_fraction(name: str, value: Any, owner: str, *, below_one: bool = False
     """Returns `value` as a `float` if it lies in [0, 1] (in [0, 1) with `below_one`)."""
     interval = "[0, 1)" if below_one else "[0, 1]"
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not valid or not 0 <= float(value) <= 1 or (below_one and value == 1):
+    if not valid or not 0 <= value <= 1 or (below_one and value == 1):
         raise wrong_argument(name, owner, f"lie in {interval}", value)
     return float(value)
 
@@ -59,7 +65,7 @@ def check_share(name: str, value: Any, owner: str) -> float:
 def check_non_negative(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number of at least 0."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not valid or not math.isfinite(value) or value < 0:
+    if not valid or not _is_finite(value) or value < 0:
         raise wrong_argument(name, owner, "be a finite number of at least 0", value)
     return float(value)
 
@@ -127,9 +133,16 @@ def check_seed(name: str, value: Any, owner: str) -> int | None:
 def check_number(name: str, value: Any, owner: str) -> float:
     """Returns `value` as a `float` if it is a finite number."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not valid or not math.isfinite(value):
+    if not valid or not _is_finite(value):
         raise wrong_argument(name, owner, "be a finite number", value)
     return float(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of a whole number that no float holds
+        return False
 
 
 def get_activation(name: str, value: Any, owner: str) -> Any:
@@ -181,10 +194,17 @@ def per_level(name: str, value: Any, num_levels: int, owner: str) -> list[Any]:
     return list(value)
 
 
+def unmasked(array: Any) -> Any:
+    """Returns a masked array as a plain one, where what is masked is missing; others as is."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    return np.ma.filled(array.astype("float64"), np.nan) if array.mask.any() else array.data
+
+
 def as_numbers(value: Any, owner: str, name: str) -> np.ndarray:
     """Returns a non-empty array of finite numbers, made of anything that NumPy takes."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(unmasked(value))
     except (ValueError, TypeError) as error:  # such as rows of different lengths
         raise wrong_argument(name, owner, "be an array of numbers", value) from error
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
@@ -325,7 +345,7 @@ def check_same_length(x: Any, y: Any, owner: str) -> None:
 
 def check_weights(weights: np.ndarray, x: Any, owner: str) -> None:
     """Checks that there is one weight per row, none of them negative and at least one above 0."""
-    if weights.dtype.kind not in "biuf" or weights.ndim == 0:
+    if weights.dtype.kind not in "biuf" or weights.ndim == 0 or weights.size != len(weights):
         raise ValueError(
             f"{owner} needs one number per row in `sample_weight`. Received an array of "
             f"{weights.dtype} of shape {weights.shape}."

@@ -86,6 +86,7 @@ def for_level(identifier, level: int, seed: int | None):
 
 def child_seeds(seed: int | None, count: int) -> list[int | None]:
     """Returns `count` seeds derived from `seed`, or `count` times `None` if there is none."""
+    seed = check_seed("seed", seed, "the model")
     if seed is None:
         return [None] * count
     children = np.random.SeedSequence(seed).generate_state(count)

@@ -359,11 +359,14 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if value.startswith(("{", "[")):
         import tomllib
 
+        from keras_sda._validation import shown
+
         try:
             return key, without_none(tomllib.loads(f"value = {value}")["value"])
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # numbers of too many digits, deep lists
             raise click.UsageError(
-                f"--set expects lists and tables as TOML writes them ({error}). Received: {text!r}"
+                f"--set expects lists and tables as TOML writes them ({error}). Received: "
+                f"{shown(text, 200)}"
             ) from error
     if "," in value:
         return key, [_plain_value(part.strip()) for part in value.split(",")]

@@ -180,10 +180,10 @@ def _read_toml(path: Path, model: str | None) -> Any:
     from keras_sda.experiments import Experiment, zoo
 
     check_is_file(path)
+    check_memory(path, path.stat().st_size)
     try:
-        check_memory(path, path.stat().st_size)
         values = without_none(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of too many digits, deep lists
         raise ValueError(f"{path} cannot be read as TOML: {error}") from error
     table = values.get("model", {})
     name = table.get("name") if isinstance(table, dict) else None

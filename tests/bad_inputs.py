@@ -75,6 +75,8 @@ CAUSES = {
         "Labels", "Weights are negative, NaN, or all 0", "Give weights of at least 0."
     ),
     "weight count": Cause("Labels", "There are more or fewer weights than rows", "One for each."),
+    "weight shape": Cause("Labels", "A row has several weights", "One for each row."),
+    "masked": Cause("Rows", "A value is masked", "It counts as missing: fill it, or drop the row."),
     "unknown name": Cause("Arguments", "A name is not known", "Choose one that the message lists."),
     "negative": Cause("Arguments", "A number is negative", "Give one of the range it names."),
     "zero": Cause("Arguments", "A number is 0", "Give one above 0."),
@@ -152,6 +154,8 @@ def spoilt(table: np.ndarray, value: Any, row: int = 2) -> np.ndarray:
 def bad_rows(x: np.ndarray) -> Iterator[tuple[str, str, Any, str]]:
     """Yields cause, words, rows and answer for everything that no method takes as rows."""
     yield "nan", "a NaN in row 2", spoilt(x, np.nan), "row 2 holds NaN or infinity"
+    masked = np.ma.masked_array(x, np.isnan(spoilt(x, np.nan)))
+    yield "masked", "a masked value in row 2", masked, "row 2 holds NaN or infinity"
     yield "infinity", "an infinity in row 2", spoilt(x, np.inf), "row 2 holds NaN or infinity"
     yield "too large", "1e300 in row 2", spoilt(x.astype("float64"), 1e300), "scale the data"
     yield "width", "a column too few", x[..., :-1] if x.ndim == 2 else x[:, :-1], "of shape (rows"
@@ -310,6 +314,7 @@ def _of_fit(name, x, labels):
     weights = {
         "weights": (-np.ones(ROWS), "finite numbers of at least 0 in `sample_weight`"),
         "weight count": (np.ones(5), "one weight per row"),
+        "weight shape": (np.ones((ROWS, 2)), "one number per row in `sample_weight`"),
     }
     for cause, (weight, says) in weights.items():
         call = functools.partial(_on_model, name, "fit", x, *labels, sample_weight=weight)

@@ -9,6 +9,7 @@ import numpy as np
 from bad_inputs import (
     CONSTRUCTORS,
     FEATURES,
+    MODELS,
     PARTS,
     ROWS,
     BadInput,
@@ -42,6 +43,13 @@ def of_constructors() -> Iterator[BadInput]:
             shown = ", ".join(f"{key}={each!r}" for key, each in changes.items())
             call = functools.partial(_model, name, **changes)
             yield BadInput(name, cause, f"{name}({shown})", call, says[0] if says else option)
+    for name in MODELS:
+        for seed in ("zero", -7, float("nan"), float("inf")):
+            call = functools.partial(_model, name, seed=seed)
+            yield BadInput(name, "seed", f"{name}(seed={seed!r})", call, "`seed`")
+        if name not in ("ConvolutionalAutoencoder", "LeNet5", "UnrolledAutoencoder"):
+            call = functools.partial(_model, name, input_dim=10**400)
+            yield BadInput(name, "above", f"{name}(input_dim=10**400)", call, "`input_dim`")
     for name, (function, valid, lines) in PARTS.items():
         for cause, option, value, *own in lines:
             changes = value if isinstance(value, dict) and value else {option: value}
@@ -399,6 +407,7 @@ def _command(*arguments):
     raise RefusedError(lines[0].removeprefix("Error: "))
 
 
+OPTIONS = "training.optimizer_options"
 COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "train": (
         ("unknown name", "--model nosuch", "nosuch"),
@@ -416,6 +425,12 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("empty name", "--like ''", "like"),
         ("above", "--seed 4294967296", "seed"),
         ("seed", "--seed -1", "seed"),
+        ("unknown name", "--set training.loss=nosuch", "training.loss"),
+        ("wrong object", "--optimizer Optimizer", "optimizer"),
+        ("wrong object", "--pretrain-optimizer Optimizer", "optimizer"),
+        ("wrong object", f"--set {OPTIONS}={{{{name=1}}}}", OPTIONS),
+        ("above", f"--set training.learning_rate=1{'0' * 400}", "training.learning_rate"),
+        ("wrong object", f"--set training.epochs={'[' * 2000}", "--set"),
     ),
     "evaluate": (
         ("missing value", "", "RUN"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_sda._validation import listed
+from keras_sda._validation import listed, unmasked
 from keras_sda.datasets.dates import SECONDS_A_DAY, as_days, date_text, day_comes_first, parse_date
 
 # What is neither text nor a number, date or truth value.
@@ -114,6 +114,7 @@ def read_values(column: Any, owner: str) -> Values:
     Raises:
         ValueError: If a value is infinite, or of a kind that no table holds.
     """
+    column = unmasked(column)
     read = _read_array(np.asarray(column)) if _is_plain(column) else _read_series(column)
     if read is None:
         items = column.tolist() if isinstance(column, np.ndarray) else list(column)

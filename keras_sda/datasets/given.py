@@ -5,14 +5,18 @@ tensor of any backend, a sparse matrix, or a list of numbers. Datasets and gener
 and stay as they are: of them the first batch is checked, and each loss.
 """
 
+import datetime
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_sda._validation import shown
+from keras_sda._validation import shown, unmasked
 from keras_sda.datasets.batches import is_dataset
 from keras_sda.datasets.outside_memory import ComputedRows, SparseRows
+
+# What pandas would make numbers of, or fail at.
+_NO_NUMBERS = (str, datetime.date, datetime.timedelta)
 
 _KINDS = "a NumPy array, a table, a tensor, or a dataset of batches"
 
@@ -60,7 +64,7 @@ def is_streamed(value: Any) -> bool:
 def _array(value):
     """Returns the array of whatever holds numbers."""
     if isinstance(value, np.ndarray):
-        return value
+        return unmasked(value)
     if hasattr(value, "detach"):  # PyTorch's, which may be on a device, or need a gradient
         value = value.detach().cpu()
         return np.asarray(value.float() if str(value.dtype) == "torch.bfloat16" else value)
@@ -69,7 +73,7 @@ def _array(value):
     if hasattr(value, "to_numpy"):
         array = value.to_numpy()
         # Columns of several dtypes, or of those that know a missing value.
-        if array.dtype.kind == "O" and not any(isinstance(one, str) for one in array.flat):
+        if array.dtype.kind == "O" and not any(isinstance(one, _NO_NUMBERS) for one in array.flat):
             array = value.to_numpy(dtype="float64", na_value=np.nan)
         return array
     return np.asarray(value)

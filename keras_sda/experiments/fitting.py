@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_sda import datasets
+from keras_sda._validation import shown
 from keras_sda.callbacks import LevelProgress, PatienceStopping, StopOnNonFiniteLoss
 from keras_sda.datasets.batches import BATCH_SIZE
 from keras_sda.datasets.labels import balanced_weights
@@ -57,6 +58,26 @@ def train_whole(
     metrics["minutes"]["training"] = saver.minutes_since(start)
     best = stopping.best_epoch if stopping is not None else (history.epoch or [None])[-1]
     metrics["best_epoch"] = None if best is None else best + 1
+
+
+def check_training(how: Training | None) -> None:
+    """Checks before pretraining what only training will need.
+
+    Raises:
+        ValueError: If Keras does not know the optimizer or the loss.
+    """
+    if how is None:
+        return
+    make_optimizer(how.optimizer, how.learning_rate, **how.optimizer_options)
+    if how.loss == "auto":
+        return
+    try:
+        keras.losses.get(how.loss)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "training.loss must be auto or the name of a loss that Keras knows, such as "
+            f"mean_squared_error. Received: {shown(how.loss)}"
+        ) from error
 
 
 def compile_for(model: Any, how: Training, data: datasets.Data, steps: int) -> None:

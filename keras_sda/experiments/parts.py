@@ -207,6 +207,7 @@ class Training:
         _check_count("training.batch_size", self.batch_size, 1)
         check_choice("training.head", self.head, (None, "finetune", "linear", "auto"), _OWNER)
         check_positive("training.learning_rate", self.learning_rate, _OWNER)
+        _check_options(self.optimizer_options)
         check_choice("training.schedule", self.schedule, SCHEDULES, _OWNER)
         if self.patience is not None:
             check_positive("training.patience", self.patience, _OWNER)
@@ -242,6 +243,17 @@ class Training:
         if self.batches is not None:
             return self.epochs * self.batches["count"]
         return self.epochs * math.ceil(num_rows / self.batch_size)
+
+
+def _check_options(options: Any) -> None:
+    """Raises a `ValueError` if further arguments of an optimizer are none, or set already."""
+    own = {"name", "learning_rate", "schedule", "steps"}
+    if not isinstance(options, Mapping) or not own.isdisjoint(options):
+        raise ValueError(
+            f"Argument `training.optimizer_options` of {_OWNER} must be a table of options such as "
+            "momentum, of which name, learning_rate, schedule and steps are none. Received: "
+            f"{shown(options)}"
+        )
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

@@ -18,6 +18,7 @@ from keras_sda.experiments import (
     cross_validation,
     detecting,
     figures,
+    fitting,
     heads,
     run_folder,
     zoo,
@@ -26,12 +27,11 @@ from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.finished_run import Run, load_data_of
 from keras_sda.experiments.fitting import compile_for, has_target, is_supervised, train_whole
 from keras_sda.experiments.loading import load_run
-from keras_sda.experiments.parts import Pretraining, Training
+from keras_sda.experiments.parts import Pretraining
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
 from keras_sda.experiments.regression import TargetScale, is_regression, with_linear_head
 from keras_sda.experiments.saving import Saver
 from keras_sda.resuming.signals import Terminated
-from keras_sda.training.optimizers import make_optimizer
 
 # A wider table is not printed column by column.
 _MOST_SHOWN = 50
@@ -102,7 +102,7 @@ def run(
         )
     _check_how(folder, backup_steps, verbose)
     zoo.check(experiment)
-    _check_optimizer(experiment.training)
+    fitting.check_training(experiment.training)
     with contextlib.ExitStack() as stack:
         if folder is not None:
             folder = Path(folder)
@@ -142,8 +142,8 @@ def _carry_out(
         return _carry_out_detection(experiment, data, saver)
     regresses = is_regression(experiment, data)
     num_classes = None if regresses else count_classes(data, experiment)
-    weighted = experiment.training is not None and experiment.training.class_weight is not None
-    if weighted and num_classes is None:
+    how = experiment.training
+    if how is not None and how.class_weight is not None and num_classes is None:
         raise ValueError(
             "training.class_weight weights classes, so it needs a classifier and labels. Received "
             f"the model {experiment.model.name} on {data.name} without classes: leave it out."
@@ -159,8 +159,8 @@ def _carry_out(
     model = build()
     duplicates = count_duplicates(data)
     if folder is not None:
-        how = (saver.every, cross_validate, saver.shows_rows)
-        run_folder.save_config(folder, experiment, model, data, *how)
+        told = (saver.every, cross_validate, saver.shows_rows)
+        run_folder.save_config(folder, experiment, model, data, *told)
     if saver.verbose != 0:
         print(_introduction(experiment, model, data, duplicates), flush=True)
     # The network learns targets of mean 0 and deviation 1, and then their own units.
@@ -374,12 +374,6 @@ def _check_how(folder: Any, backup_steps: Any, verbose: Any) -> None:
     check_verbose(verbose, "experiments.run()")
 
 
-def _check_optimizer(how: Training | None) -> None:
-    """Checks before pretraining what only training will need."""
-    if how is not None:
-        make_optimizer(how.optimizer, how.learning_rate, **how.optimizer_options)
-
-
 def load_data(experiment: Experiment) -> datasets.Data:
     """Returns the data of an experiment, in the shape and scale that its model takes."""
     return load_data_of(experiment, flatten=not zoo.takes_images(experiment.model))
@@ -389,7 +383,7 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
     """Returns how many classes there are for a model that learns them, or `None`.
 
     Raises:
-        ValueError: If the labels are numbers with fractions.
+        ValueError: If the labels are numbers with fractions, or all of one class.
     """
     if data.train.labelled is None or data.train.y is None or not zoo.classifies(experiment.model):
         return None
@@ -400,6 +394,11 @@ def count_classes(data: datasets.Data, experiment: Experiment) -> int | None:
             f"The model {experiment.model.name} classifies, so the labels of {data.name} must be "
             "class numbers or names. Received numbers with fractions: leave the target out to "
             "train without labels."
+        )
+    if experiment.training is not None and np.ptp(np.asarray(data.train.labelled.y)) == 0:
+        raise ValueError(
+            f"A classifier needs two classes, and the labelled training rows of {data.name} have "
+            "one: choose another target, or mark fewer rows as unlabelled."
         )
     labels = [part.y for part in (data.train, data.valid, data.test) if part is not None]
     return max(2, 1 + int(max(y.max() for y in labels if y is not None)))
@@ -416,7 +415,7 @@ def _introduction(
 
 
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
-    parts = {"train": data.train, "valid": data.valid, "test": data.test}
+    parts = {"train": data.train, **data.held_out}
     learns_labels = model is not None and is_supervised(model)
     counts = [
         f"{len(part.x):,} {name}{_labelled_share(part) if learns_labels else ''}"

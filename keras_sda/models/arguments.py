@@ -4,6 +4,7 @@ import types
 from typing import Any
 
 import keras
+import numpy as np
 
 
 class KeepsArguments(keras.Model):
@@ -19,6 +20,8 @@ class KeepsArguments(keras.Model):
         for name, value in arguments.items():
             if isinstance(value, list):  # the caller may change it
                 arguments[name] = list(value)
+            elif isinstance(value, np.generic):  # which no configuration takes
+                arguments[name] = value.item()
         # A proxy, as Keras would track the layers in a dictionary, and save them once more.
         self._arguments = types.MappingProxyType(arguments)
 

@@ -108,7 +108,8 @@ def make_head(num_classes, head, owner, dtype, **options):
                 f"Argument `head` of {owner} must be a Keras layer. Received: head={head!r}"
             )
         return head
-    if check_positive_int("num_classes", num_classes, owner) < 2:
+    num_classes = check_positive_int("num_classes", num_classes, owner)
+    if num_classes < 2:
         raise ValueError(
             f"Argument `num_classes` of {owner} must be at least 2. Received: num_classes=1; for "
             "one output use head=keras.layers.Dense(1, activation='sigmoid')."

@@ -115,7 +115,8 @@ class LadderNetwork(SemiSupervised):
     ):
         input_dim = check_positive_int("input_dim", input_dim, _OWNER)
         hidden_units = check_hidden_units(hidden_units, _OWNER)
-        if check_positive_int("num_classes", num_classes, _OWNER) < 2:
+        num_classes = check_positive_int("num_classes", num_classes, _OWNER)
+        if num_classes < 2:
             raise ValueError(
                 f"Argument `num_classes` of {_OWNER} must be at least 2. Received: num_classes=1"
             )

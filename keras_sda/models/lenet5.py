@@ -79,7 +79,7 @@ class LeNet5(PlainClassifier):
         self.levels = _convolutions(maps, kernel_size, pool_size, kernel_seeds, dtype)
         self.levels.append(
             keras.layers.Dense(
-                hidden_units,
+                int(hidden_units),
                 activation=activation,
                 kernel_initializer=initializers.for_level("glorot_uniform", 0, dense_seed),
                 dtype=dtype,

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_sda import backend
-from keras_sda._validation import check_positive_int
+from keras_sda._validation import check_bool, check_path, check_positive_int, check_verbose
 from keras_sda.resuming import fingerprint
 from keras_sda.resuming.callback_state import give_state, settings_of, state_of
 from keras_sda.resuming.checks import check_state
@@ -94,10 +94,11 @@ class Backup(keras.callbacks.Callback):
 
     def __init__(self, folder, every=None, keep=False, verbose=1):
         super().__init__()
+        check_path("folder", folder, "Backup")
         self.folder = Path(folder)
         self.every = None if every is None else check_positive_int("every", every, "Backup")
-        self.keep = keep
-        self.verbose = verbose
+        self.keep = check_bool("keep", keep, "Backup")
+        self.verbose = check_verbose(verbose, "Backup")
         self.resumed = None
         self.earlier_seconds = 0.0
         self.resume_hint = "the same call again resumes from there"

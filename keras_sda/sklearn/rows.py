@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 from sklearn.utils.validation import validate_data
 
-from keras_sda._validation import check_choice
+from keras_sda._validation import check_choice, unmasked
 from keras_sda.datasets.outside_memory import SparseRows
 from keras_sda.datasets.robust import robust_map
 from keras_sda.datasets.scaling import SCALES, Scaling, fit_scaling, joined
@@ -22,6 +22,8 @@ def validated(estimator: Any, *data: Any, **options: Any) -> Any:
         **options: As in `validate_data`; sparse rows become CSR.
     """
     try:
+        rows, *labels = data
+        data = (unmasked(rows), *labels)
         return validate_data(estimator, *data, **{"accept_sparse": "csr", **options})
     except (ValueError, TypeError) as error:
         raise type(error)(_one_sentence(str(error), type(estimator).__name__)) from error

@@ -86,8 +86,12 @@ def make_optimizer(
     try:
         with anonymous_variables():  # A grid search makes many optimizers.
             if isinstance(name, type):
-                return name(**config)
-            return keras.optimizers.get({"class_name": name, "config": config})
+                optimizer = name(**config)
+            else:
+                optimizer = keras.optimizers.get({"class_name": name, "config": config})
+        if type(optimizer) is keras.optimizers.Optimizer:
+            raise ValueError("the class of all optimizers computes no step itself")
+        return optimizer
     except (ValueError, TypeError) as error:
         taking = f" and take the options {sorted(options)}" if options else ""
         raise ValueError(

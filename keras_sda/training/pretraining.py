@@ -15,12 +15,14 @@ import keras
 
 from keras_sda import losses, regularizers
 from keras_sda._validation import (
+    check_bool,
     check_choice,
     check_non_negative_int,
     check_positive,
     check_positive_int,
     check_rows,
     check_seed,
+    check_verbose,
     per_level,
     shown,
 )
@@ -140,6 +142,8 @@ def pretrain_layers(
     """
     _check_layers(layers)
     check_choice("cache", cache, CACHES, owner=OWNER)
+    check_bool("shuffle", shuffle, OWNER)
+    check_verbose(verbose, OWNER)
     plans = _plan_levels(
         layers,
         noise=noise,
@@ -426,7 +430,7 @@ def prepare_inputs(x: Any, width: int, within: tuple[float, float] | None, name:
 
     Of a dataset the first batch is checked; a non-finite value further on shows in the loss.
     """
-    if isinstance(x, tuple):  # (x, y) or (x, y, sample_weight)
+    if isinstance(x, tuple) and x:  # (x, y) or (x, y, sample_weight)
         x = x[0]
     if is_dataset(x):
         check_rows(first_batch(x, OWNER, name), OWNER, shape=(width,), within=within, name=name)

@@ -156,3 +156,14 @@ def test_a_resumed_run_is_cross_validated_as_it_was_begun(run, tmp_path, monkeyp
         whole = json.loads((run / "metrics.json").read_text())
         for name in ("training", "test", *(["cross_validation"] if expected else [])):
             assert metrics[name] == whole[name]
+
+
+def test_one_class_alone_is_refused_before_training(frame, tmp_path):
+    frame.assign(kind=np.arange(120) % 2).to_csv(tmp_path / "rows.csv", index=False)
+    own = ("--data", tmp_path / "rows.csv", "--target", "kind", "--output", tmp_path / "run")
+    message = refused("train", *QUICK, *own, "--unlabelled", "0")
+    assert message == (
+        "A classifier needs two classes, and the labelled training rows of rows.csv have one: "
+        "choose another target, or mark fewer rows as unlabelled."
+    )
+    assert not (tmp_path / "run").exists()

@@ -225,3 +225,43 @@ def test_targets_must_be_what_the_compiled_loss_measures(loss):
     if loss == "binary_crossentropy":
         with pytest.raises(ValueError, match=r"needs targets in \[0, 1\]"):
             model.fit(X, 5 * X[:, 0], verbose=0)
+
+
+def test_dates_with_a_time_zone_are_not_numbers():
+    days = pd.date_range("2020", periods=ROWS, tz="UTC")
+    frame = pd.DataFrame(dict.fromkeys(range(FEATURES), days))
+    stack = ks.StackedDenoisingAutoencoder(FEATURES, [4], seed=0)
+    for method in (stack.pretrain, stack.predict, stack.encode):
+        with pytest.raises(ValueError, match="needs numbers in `x`"):
+            method(frame)
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.masked_greater(X, 0.9)
+    model = ks.MLP(FEATURES, [4], 3, seed=0)
+    with pytest.raises(ValueError, match="holds NaN or infinity"):
+        model.predict(masked)
+    nothing = np.ma.masked_array(X, np.zeros(X.shape, bool))
+    np.testing.assert_array_equal(model.predict(nothing), model.predict(X))
+    columns = ks.datasets.Columns.fit({"a": masked[:, 0], "b": X[:, 1]})
+    assert columns.columns[0].missing == masked.mask[:, 0].mean() > 0
+    sk = pytest.importorskip("keras_sda.sklearn")
+    filled = sk.SDAImputer(hidden_units=(8,), epochs=2, random_state=0).fit_transform(masked)
+    expected = sk.SDAImputer(hidden_units=(8,), epochs=2, random_state=0).fit_transform(
+        masked.astype("float64").filled(np.nan)
+    )
+    np.testing.assert_array_equal(filled, expected)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_whole_numbers_of_numpy_are_sizes(kind):
+    for model in (
+        ks.StackedDenoisingAutoencoder(FEATURES, [kind(4)], num_classes=kind(3), seed=kind(0)),
+        ks.MLP(kind(FEATURES), [4], kind(3)),
+        ks.LadderNetwork(FEATURES, [4], kind(3)),
+        ks.SoftmaxRegression(FEATURES, kind(3)),
+        ks.LeNet5((28, 28, 1), kind(3), hidden_units=kind(4)),
+    ):
+        again = type(model).from_config(model.get_config())
+        assert again.count_params() == model.count_params()
+        keras.saving.serialize_keras_object(model)
