@@ -319,6 +319,9 @@ def _of_fit(name, x, labels):
     for cause, (weight, says) in weights.items():
         call = functools.partial(_on_model, name, "fit", x, *labels, sample_weight=weight)
         yield BadInput(f"{name}.fit", cause, "fit(sample_weight=...)", call, says)
+    call = functools.partial(_on_model, name, "fit", x, *labels, sample_weight=iter([1.0]))
+    says = "`sample_weight` as an array, a table or a tensor"
+    yield BadInput(f"{name}.fit", "generator", "fit(sample_weight=a generator)", call, says)
 
 
 def _of_datasets(name, x, labels):
@@ -739,6 +742,12 @@ PARTS: dict[str, tuple[Any, dict[str, Any], tuple[tuple[str, str, Any], ...]]] =
             ("unknown name", "scale", "loud"),
             ("no column", "target", "income"),
             ("unknown option", "fraction", 3),
+            ("unknown name", "storage", "nowhere"),
+            ("wrong object", "target", ["y"]),
+            ("wrong object", "ids", "name"),
+            ("one number", "ids", 3),
+            ("one number", "test", 3),
+            ("one number", "data_dir", 3),
         ),
     ),
 }

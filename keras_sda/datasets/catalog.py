@@ -253,6 +253,7 @@ def load(
     seed = check_non_negative_int("seed", seed, _OWNER)
     flatten = check_bool("flatten", flatten, _OWNER)
     places = Places(test, split_column, groups)
+    places.check_arguments(target, ids, data_dir, task, storage)
     source = _open(name_or_path, data_dir, target, unlabelled, task, places, storage)
     parts = divide(source, split, seed)
     if source.frame is not None:

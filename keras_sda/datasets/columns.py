@@ -57,6 +57,11 @@ class Columns:
     ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(isinstance(column, Column) for column in self.columns):
+            raise ValueError(
+                "Columns is made by Columns.fit(frame), or of columns of another one. Received: "
+                f"columns={shown(self.columns)}"
+            )
         if not any(column.kind != "ignored" for column in self.columns):
             reasons = "; ".join(
                 f"{shown(column.name)}: {column.note}" for column in self.columns[:3]

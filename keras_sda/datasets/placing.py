@@ -1,12 +1,23 @@
 """Where the rows of a file belong: test rows of another file, parts by a column, groups of rows."""
 
 import os
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_sda._validation import did_you_mean, listed, shown
+from keras_sda._validation import (
+    check_choice,
+    check_path,
+    check_text,
+    did_you_mean,
+    listed,
+    shown,
+    wrong_argument,
+)
 from keras_sda.datasets.frames import read_values, to_text
+from keras_sda.datasets.table_in_file import STORAGES
+from keras_sda.datasets.targets import TASKS
 
 _OWNER = "keras_sda.datasets.load"
 
@@ -40,6 +51,22 @@ class Places(NamedTuple):
         """The columns that are not inputs, and why."""
         given = {self.groups: GROUP_NOTE, self.split_column: SPLIT_NOTE}
         return {name: note for name, note in given.items() if name is not None}
+
+    def check_arguments(
+        self, target: Any, ids: Any, data_dir: Any, task: Any, storage: Any
+    ) -> None:
+        """Refuses arguments of `load` that name nothing, whatever the data are."""
+        check_choice("task", task, TASKS, _OWNER)
+        check_choice("storage", storage, STORAGES, _OWNER)
+        texts = {"target": target, "split_column": self.split_column, "groups": self.groups}
+        for name, value in texts.items():
+            if value is not None:
+                check_text(name, value, _OWNER)
+        for name, value in (("test", self.test), ("data_dir", data_dir)):
+            if value is not None:
+                check_path(name, value, _OWNER)
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise wrong_argument("ids", _OWNER, "list names of columns", ids)
 
     def check(self, target: str | None) -> None:
         """Refuses what contradicts itself."""

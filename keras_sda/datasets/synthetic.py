@@ -56,7 +56,8 @@ def gaussian_clouds_weights(seed=0, rows=1000, sizes=(2, 4, 1)):
 def _clouds(seed, rows):
     check_positive_int("rows", rows, "gaussian_clouds")
     # Drawn in the tutorial's order, so that the points are the tutorial's.
-    check_seed("seed", seed, "gaussian_clouds()")
+    if (check_seed("seed", seed, "gaussian_clouds()") or 0) >= 2**32:  # of the old generator
+        raise wrong_argument("seed", "gaussian_clouds()", "be below 2**32", seed)
     generator = np.random.RandomState(seed)
     y = generator.randint(0, 2, rows)
     deviations = generator.random_sample((2, 2)) + 1

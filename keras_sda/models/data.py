@@ -116,6 +116,11 @@ class TakesData(FastFit):
         for label in TABLES[1:]:
             if arguments.get(label) is not None:
                 arguments[label] = as_table(arguments[label], name, label)
+                if is_streamed(arguments[label]):
+                    raise ValueError(
+                        f"{name} needs `{label}` as an array, a table or a tensor beside an array "
+                        f"`x`. Received a {type(arguments[label]).__name__}."
+                    )
         weight = arguments.get("sample_weight")
         if weight is not None and arguments.get("y") is None:
             arguments["y"] = self.target(x)
