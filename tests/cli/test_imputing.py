@@ -113,6 +113,17 @@ def test_impute_writes_parquet_and_works_from_python(folder):
     assert filled["rich"].tolist() == table["rich"].tolist()
 
 
+def test_explain_names_a_value_that_training_never_had(folder):
+    usual = people_with_pay().dropna()[:2]
+    usual.iloc[1] = usual.iloc[0]
+    usual.iloc[1, usual.columns.get_loc("city")] = "Atlantis"
+    usual.to_csv(folder / "unseen.csv", index=False)
+    output = printed_by("explain", folder / "run", folder / "unseen.csv")
+    strangest = output.split("Row ")[1].splitlines()
+    assert strangest[0].startswith("1, id")
+    assert strangest[1].startswith("  city: Atlantis, expected ")
+
+
 def test_explain_names_the_column_that_was_changed(folder):
     table = people_with_pay()
     well_paid = int(table["income"].where(table["age"].notna() & table["city"].notna()).idxmax())

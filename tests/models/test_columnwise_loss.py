@@ -58,6 +58,16 @@ def test_by_hand():
     assert float(loss(x, z)) == pytest.approx(np.sum(expected) / 2, rel=1e-5)
 
 
+def test_a_value_that_training_never_had_is_the_strangest():
+    loss = ColumnwiseLoss([("categorical", 0, 3, False)], [1, 1, 1], [2], [1])
+    x = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]], "float32")
+    z = np.array([[2.0, 0.0, 1.0]] * 3, "float32")
+    costs = -2 * log_softmax(z[0])
+    expected = [max(costs), costs[0], costs[2]]
+    np.testing.assert_allclose(numpy(loss.call(x, z)), expected, rtol=1e-5)
+    np.testing.assert_allclose(numpy(loss.by_column(x, z))[:, 0], expected, rtol=1e-5)
+
+
 def test_who_always_says_the_mean_and_the_frequencies_loses_the_marginals():
     x = rows(4000)
     loss = ColumnwiseLoss.fit(GROUPS, x)
