@@ -68,7 +68,8 @@ class LevelProgress(keras.callbacks.Callback):
 
     def on_level_end(self, level, logs=None):
         print(
-            f"{self._title}: loss {logs['loss']:.4f} after {logs['epochs']} epochs, "
+            f"{self._title}: loss {logs['loss']:.4f} after {logs['epochs']} "
+            f"epoch{'' if logs['epochs'] == 1 else 's'}, "
             f"{logs['seconds']:.1f} s{self._details_text(logs)}",
             flush=True,
         )

@@ -181,6 +181,10 @@ class Column:
         """Returns text as the numbers or booleans it stands for, if training had these."""
         if read.held == "text" and self.held == "number" and to_numbers(read) is not None:
             return Values("number", to_numbers(read))  # type: ignore[arg-type]
+        if read.held == "text" and self.held == "boolean":  # beside other text, or in lower case
+            words = {"true": "True", "false": "False"}
+            known = [None if v is None else words.get(v.lower(), v) for v in read.values]
+            return Values("text", np.array(known, object))
         if read.held == "number" and self.held == "boolean":
             return Values("boolean", np.where(np.isin(read.values, [0, 1]), read.values, np.nan))
         if read.held == "boolean" and self.held == "number":

@@ -296,6 +296,11 @@ class Columns:
             values[column.name] = own
         return pd.DataFrame(values)
 
+    @property
+    def text_names(self) -> list[str]:
+        """Names of the columns whose values are categories in text, such as codes of digits."""
+        return [c.name for c in self.used if c.held == "text" and c.kind != "numeric"]
+
     def remarks(self, frame: Any) -> list[str]:
         """Returns what is to be told of new rows, in a sentence each: extra columns, new gaps."""
         table = self.read(frame)

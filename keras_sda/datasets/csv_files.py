@@ -24,6 +24,12 @@ def _written(thousands: str, point: str) -> re.Pattern[str]:
     )
 
 
+# As pandas reads numbers.
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+# What stands for a gap where all other values of a column are numbers.
+_GAPS = ("?", "-", "--", "---", ".", "*", "unknown", "missing", "na.", "n.a.")
+
 # How numbers are written where commas are between the values, and where they are not.
 _WITH_POINT, _WITH_COMMA = _written(",", r"\."), _written(r"\.", ",")
 
@@ -32,7 +38,7 @@ class UnexpectedFormatError(ValueError):
     """A file that is whole, but not as it is to be; the message says what to do."""
 
 
-def read_csv(path: Path, nrows: int | None = None) -> Any:
+def read_csv(path: Path, nrows: int | None = None, text: Iterable[str] = ()) -> Any:
     """Reads a `.csv` file in UTF-8 as a pandas frame.
 
     Values lie between commas or, where the line of names has none, between semicolons, tabs or
@@ -43,6 +49,7 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
     Args:
         path: The file.
         nrows: How many rows are read; `None` for all.
+        text: Columns that are text, whatever stands there: in few rows, codes may all be numbers.
 
     Raises:
         UnexpectedFormatError: If it is not in UTF-8, two columns have the same name, or rows have
@@ -58,9 +65,11 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
                 f"{path} has two columns of one name: {', '.join(double)}. Rename one of them."
             )
         # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
-        table = pd.read_csv(path, sep=separator, low_memory=False, nrows=nrows)
+        how: dict[str, Any] = {"sep": separator, "low_memory": False}
+        how["dtype"] = dict.fromkeys(set(text) & set(names), str)
+        table = pd.read_csv(path, nrows=nrows, **how)
         if extra > 0 and nrows != 0:
-            table = _without_empty_ends(table, path, separator, extra)
+            table = _without_empty_ends(table, path, extra, how)
         table = _with_codes(table, path, separator)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -68,7 +77,8 @@ def read_csv(path: Path, nrows: int | None = None) -> Any:
             f"{path} is not in UTF-8, as its byte {byte:#04x} shows: save it again as UTF-8, "
             'which spreadsheets offer as "CSV UTF-8".'
         ) from error
-    return _with_numbers(table, _WITH_POINT if separator == "," else _WITH_COMMA)
+    pattern = _WITH_POINT if separator == "," else _WITH_COMMA
+    return _with_numbers(table, pattern, set(text))
 
 
 def read_text(path: Path) -> Any:
@@ -105,7 +115,7 @@ def _header(path: Path) -> tuple[list[str], str, int]:
     return names, separator, len(values) - len(names)
 
 
-def _without_empty_ends(table: Any, path: Path, separator: str, extra: int) -> Any:
+def _without_empty_ends(table: Any, path: Path, extra: int, how: dict[str, Any]) -> Any:
     """Returns a frame read anew, of rows with a separator behind their last value.
 
     pandas had taken the first values of rows that are longer than the line of names as an index.
@@ -120,7 +130,7 @@ def _without_empty_ends(table: Any, path: Path, separator: str, extra: int) -> A
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)  # that it leaves out the ends
-        return pd.read_csv(path, sep=separator, low_memory=False, nrows=len(table), index_col=False)
+        return pd.read_csv(path, nrows=len(table), index_col=False, **how)
 
 
 def _with_codes(table: Any, path: Path, separator: str) -> Any:
@@ -166,15 +176,28 @@ def _has_codes(path: Path, separator: str) -> bool:
     return False
 
 
-def _with_numbers(table: Any, pattern: re.Pattern[str]) -> Any:
+def _with_numbers(table: Any, pattern: re.Pattern[str], text: set[str]) -> Any:
     """Returns a frame with text such as $1,234.5 as numbers, where a whole column is so."""
     for name, dtype in table.dtypes.items():
-        if dtype.kind not in "biufM":
+        if dtype.kind not in "biufM" and name not in text:
             column = table[name]
-            numbers = _as_numbers(column.dropna().unique(), pattern)
+            known = {each for each in column.dropna().unique() if not _is_gap(each)}
+            numbers = _as_numbers(known, pattern) or _as_plain_numbers(known)
             if numbers:
                 table[name] = column.map(numbers).astype("float64")
     return table
+
+
+def _is_gap(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _GAPS
+
+
+def _as_plain_numbers(texts: Iterable[Any]) -> dict[str, float] | None:
+    """Returns the numbers of a column that gaps alone have made text, or `None`."""
+    if not all(isinstance(text, str) and _PLAIN.fullmatch(text.strip()) for text in texts):
+        return None
+    is_code = any(re.match(r"[+-]?0\d", text.strip()) for text in texts)
+    return None if is_code else {text: float(text) for text in texts}
 
 
 def _as_numbers(texts: Iterable[Any], pattern: re.Pattern[str]) -> dict[str, float] | None:

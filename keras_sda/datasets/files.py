@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_sda._validation import check_rows, check_same_length, shown
 from keras_sda.datasets.idx import is_idx_folder, read_idx_part
-from keras_sda.datasets.labels import is_labelled, number_classes, tell_of_class
+from keras_sda.datasets.labels import is_labelled, is_missing, number_classes, tell_of_class
 from keras_sda.datasets.memory import check_is_file
 from keras_sda.datasets.numpy_files import read_npy, read_npz
 from keras_sda.datasets.outside_memory import choose_rows
@@ -153,9 +153,12 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places, stor
         check_parts(parts, groups, places)
     owner = f"Column {shown(target)} of {path}"
     labels = None if labels is None else _check_labels(frame, labels, str(path))
+    if labels is not None and is_missing(labels).all():
+        raise ValueError(f"{owner} has no label in any row: leave the target out, or name another.")
     if places.test is not None:
         other = _find_test(path, places)
-        test, test_labels = split_labels(open_table(other, storage), target, other)
+        texts = _text_names(frame) if path.suffix.lower() == ".csv" else []
+        test, test_labels = split_labels(open_table(other, storage, texts), target, other)
         if places.groups is not None:
             check_test_groups(frame, test, places.groups, str(path), str(other))
         if test_labels is not None and labels is not None:
@@ -170,6 +173,10 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places, stor
     if test is not None:
         splits["test"] = Split(np.arange(len(test)), test_labels)
     return Source(splits, path.name, frame=frame, test_frame=test, groups=groups)
+
+
+def _text_names(frame: Any) -> list[str]:
+    return [name for name, dtype in frame.dtypes.items() if dtype.kind not in "biufmM"]
 
 
 def _find_test(path: Path, places: Places) -> Path:

@@ -250,6 +250,8 @@ def to_numbers(read: Values) -> np.ndarray | None:
     """Returns values as numbers, or `None` if text among them is no number."""
     if read.held != "text":
         return read.values
+    if any(text is not None and "_" in text for text in read.values):  # which Python passes over
+        return None
     try:
         numbers = _floats(read.values.tolist())
     except ValueError:

@@ -1,6 +1,6 @@
 """Frames from `.csv` and `.parquet` files, of a size that is known before they are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,12 @@ def read_names(path: Path) -> list[str]:
     return [str(column) for column in columns]
 
 
-def read_frame(path: Path) -> Any:
+def read_frame(path: Path, text: Iterable[str] = ()) -> Any:
     """Returns the pandas frame of a table, whose columns have text as names.
+
+    Args:
+        path: The file.
+        text: Columns of a `.csv` file that are text, even if all of it are numbers.
 
     Raises:
         ValueError: If the file is corrupt, or too large for the memory.
@@ -59,7 +63,7 @@ def read_frame(path: Path) -> Any:
         else:
             check_memory(path, 2 * path.stat().st_size)
             _check_first_line(path)
-            table = read_csv(path)
+            table = read_csv(path, text=text)
     table.columns = [str(column) for column in table.columns]
     return table
 

@@ -25,13 +25,14 @@ _ROWS_KEPT = 2**19
 _BYTES_A_VALUE = 40
 
 
-def open_table(path: Path, storage: str) -> Any:
+def open_table(path: Path, storage: str, text: Iterable[str] = ()) -> Any:
     """Returns a table as a pandas frame, or, if it is to be kept out of memory, a `TableInFile`.
 
     Args:
         path: A `.csv` or `.parquet` file.
         storage: `"memory"`; `"disk"`; or `"auto"`: disk for a `.parquet` file of more than 1 GiB as
             float32.
+        text: Columns that are text, even if all of it are numbers.
 
     Raises:
         ValueError: If a `.csv` file is to stay on disk; or as `table_files.read_frame`.
@@ -45,7 +46,7 @@ def open_table(path: Path, storage: str) -> Any:
         )
     if storage == "disk" or (storage == "auto" and 4 * num_values(path) > _LARGE_BYTES):
         return TableInFile(path)
-    return read_frame(path)
+    return read_frame(path, text)
 
 
 def take_rows(frame: Any, rows: np.ndarray) -> Any:

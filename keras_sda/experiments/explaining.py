@@ -51,7 +51,7 @@ def read_whole(run: Any, data: str) -> Any:
         raise ValueError(f"The run was not trained on a table, so that {data} means nothing to it.")
     if not is_table(data):
         raise ValueError(f"Give a .csv or .parquet file of the run's columns. Received: {data}")
-    return read_table(find(data), None)[0]
+    return read_table(find(data), None, run.columns.text_names)[0]
 
 
 def _fills(run, frame):

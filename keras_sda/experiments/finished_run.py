@@ -339,7 +339,8 @@ class Run:
         key = (path, state.st_mtime_ns, state.st_size)
         if key not in self._read:
             self._read.clear()
-            self._read[key] = read_frame(path)
+            text = () if self.columns is None else self.columns.text_names
+            self._read[key] = read_frame(path, text)
         return self._read[key]
 
     def _load_table(self, data_dir: str | None = None, keep_frames: bool = False) -> datasets.Data:

@@ -258,12 +258,12 @@ def _check_options(options: Any) -> None:
 
 def _check_count(name: str, value: Any, least: int) -> None:
     """Raises a `ValueError` if a number of epochs or rows is too small or beyond 32 bits."""
-    (check_positive_int if least else check_non_negative_int)(name, value, _OWNER)
-    if value > _MOST:
+    if isinstance(value, int) and value > _MOST:
         raise ValueError(
             f"Argument `{name}` of {_OWNER} must be at most {_MOST}. Received: "
             f"{name}={shown(value)}"
         )
+    (check_positive_int if least else check_non_negative_int)(name, value, _OWNER)
 
 
 def _check_types(part: Any, name: str) -> None:

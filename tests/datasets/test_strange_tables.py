@@ -88,6 +88,53 @@ def test_codes_keep_the_zeros_that_they_begin_with(tmp_path):
     np.testing.assert_array_equal(columns(read(tmp_path, "zip,a\n94103,x\n10001,y\n").x), expected)
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("gap", ["?", "-", "Unknown", " . "])
+def test_what_stands_for_a_gap_among_numbers(tmp_path, separator, gap):
+    rows = f"a,b,c,d\n1.5,x,7%,007\n{gap},{gap},{gap},{gap}\n-2e3,y,8%,010\n"
+    frame = read(tmp_path, rows.replace(",", separator)).x
+    np.testing.assert_array_equal(frame["a"], [1.5, np.nan, -2000])
+    np.testing.assert_array_equal(frame["c"], [7, np.nan, 8])
+    assert frame["b"].str.strip().tolist() == ["x", gap.strip(), "y"]
+    assert frame["d"].tolist()[::2] == ["007", "010"]
+
+
+def test_text_with_underscores_is_not_a_number():
+    columns = Columns.fit({"a": ["2020_01", "2019_12", "2019_12", "2021_03"]})
+    assert columns.columns[0].kind == "categorical"
+
+
+def test_a_target_without_a_label_is_refused(tmp_path):
+    pd.DataFrame({"a": [1.0, 2, 3], "y": None}).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(ValueError, match=r"Column 'y' of .*rows.csv has no label in any row"):
+        load(tmp_path / "rows.csv", target="y")
+
+
+def test_text_of_training_is_text_in_new_files(tmp_path):
+    """Of few rows, codes and truth values alone may remain where training had other text, too."""
+    from keras_sda.experiments import run, zoo
+
+    table = pd.DataFrame(
+        {
+            "code": ["007", "12", "A3", "1.0"] * 15,
+            "flag": ["TRUE", "FALSE", "maybe"] * 20,
+            "said": [True, False, False] * 20,
+            "n": np.arange(60.0) % 7,
+        }
+    )
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "few.csv").write_text("n,code,flag,said\n0,007,TRUE,true\n3,1.0,TRUE,TRUE\n")
+    quick = {"hidden_units": [4], "pretraining.epochs": 1, "data.name": str(tmp_path / "rows.csv")}
+    done = run(zoo.default("sda").but(quick), verbose=0)
+    rows = np.asarray(done.rows(str(tmp_path / "few.csv")).x)
+    expected = done.columns(table.iloc[[0, 3]])
+    np.testing.assert_array_equal(rows, expected)
+    # The same of test rows in a file of their own.
+    (tmp_path / "test.csv").write_text("code,flag,said,n\n007,TRUE,True,0\n1.0,TRUE,True,3\n")
+    data = load(tmp_path / "rows.csv", test=tmp_path / "test.csv")
+    np.testing.assert_array_equal(np.asarray(data.test.x), data.columns(table.iloc[[0, 3]]))
+
+
 def test_amounts_are_a_quantity_to_learn(tmp_path):
     dollars = [f"${1000 + 7.5 * row:,.2f}" for row in range(50)]
     table = pd.DataFrame({"n": np.arange(50) % 9, "price": dollars})
@@ -170,7 +217,9 @@ def test_a_table_is_read_once_by_a_run(tmp_path, monkeypatch):
     done = run(zoo.default("sda").but(quick | {"data.name": str(tmp_path / "rows.csv")}), verbose=0)
     reads = []
     real = finished_run.read_frame
-    monkeypatch.setattr(finished_run, "read_frame", lambda path: reads.append(path) or real(path))
+    monkeypatch.setattr(
+        finished_run, "read_frame", lambda path, *text: reads.append(path) or real(path, *text)
+    )
     new = str(tmp_path / "rows.csv")
     for _ in range(2):
         done.rows(new)
