@@ -16,6 +16,8 @@ from keras_sda.experiments.rivals import Rival, train_rivals
 NETWORK = "network"
 # Below this share of the rows, an error rate no longer tells whether a class is found at all.
 _RARE = 0.2
+# Of fewer, a bootstrap draws much the same ones, and its intervals are far too narrow.
+_FEW_ROWS = 20
 # Rows to measure on.
 _MOST_ROWS = 100_000
 
@@ -177,6 +179,8 @@ def verdict(comparison: Mapping[str, Any]) -> list[str]:
     own = _cell(main, figures[NETWORK][main]).split(" (")[0]
     theirs = _cell(main, figures[best][main]).split(" (")[0]
     words = f"{main} {own} against {theirs} of the {best}"
+    if comparison["rows"] < _FEW_ROWS:
+        return [f"{comparison['rows']} rows are too few to say which is better: {words}."]
     if low > 0:
         said = f"The network was worth it: {words}, the better of the two others."
     elif high < 0:

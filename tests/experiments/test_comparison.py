@@ -104,3 +104,14 @@ def test_a_forest_adds_its_trees_in_their_order():
     expected /= len(forest.estimator.estimators_)
     for _ in range(20):
         np.testing.assert_array_equal(forest.predict(x, 2), expected)
+
+
+def test_a_few_rows_decide_nothing():
+    figures = {
+        name: {"ROC-AUC": (value, value, value)} for name, value in (("network", 0), ("a", 1))
+    }
+    found = {"main": "ROC-AUC", "figures": figures, "gains": {"a": {"ROC-AUC": (-1, -1, -1)}}}
+    assert comparison.verdict({**found, "rows": 2}) == [
+        "2 rows are too few to say which is better: ROC-AUC 0 against 1 of the a."
+    ]
+    assert comparison.verdict({**found, "rows": 20})[0].startswith("The network lost")
