@@ -1,5 +1,6 @@
 """Reader of `.csv` files as spreadsheets of many countries write them."""
 
+import contextlib
 import csv
 import re
 import warnings
@@ -99,19 +100,15 @@ def read_text(path: Path) -> Any:
 
 def _header(path: Path) -> tuple[list[str], str, int]:
     """Returns the names in the first line, the separator, and how many more values the next has."""
-    found: dict[str, list[list[str]]] = {}
+    candidates = []
     for separator in (each.decode() for each in SEPARATORS):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            try:
-                lines = filter(None, csv.reader(file, delimiter=separator))
-                found[separator] = [next(lines, []), next(lines, [])]
-            except csv.Error:  # pandas says better what is wrong
-                found[separator] = [[], []]
-        if len(found[separator][0]) > 1:
-            break
-    else:
-        separator = ","
-    names, values = found[separator]
+        with path.open(encoding="utf-8-sig", newline="") as file, contextlib.suppress(csv.Error):
+            lines = filter(None, csv.reader(file, delimiter=separator))
+            candidates.append((next(lines, []), separator, next(lines, [])))
+    several = [each for each in candidates if len(each[0]) > 1] or candidates[:1]
+    # A name may hold a comma; then the lines differ in how many there are.
+    fitting = [each for each in several if len(each[0]) == len(each[2])] or several
+    names, separator, values = fitting[0] if fitting else ([], ",", [])  # pandas says what is wrong
     return names, separator, len(values) - len(names)
 
 

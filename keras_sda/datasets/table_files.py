@@ -34,7 +34,7 @@ def read_names(path: Path) -> list[str]:
 
             with pyarrow.parquet.ParquetFile(path) as file:
                 _check_width(path, file.metadata.num_columns)
-                columns = file.schema_arrow.empty_table().to_pandas().columns
+                columns = to_frame(file.schema_arrow.empty_table()).columns
         else:
             _check_first_line(path)
             columns = read_csv(path, nrows=0).columns
@@ -59,13 +59,19 @@ def read_frame(path: Path, text: Iterable[str] = ()) -> Any:
             with pyarrow.parquet.ParquetFile(path) as file:
                 _check_width(path, file.metadata.num_columns)
                 _check_content(path, file)
-                table = file.read().to_pandas()
+                table = to_frame(file.read())
         else:
             check_memory(path, 2 * path.stat().st_size)
             _check_first_line(path)
             table = read_csv(path, text=text)
     table.columns = [str(column) for column in table.columns]
     return table
+
+
+def to_frame(table: Any) -> Any:
+    """Returns a pandas frame of a table of pyarrow, in which an index with a name is a column."""
+    frame = table.to_pandas()
+    return frame.reset_index() if any(frame.index.names) else frame
 
 
 @contextmanager

@@ -9,7 +9,13 @@ import numpy as np
 
 from keras_sda._validation import check_choice
 from keras_sda.datasets.memory import check_memory
-from keras_sda.datasets.table_files import num_values, parquet_file, read_frame, read_names
+from keras_sda.datasets.table_files import (
+    num_values,
+    parquet_file,
+    read_frame,
+    read_names,
+    to_frame,
+)
 
 STORAGES = ("auto", "memory", "disk")
 
@@ -84,7 +90,7 @@ class TableInFile:
     def __getitem__(self, name: str) -> Any:
         """Returns one column as a pandas series."""
         with parquet_file(self.path) as file:
-            column = file.read(columns=[name]).to_pandas().iloc[:, 0]
+            column = to_frame(file.read(columns=[name]))[name]
         return column if self.rows is None else column.iloc[self.rows]
 
     def drop(self, columns: str | list[str]) -> "TableInFile":
@@ -106,7 +112,7 @@ class TableInFile:
         for batch in self._batches():
             rows = np.arange(start, start + batch.num_rows)
             start += batch.num_rows
-            frame = pa.Table.from_batches([batch]).to_pandas()
+            frame = to_frame(pa.Table.from_batches([batch]))
             frame.columns = [str(column) for column in frame.columns]
             if self.rows is not None:
                 first, last = np.searchsorted(self.rows, [rows[0], start])

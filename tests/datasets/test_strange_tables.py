@@ -144,6 +144,21 @@ def test_amounts_are_a_quantity_to_learn(tmp_path):
     np.testing.assert_array_equal(np.sort(labels), 1000 + 7.5 * np.arange(50))
 
 
+def test_the_separator_is_what_the_lines_agree_on(tmp_path):
+    frame = read(tmp_path, "weight (kg, wet);b\n1.5;x\n2,25;y\n").x
+    assert frame.to_dict("list") == {"weight (kg, wet)": ["1.5", "2,25"], "b": ["x", "y"]}
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+def test_an_index_with_a_name_is_a_column_of_a_parquet_file(tmp_path, storage):
+    table = pd.DataFrame({"a": [0.5, 1, 2, 4] * 10, "y": [0, 1] * 20})
+    table.index = pd.Index([f"p{n}" for n in range(40)], name="pid")
+    table.to_parquet(tmp_path / "rows.parquet")
+    data = load(tmp_path / "rows.parquet", target="y", ids=["pid"], storage=storage)
+    assert (data.columns.ids, data.columns.input_names) == (("pid",), ("a",))
+    assert list(read_rows(tmp_path / "rows.parquet", "y").x.columns) == ["pid", "a"]
+
+
 def test_tabs_and_bars(tmp_path):
     assert read(tmp_path, "a\tb\n1\t2\n").x.tolist() == [[1, 2]]
     assert read(tmp_path, "a|b\n1.5|2\n").x.tolist() == [[1.5, 2]]
