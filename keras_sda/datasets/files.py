@@ -153,7 +153,7 @@ def _read_tables(path: Path, target: str | None, task: str, places: Places, stor
         check_parts(parts, groups, places)
     owner = f"Column {shown(target)} of {path}"
     labels = None if labels is None else _check_labels(frame, labels, str(path))
-    if labels is not None and is_missing(labels).all():
+    if places.test is None and labels is not None and is_missing(labels).all():
         raise ValueError(f"{owner} has no label in any row: leave the target out, or name another.")
     if places.test is not None:
         other = _find_test(path, places)

@@ -34,7 +34,6 @@ def write_csv(path, labels):
         (["b", " ", "a", "b", "", "NA"], ["a", "b"], [1, -1, 0, 1, -1, -1]),
         (["True", "", "False", "True", "False"], None, [1, -1, 0, 1, 0]),
         ([1.5, "", 2.5, 3, 4], None, [1.5, None, 2.5, 3, 4]),
-        (["", "", "", ""], None, [None] * 4),
     ],
 )
 def test_a_blank_cell_of_a_csv_is_unlabelled(tmp_path, labels, classes, numbers):
