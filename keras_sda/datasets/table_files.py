@@ -69,9 +69,14 @@ def read_frame(path: Path, text: Iterable[str] = ()) -> Any:
 
 
 def to_frame(table: Any) -> Any:
-    """Returns a pandas frame of a table of pyarrow, in which an index with a name is a column."""
+    """Returns a pandas frame of a table of pyarrow, whose columns have text as names.
+
+    An index with a name is a column.
+    """
     frame = table.to_pandas()
-    return frame.reset_index() if any(frame.index.names) else frame
+    frame = frame.reset_index() if any(frame.index.names) else frame
+    frame.columns = [str(column) for column in frame.columns]
+    return frame
 
 
 @contextmanager

@@ -113,7 +113,6 @@ class TableInFile:
             rows = np.arange(start, start + batch.num_rows)
             start += batch.num_rows
             frame = to_frame(pa.Table.from_batches([batch]))
-            frame.columns = [str(column) for column in frame.columns]
             if self.rows is not None:
                 first, last = np.searchsorted(self.rows, [rows[0], start])
                 frame, rows = frame.iloc[self.rows[first:last] - rows[0]], self.rows[first:last]

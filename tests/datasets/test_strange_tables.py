@@ -159,6 +159,13 @@ def test_an_index_with_a_name_is_a_column_of_a_parquet_file(tmp_path, storage):
     assert list(read_rows(tmp_path / "rows.parquet", "y").x.columns) == ["pid", "a"]
 
 
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+def test_numbers_as_names_of_columns_of_a_parquet_file(tmp_path, storage):
+    pd.DataFrame(np.arange(80.0).reshape(40, 2) % 7).to_parquet(tmp_path / "rows.parquet")
+    data = load(tmp_path / "rows.parquet", storage=storage)
+    assert data.columns.input_names == ("0", "1")
+
+
 def test_tabs_and_bars(tmp_path):
     assert read(tmp_path, "a\tb\n1\t2\n").x.tolist() == [[1, 2]]
     assert read(tmp_path, "a|b\n1.5|2\n").x.tolist() == [[1.5, 2]]
