@@ -1,6 +1,5 @@
 """Reader of `.csv` and `.parquet` files."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,12 @@ def read_column_names(path: Path, target: str | None) -> list[str]:
     return [name for name in read_names(path) if name != target]
 
 
-def read_table(
-    path: Path, target: str | None, text: Iterable[str] = ()
-) -> tuple[Any, np.ndarray | None]:
+def read_table(path: Path, target: str | None) -> tuple[Any, np.ndarray | None]:
     """Reads the columns of a table as they are, and its label column.
 
     Args:
         path: A `.csv` file whose first line names the columns, or a `.parquet` file.
         target: Name of the label column, or `None`.
-        text: Columns that are text, even if all of it are numbers.
 
     Returns:
         A pandas frame without the label column; and `y` of shape `(rows,)`, numbers or text, a
@@ -39,7 +35,7 @@ def read_table(
         ValueError: If the file is corrupt or empty, or `target` is not a column.
         ImportError: If pandas, or pyarrow for `.parquet`, is missing.
     """
-    return split_labels(read_frame(path, text), target, path)
+    return split_labels(read_frame(path), target, path)
 
 
 def split_labels(table: Any, target: str | None, path: Path) -> tuple[Any, np.ndarray | None]:

@@ -12,7 +12,7 @@ from keras_sda.datasets.csv_files import read_text
 from keras_sda.datasets.files import find, is_table
 from keras_sda.datasets.filling import expected_values, fills_of, gaps_of, settled, with_values
 from keras_sda.datasets.frames import as_text
-from keras_sda.datasets.tables import read_table
+from keras_sda.datasets.tables import split_labels
 from keras_sda.models.leaving_out import leave_out_columns
 
 # How often what is missing, or left out, is rebuilt from the rest: on removed cells of credit and
@@ -39,7 +39,7 @@ def impute_file(run: Any, data: str) -> tuple[Any, dict[str, int]]:
     if text is not None and len(text) == len(frame):
         frame = text
         fills = {
-            name: (missing, [_written(value, text[name]) for value in values])
+            name: (missing, _written(values, text[name]))
             for name, (missing, values) in fills.items()
         }
     return with_values(frame, fills), counts
@@ -51,7 +51,8 @@ def read_whole(run: Any, data: str) -> Any:
         raise ValueError(f"The run was not trained on a table, so that {data} means nothing to it.")
     if not is_table(data):
         raise ValueError(f"Give a .csv or .parquet file of the run's columns. Received: {data}")
-    return read_table(find(data), None, run.columns.text_names)[0]
+    path = find(data)
+    return split_labels(run.frame(path), None, path)[0]
 
 
 def _fills(run, frame):
@@ -86,12 +87,14 @@ def short_text(value: Any) -> str:
     return f"{float(f'{value:.4g}'):,.10g}" if abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _written(value, column):
-    if not isinstance(value, float):
-        return str(value)
+def _written(values, column):
+    """Returns values as text to stand among the text of a column."""
     # Among percentages, a number without the sign could mean anything.
     sign = "%" if column.str.strip().str.endswith("%").any() else ""
-    return as_text(float(f"{value:.6g}")) + sign
+    return [
+        as_text(float(f"{value:.6g}")) + sign if isinstance(value, float) else str(value)
+        for value in values
+    ]
 
 
 def explain(run: Any, data: Any, top: int, columns: int) -> Any:

@@ -124,13 +124,13 @@ class Run:
         """Returns what is to be told of a new table, in a sentence each; see `Columns.remarks`."""
         if self.columns is None or data is None or not is_table(data):
             return []
-        return self.columns.remarks(self._frame(find(data)))
+        return self.columns.remarks(self.frame(find(data)))
 
     def ids_of(self, data: str) -> dict[str, Any]:
         """Returns the columns of a new table that name its rows."""
         if self.columns is None or not is_table(data) or not self.columns.ids:
             return {}
-        frame = self._frame(find(data))
+        frame = self.frame(find(data))
         return {name: frame[name] for name in self.columns.ids if name in frame}
 
     def _prepared(self, raw: datasets.Split) -> datasets.Split:
@@ -325,7 +325,7 @@ class Run:
             )
         path = find(data)
         own = self.experiment.data.target
-        whole = self._frame(path)
+        whole = self.frame(path)
         if target is None and own is not None and own in whole.columns:
             target = own
         frame, y = split_labels(whole, target, path)
@@ -333,8 +333,11 @@ class Run:
             y = as_task(y, "classification", f"Column {target!r} of {data}")
         return frame, self._numbered(y, data)
 
-    def _frame(self, path: Path) -> Any:
-        """Returns all columns of a table, which one command needs several times and reads once."""
+    def frame(self, path: Path) -> Any:
+        """Returns all columns of a table, which one command needs several times and reads once.
+
+        Of a `.csv` file, what was text in training is text, even if only digits are left of it.
+        """
         state = path.stat()
         key = (path, state.st_mtime_ns, state.st_size)
         if key not in self._read:
