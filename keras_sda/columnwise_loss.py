@@ -31,9 +31,9 @@ class ColumnwiseLoss(keras.losses.Loss):
     Numbers are measured by a normal distribution of the column's training variance, one of two
     values and the flag of a missing value by cross-entropy, categories by the cross-entropy of a
     softmax over the column's inputs. Of a missing value only the flag counts, and a category that
-    training never had costs what the least expected one would. Each column's nats
-    are divided by those of a decoder that always says the mean or the frequencies, so that 1 means
-    that nothing has been learnt of it. The columns are added up, and batches averaged.
+    training never had costs what the least expected one would. Each column's nats are divided by
+    those of a decoder that always says the mean or the frequencies, so that 1 means that nothing
+    has been learnt of it. The columns are added up, and batches averaged.
 
     Two kinds of columns count less than 1, as much of what they hold cannot be learnt: a number
     whose variance is below the median of all numbers is measured by that median, and columns of
@@ -283,12 +283,14 @@ def _softmax_nats(group, y_true, y_pred):
     """Returns the cross-entropy of one column of categories.
 
     A value that training never had has no input. It is as strange as the least expected of those
-    that have: were it free, a row would look the more usual for it.
+    that have: were it free, a row would look the more usual for it. There is nothing to learn from
+    it, so no gradient flows there, which also spares each training step the way back.
     """
     target, scores = y_true[:, group.start : group.stop], y_pred[:, group.start : group.stop]
     logs = ops.log_softmax(scores, axis=-1)
     unknown = 1.0 - ops.sum(target, axis=-1)
-    return -ops.sum(target * logs, axis=-1) - unknown * ops.min(logs, axis=-1)
+    strangest = ops.stop_gradient(-ops.min(logs, axis=-1))
+    return unknown * strangest - ops.sum(target * logs, axis=-1)
 
 
 def _entropy(shares):
