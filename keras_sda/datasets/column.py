@@ -146,20 +146,18 @@ class Column:
         Raises:
             ValueError: If the values are not of the column's kind.
         """
-        is_date = self.kind == "date"
-        numbers = to_days(read, self.day_first) if is_date else to_numbers(read)
+        numbers = self._as_numbers(read)
         if numbers is None:
-            text = next((str(value) for value in read.values if not self._fits(value)), "")
-            expected = "dates" if is_date else "numbers"
+            alone = ((value, Values("text", np.array([value], object))) for value in read.values)
+            text = next((str(value) for value, one in alone if self._as_numbers(one) is None), "")
+            expected = "dates" if self.kind == "date" else "numbers"
             raise ValueError(
                 f"Column {shown(self.name)} must hold {expected}. Received: {shown(text)}"
             )
         return numbers
 
-    def _fits(self, value: Any) -> bool:
-        read = Values("text", np.array([value], object))
-        numbers = to_days(read, self.day_first) if self.kind == "date" else to_numbers(read)
-        return numbers is not None
+    def _as_numbers(self, read: Values) -> np.ndarray | None:
+        return to_days(read, self.day_first) if self.kind == "date" else to_numbers(read)
 
     def text(self, read: Values) -> np.ndarray:
         """Returns the values as names of categories, `None` where one is missing."""

@@ -1,12 +1,18 @@
 """Which kind a column of a table is: what is inferred, and what is asked for."""
 
-import re
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_sda._validation import shown
-from keras_sda.datasets.frames import Values, has_day_first, to_days, to_numbers, to_text
+from keras_sda.datasets.frames import (
+    Values,
+    has_day_first,
+    is_code,
+    to_days,
+    to_numbers,
+    to_text,
+)
 
 KINDS = ("numeric", "binary", "categorical", "date", "ignored")
 
@@ -68,8 +74,8 @@ def _kind_of_numbers(read: Values, known: np.ndarray) -> Kind:
 
 def _is_written_number(read: Values) -> bool:
     """Whether text is numbers, and not codes such as 00501, which no number begins like."""
-    is_code = (value is not None and re.match(r"[+-]?0\d", value) for value in read.values)
-    return to_numbers(read) is not None and not any(is_code)
+    are_codes = (value is not None and is_code(value) for value in read.values)
+    return to_numbers(read) is not None and not any(are_codes)
 
 
 def _counts_rows(numbers: np.ndarray) -> bool:

@@ -10,29 +10,34 @@ from typing import Any
 
 import numpy as np
 
+from keras_sda.datasets.frames import is_code
+
 # What may be between the values of a line.
 SEPARATORS = (b",", b";", b"\t", b"|")
 
 _CURRENCIES = "$€£¥₹"
 
 
-def _written(thousands: str, point: str) -> re.Pattern[str]:
+# What is between thousands, by what is before the fraction.
+_THOUSANDS = {".": ",", ",": "."}
+
+
+def _written(point: str) -> re.Pattern[str]:
     """Returns the pattern of a number as people write it, with what may stand around it."""
-    digits = rf"(?:\d+|\d{{1,3}}(?:{thousands}\d{{3}})+)(?:{point}\d+)?"
+    thousands = re.escape(_THOUSANDS[point])
+    digits = rf"(?:\d+|\d{{1,3}}(?:{thousands}\d{{3}})+)(?:{re.escape(point)}\d+)?"
     return re.compile(
         rf"(?P<opening>\()?(?P<sign>[+-])?(?P<before>[{_CURRENCIES}])? ?(?P<digits>{digits})"
         rf" ?(?P<after>[%{_CURRENCIES}])?(?P<closing>\))?"
     )
 
 
+_WRITTEN = {point: _written(point) for point in _THOUSANDS}
 # As pandas reads numbers.
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 # What stands for a gap where all other values of a column are numbers.
 _GAPS = ("?", "-", "--", "---", ".", "*", "unknown", "missing", "na.", "n.a.")
-
-# How numbers are written where commas are between the values, and where they are not.
-_WITH_POINT, _WITH_COMMA = _written(",", r"\."), _written(r"\.", ",")
 
 
 class UnexpectedFormatError(ValueError):
@@ -58,6 +63,7 @@ def read_csv(path: Path, nrows: int | None = None, text: Iterable[str] = ()) -> 
     """
     import pandas as pd
 
+    text = set(text)
     try:
         names, separator, extra = _header(path)
         double = sorted({name for name in names if name.strip() and names.count(name) > 1})
@@ -67,7 +73,7 @@ def read_csv(path: Path, nrows: int | None = None, text: Iterable[str] = ()) -> 
             )
         # With low_memory, types are guessed piece by piece, which may warn of mixed ones.
         how: dict[str, Any] = {"sep": separator, "low_memory": False}
-        how["dtype"] = dict.fromkeys(set(text) & set(names), str)
+        how["dtype"] = dict.fromkeys(text & set(names), str)
         table = pd.read_csv(path, nrows=nrows, **how)
         if extra > 0 and nrows != 0:
             table = _without_empty_ends(table, path, extra, how)
@@ -78,8 +84,8 @@ def read_csv(path: Path, nrows: int | None = None, text: Iterable[str] = ()) -> 
             f"{path} is not in UTF-8, as its byte {byte:#04x} shows: save it again as UTF-8, "
             'which spreadsheets offer as "CSV UTF-8".'
         ) from error
-    pattern = _WITH_POINT if separator == "," else _WITH_COMMA
-    return _with_numbers(table, pattern, set(text))
+    # Where commas are between the values, none is within a number.
+    return _with_numbers(table, "." if separator == "," else ",", text)
 
 
 def read_text(path: Path) -> Any:
@@ -87,13 +93,9 @@ def read_text(path: Path) -> Any:
 
     `None` where its values are not between commas, and its numbers perhaps not with points.
     """
-    import pandas as pd
-
     if _header(path)[1] != ",":
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of separators at ends of lines
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    table = _read_without_ends(path, dtype=str, keep_default_na=False)
     table.columns = [str(column) for column in table.columns]
     return table
 
@@ -117,23 +119,26 @@ def _without_empty_ends(table: Any, path: Path, extra: int, how: dict[str, Any])
 
     pandas had taken the first values of rows that are longer than the line of names as an index.
     """
-    import pandas as pd
-
     if not table.iloc[:, -extra:].isna().all(axis=None):
         names = table.shape[1]
         raise UnexpectedFormatError(
             f"{path} has {names} names in its first line and rows of {names + extra} values: name "
             "each column, or remove what is behind the last one."
         )
+    return _read_without_ends(path, nrows=len(table), **how)
+
+
+def _read_without_ends(path: Path, **options: Any) -> Any:
+    """Reads as many values of each line as there are names, without a warning."""
+    import pandas as pd
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # that it leaves out the ends
-        return pd.read_csv(path, nrows=len(table), index_col=False, **how)
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        return pd.read_csv(path, index_col=False, **options)
 
 
 def _with_codes(table: Any, path: Path, separator: str) -> Any:
     """Returns a frame with codes such as 00501 as text; pandas makes 501 of them."""
-    import pandas as pd
-
     # Whole numbers with gaps are floats.
     gaps = table.isna().any().to_numpy()
     whole = [
@@ -143,12 +148,10 @@ def _with_codes(table: Any, path: Path, separator: str) -> Any:
     ]
     if table.empty or not whole or not _has_codes(path, separator):
         return table
-    text = pd.read_csv(
-        path, sep=separator, dtype=str, usecols=whole, nrows=len(table), index_col=False
-    )
+    text = _read_without_ends(path, sep=separator, dtype=str, usecols=whole, nrows=len(table))
     for name in text.columns:
         known = text[name].dropna().str.strip()
-        if known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any():
+        if known.str.fullmatch(r"\d+").all() and known.map(is_code).any():
             table[name] = text[name].str.strip()
     return table
 
@@ -173,13 +176,13 @@ def _has_codes(path: Path, separator: str) -> bool:
     return False
 
 
-def _with_numbers(table: Any, pattern: re.Pattern[str], text: set[str]) -> Any:
+def _with_numbers(table: Any, point: str, text: set[str]) -> Any:
     """Returns a frame with text such as $1,234.5 as numbers, where a whole column is so."""
     for name, dtype in table.dtypes.items():
         if dtype.kind not in "biufM" and name not in text:
             column = table[name]
             known = {each for each in column.dropna().unique() if not _is_gap(each)}
-            numbers = _as_numbers(known, pattern) or _as_plain_numbers(known)
+            numbers = _as_numbers(known, point) or _as_plain_numbers(known)
             if numbers:
                 table[name] = column.map(numbers).astype("float64")
     return table
@@ -193,11 +196,12 @@ def _as_plain_numbers(texts: Iterable[Any]) -> dict[str, float] | None:
     """Returns the numbers of a column that gaps alone have made text, or `None`."""
     if not all(isinstance(text, str) and _PLAIN.fullmatch(text.strip()) for text in texts):
         return None
-    is_code = any(re.match(r"[+-]?0\d", text.strip()) for text in texts)
-    return None if is_code else {text: float(text) for text in texts}
+    if any(is_code(text.strip()) for text in texts):
+        return None
+    return {text: float(text) for text in texts}
 
 
-def _as_numbers(texts: Iterable[Any], pattern: re.Pattern[str]) -> dict[str, float] | None:
+def _as_numbers(texts: Iterable[Any], point: str) -> dict[str, float] | None:
     """Returns the number that each text stands for, or `None` if they are not numbers of one kind.
 
     Percentages among other numbers may mean anything, and amounts in two currencies do not compare.
@@ -206,7 +210,7 @@ def _as_numbers(texts: Iterable[Any], pattern: re.Pattern[str]) -> dict[str, flo
     signs: set[str] = set()
     has_mark = False
     for text in texts:
-        found = isinstance(text, str) and pattern.fullmatch(text.strip())
+        found = isinstance(text, str) and _WRITTEN[point].fullmatch(text.strip())
         if not found or bool(found["opening"]) != bool(found["closing"]):
             return None
         around = (found["before"] or "") + (found["after"] or "")
@@ -215,8 +219,7 @@ def _as_numbers(texts: Iterable[Any], pattern: re.Pattern[str]) -> dict[str, flo
             return None
         signs.add(around)
         has_mark = has_mark or "," in text or around != "" or bool(found["opening"])
-        thousands, point = ",." if pattern is _WITH_POINT else ".,"
-        digits = found["digits"].replace(thousands, "").replace(point, ".")
+        digits = found["digits"].replace(_THOUSANDS[point], "").replace(point, ".")
         numbers[text] = -float(digits) if is_below else float(digits)
     has_percent = "%" in signs
     one_kind = len(signs) == 1 if has_percent else len(signs - {""}) <= 1

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -257,6 +258,11 @@ def to_numbers(read: Values) -> np.ndarray | None:
     except ValueError:
         return None
     return None if np.isinf(numbers).any() else numbers
+
+
+def is_code(text: str) -> bool:
+    """Whether text of digits is a code such as 00501, as no number begins like it."""
+    return re.match(r"[+-]?0\d", text) is not None
 
 
 def to_days(read: Values, day_first: bool | None = None) -> np.ndarray | None:
