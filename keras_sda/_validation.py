@@ -29,17 +29,17 @@ def wrong_argument(name: str, owner: str, expected: str, received: Any) -> Value
 
 def check_positive_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise wrong_argument(name, owner, "be a whole number of at least 1", value)
-    if int(value) > _LARGEST_INT:
-        raise wrong_argument(name, owner, f"be a whole number of at most {_LARGEST_INT}", value)
-    return int(value)
+    return _check_int(name, value, owner, least=1)
 
 
 def check_non_negative_int(name: str, value: Any, owner: str) -> int:
     """Returns `value` as an `int` if it is a whole number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise wrong_argument(name, owner, "be a whole number of at least 0", value)
+    return _check_int(name, value, owner, least=0)
+
+
+def _check_int(name: str, value: Any, owner: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise wrong_argument(name, owner, f"be a whole number of at least {least}", value)
     if int(value) > _LARGEST_INT:
         raise wrong_argument(name, owner, f"be a whole number of at most {_LARGEST_INT}", value)
     return int(value)

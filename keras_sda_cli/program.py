@@ -54,9 +54,11 @@ class _OneSentence(click.Group):
 
 def _lacks_room(error: BaseException) -> bool:
     """Whether an error of the system, which no one has put into words, says that a disk is full."""
+    if not isinstance(error, OSError) or not str(error).startswith("[Errno"):
+        return False
     from keras_sda.resuming.files import lacks_room
 
-    return isinstance(error, OSError) and str(error).startswith("[Errno") and lacks_room(error)
+    return lacks_room(error)
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 import collections.abc
 import math
+import numbers
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -245,10 +246,9 @@ class Training:
         return self.epochs * math.ceil(num_rows / self.batch_size)
 
 
-def _check_options(options: Any) -> None:
-    """Raises a `ValueError` if further arguments of an optimizer are none, or set already."""
-    own = {"name", "learning_rate", "schedule", "steps"}
-    if not isinstance(options, Mapping) or not own.isdisjoint(options):
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` if further arguments of an optimizer have settings of their own."""
+    if not {"name", "learning_rate", "schedule", "steps"}.isdisjoint(options):
         raise ValueError(
             f"Argument `training.optimizer_options` of {_OWNER} must be a table of options such as "
             "momentum, of which name, learning_rate, schedule and steps are none. Received: "
@@ -258,7 +258,7 @@ def _check_options(options: Any) -> None:
 
 def _check_count(name: str, value: Any, least: int) -> None:
     """Raises a `ValueError` if a number of epochs or rows is too small or beyond 32 bits."""
-    if isinstance(value, int) and value > _MOST:
+    if isinstance(value, numbers.Integral) and int(value) > _MOST:
         raise ValueError(
             f"Argument `{name}` of {_OWNER} must be at most {_MOST}. Received: "
             f"{name}={shown(value)}"

@@ -25,7 +25,6 @@ from keras_sda.experiments import (
 )
 from keras_sda.experiments.experiment import Experiment
 from keras_sda.experiments.finished_run import Run, load_data_of
-from keras_sda.experiments.fitting import compile_for, has_target, is_supervised, train_whole
 from keras_sda.experiments.loading import load_run
 from keras_sda.experiments.parts import Pretraining
 from keras_sda.experiments.pictures import draw_overview, draw_reconstructions
@@ -173,7 +172,7 @@ def _carry_out(
     if folder is not None:
         run_folder.save_model(model, folder)
     for name, part in data.held_out.items():
-        rows = part.labelled if is_supervised(model) else part
+        rows = part.labelled if fitting.is_supervised(model) else part
         if rows is not None:
             metrics[name] = measure(model, rows)
     if folder is not None:  # already, should cross-validation be interrupted
@@ -242,15 +241,15 @@ def _fit(
     if experiment.pretraining is not None:
         _pretrain(model, experiment.pretraining, data, metrics, saver)
     folder = saver.model_folder if saver.shows_rows else None
-    if folder is not None and is_supervised(model) and hasattr(model, "pretrain"):
+    if folder is not None and fitting.is_supervised(model) and hasattr(model, "pretrain"):
         # Now, as a stack that is to keep no denoiser forgets how to reconstruct.
         draw_reconstructions(model, data, folder)
     how = experiment.training
-    if how is None or not has_target(model, data):
+    if how is None or not fitting.has_target(model, data):
         return model, metrics
     head = heads.wanted_head(experiment, model, data)
     if head == "finetune":
-        train_whole(model, how, data, experiment.seed, metrics, saver)
+        fitting.train_whole(model, how, data, experiment.seed, metrics, saver)
     else:
         model = _learn(model, experiment, data, head, metrics, saver, build)
     return model, metrics
@@ -273,7 +272,7 @@ def _learn(
     def finetune(trained: Any, part: datasets.Data) -> None:
         own = trained is model
         notes = metrics if own else {"minutes": {}, "pretraining": metrics["pretraining"]}
-        train_whole(trained, how, part, experiment.seed, notes, saver if own else quiet)
+        fitting.train_whole(trained, how, part, experiment.seed, notes, saver if own else quiet)
 
     start = time.perf_counter()
     balanced = how.class_weight is not None
@@ -282,7 +281,7 @@ def _learn(
     )
     if learnt is not model:
         metrics |= {"training": {}, "best_epoch": None}
-        compile_for(learnt, how, data, steps=1)
+        fitting.compile_for(learnt, how, data, steps=1)
         # Of an optimizer that never took a step, Keras would not read the file.
         learnt.optimizer.build(learnt.trainable_variables)
     # Trials and solutions; what fine-tuned the model has minutes of its own.
@@ -304,7 +303,7 @@ def _has_few_labels(model: Any, experiment: Experiment, data: datasets.Data) -> 
     return (
         model.num_classes is not None
         and experiment.training is not None
-        and has_target(model, data)
+        and fitting.has_target(model, data)
         and not is_named(experiment.data.name)
         and cross_validation.count_labels(data) < cross_validation.FEW_LABELS
     )
@@ -416,7 +415,7 @@ def _introduction(
 
 def _headline(experiment: Experiment, model: Any, data: datasets.Data) -> str:
     parts = {"train": data.train, **data.held_out}
-    learns_labels = model is not None and is_supervised(model)
+    learns_labels = model is not None and fitting.is_supervised(model)
     counts = [
         f"{len(part.x):,} {name}{_labelled_share(part) if learns_labels else ''}"
         for name, part in parts.items()
